@@ -1,0 +1,28 @@
+"""The Celery application: a doorbell. What is to be done, and whether it was done, stands in Postgres."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from celery import Celery
+from celery.signals import setup_logging, worker_process_init
+
+from config.embedded.child import die_with_parent
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+app = Celery("touchstone")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+
+
+@setup_logging.connect
+def keep_django_logging(**_: Any) -> None:
+    """Leave the logs to Django's settings: a receiver here is how Celery is told not to set up its own."""
+
+
+@worker_process_init.connect
+def follow_worker(**_: Any) -> None:
+    """Let a pool child die with its worker: a killed worker must not leave a child behind that still writes."""
+    die_with_parent()

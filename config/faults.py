@@ -1,0 +1,33 @@
+"""What is answered where no view did: JSON to programs, Django's pages (templates 400, 403, 404 and 500) to people."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.views import defaults
+
+from annotation.api.exceptions import FaultError, is_api, show_error
+from annotation.errors import AbsentError, ForbiddenError, InvalidError
+
+
+def show_bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """400."""
+    return (
+        show_error(InvalidError("This request cannot be read."))
+        if is_api(request)
+        else defaults.bad_request(request, exception)
+    )
+
+
+def show_forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """403."""
+    return show_error(ForbiddenError()) if is_api(request) else defaults.permission_denied(request, exception)
+
+
+def show_absent(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """404."""
+    return show_error(AbsentError()) if is_api(request) else defaults.page_not_found(request, exception)
+
+
+def show_fault(request: HttpRequest) -> HttpResponse:
+    """500: a surprise, which Django has logged by now."""
+    return show_error(FaultError()) if is_api(request) else defaults.server_error(request)

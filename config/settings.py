@@ -1,0 +1,327 @@
+"""Django's settings: all from the environment, each with a default that is safe as it stands.
+
+| Variable | Default | Meaning |
+|---|---|---|
+| TOUCHSTONE_HOME | `var` beside the code | database, media, snapshots, models, uploads, secrets |
+| DATABASE_URL | the embedded PostgreSQL | `postgres://...`, PostgreSQL 15 or later |
+| BROKER_URL | the embedded Valkey | `redis://`, `rediss://`, `redis+socket://` or `amqp://` |
+| SECRET_KEY | made once, in the home folder | must be the same on every host |
+| HOST, PORT | 127.0.0.1, 8000 | where the web server listens |
+| ALLOWED_HOSTS | this machine's own names, and HOST | comma-separated |
+| CSRF_TRUSTED_ORIGINS | none | comma-separated, with the scheme |
+| HTTPS | off | set where a TLS proxy that sends `X-Forwarded-Proto` stands in front: secure cookies, HSTS |
+| WEB_WORKERS, WEB_THREADS | 2, 8 | processes of the web server, and threads of each |
+| WORKER_PROCESSES | 2 | children of one worker |
+| TOUCHSTONE_DEMO | on | whether `touchstone up` makes the demo projects |
+| LOG_LEVEL | INFO | |
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import django_stubs_ext
+import environ
+import structlog
+from csp.constants import NONCE, NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.translation import gettext_lazy as _
+
+from config.home import ROOT, get_home, get_secret_key, get_socket_folder
+
+django_stubs_ext.monkeypatch()
+
+env = environ.Env()
+
+BASE_DIR = ROOT
+TOUCHSTONE_HOME: Path = get_home()
+MEDIA_DIR = TOUCHSTONE_HOME / "media"
+SNAPSHOT_DIR = TOUCHSTONE_HOME / "snapshots"
+MODEL_DIR = TOUCHSTONE_HOME / "models"
+UPLOAD_DIR = TOUCHSTONE_HOME / "uploads"
+
+DEBUG = False
+SECRET_KEY: str = env.str("SECRET_KEY", default="") or get_secret_key(TOUCHSTONE_HOME)
+HOST: str = env.str("HOST", default="") or "127.0.0.1"
+PORT: int = env.int("PORT", default=8000)
+WEB_WORKERS: int = env.int("WEB_WORKERS", default=2)
+WEB_THREADS: int = env.int("WEB_THREADS", default=8)
+IS_HTTPS: bool = env.bool("HTTPS", default=False)
+
+_own_names = ["localhost", "127.0.0.1", "[::1]"]
+ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=[*_own_names, HOST])
+CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+
+INSTALLED_APPS = [
+    "annotation.apps.AnnotationConfig",
+    "reviewers.apps.ReviewersConfig",
+    "learning.apps.LearningConfig",
+    "config.apps.ConfigConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django_htmx",
+    "rest_framework",
+    "drf_spectacular",
+    "axes",
+    "csp",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "axes.middleware.AxesMiddleware",
+]
+
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "config.context.add_nonce",
+            ],
+        },
+    },
+]
+
+# --- Storage ---------------------------------------------------------------------------------------------------------
+
+DATABASE_URL: str = env.str("DATABASE_URL", default="")
+if DATABASE_URL and not DATABASE_URL.startswith(("postgres://", "postgresql://")):
+    raise ImproperlyConfigured("DATABASE_URL must begin with postgres://: PostgreSQL 15 or later is the only database.")
+_socket_folder = get_socket_folder(TOUCHSTONE_HOME)
+_database: dict[str, Any] = (
+    environ.Env.db_url_config(DATABASE_URL)
+    if DATABASE_URL
+    else {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": "touchstone",
+        "USER": "touchstone",
+        "HOST": str(_socket_folder),
+        "PORT": "5432",
+    }
+)
+_database["ENGINE"] = "django.db.backends.postgresql"
+_database["ATOMIC_REQUESTS"] = False
+_database["CONN_HEALTH_CHECKS"] = True  # a restarted server costs no request
+_database["OPTIONS"] = {**_database.get("OPTIONS", {}), "application_name": "touchstone"}
+if env.bool("DATABASE_POOL", default=False):  # set by the web role: bounded connections, each checked before use
+    _database["CONN_MAX_AGE"] = 0
+    _database["OPTIONS"]["pool"] = {"min_size": 1, "max_size": WEB_THREADS + 2, "timeout": 10}
+else:
+    _database["CONN_MAX_AGE"] = 60
+DATABASES = {"default": _database}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+STATIC_URL = "static/"
+STATIC_ROOT = TOUCHSTONE_HOME / "static"
+STATICFILES_DIRS = [path for path in [BASE_DIR / "static"] if path.is_dir()]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": MEDIA_DIR}},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+FILE_UPLOAD_TEMP_DIR = UPLOAD_DIR if UPLOAD_DIR.is_dir() else None
+FILE_UPLOAD_PERMISSIONS = 0o600
+
+# --- People and sign-in ----------------------------------------------------------------------------------------------
+
+AUTH_USER_MODEL = "annotation.User"
+LOGIN_URL = "sign-in"
+LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = "sign-in"
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+
+# A name is shut out for one address after ten wrong passwords, for a quarter of an hour. Locking by name alone would
+# let anybody shut anybody out; by address alone, one office.
+AXES_FAILURE_LIMIT = 10
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_DISABLE_ACCESS_LOG = True
+AXES_VERBOSE = False
+
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SECURE = IS_HTTPS
+CSRF_COOKIE_HTTPONLY = True
+CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_SECURE = IS_HTTPS
+
+# --- What browsers may do --------------------------------------------------------------------------------------------
+
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "script-src": [SELF, NONCE],
+        "style-src": [SELF],
+        "img-src": [SELF, "blob:"],
+        "object-src": [NONE],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+        "form-action": [SELF],
+    },
+}
+X_FRAME_OPTIONS = "DENY"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"  # without a referrer Chromium sends `Origin: null`, and forms are refused
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+if IS_HTTPS:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_HSTS_SECONDS = 365 * 24 * 3600
+
+DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 2**20
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_000
+
+# --- Language and time -----------------------------------------------------------------------------------------------
+
+LANGUAGE_CODE = "en-gb"
+LANGUAGES = [("en-gb", _("English"))]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = True
+
+# --- API -------------------------------------------------------------------------------------------------------------
+
+REST_FRAMEWORK = {
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["annotation.api.bodies.StrictJSONParser"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "annotation.authentication.TokenAuthentication",
+        "annotation.api.sessions.CsrfSessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "annotation.api.negotiation.JsonNegotiation",
+    "DEFAULT_METADATA_CLASS": None,
+    "DEFAULT_SCHEMA_CLASS": "annotation.api.openapi.ApiSchema",
+    "EXCEPTION_HANDLER": "annotation.api.exceptions.api_exception_handler",
+    "URL_FORMAT_OVERRIDE": None,
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Touchstone",
+    "DESCRIPTION": "People and models label content together, and the quality of those labels is measured.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "POSTPROCESSING_HOOKS": [],  # enums stand where they are used, and need no names of their own
+    "DISABLE_ERRORS_AND_WARNINGS": False,
+}
+
+# --- Work in the background ------------------------------------------------------------------------------------------
+
+BROKER_URL: str = env.str("BROKER_URL", default="") or f"redis+socket://{quote(str(_socket_folder / 'valkey.sock'))}"
+CELERY_BROKER_URL = BROKER_URL
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_TIMEOUT = 2
+# A message that cannot be sent is no loss (the job row stands and the sweeper rings again), so a request never waits.
+CELERY_TASK_PUBLISH_RETRY = False
+# kombu hands an unfinished message out again after this long. It must exceed the longest task; the sweeper, which
+# watches heartbeats, is much quicker.
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 6 * 3600,
+    "socket_connect_timeout": 2,
+    "socket_timeout": 30,
+}
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_CONCURRENCY = env.int("WORKER_PROCESSES", default=2)
+CELERY_WORKER_MAX_TASKS_PER_CHILD = 2_000
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
+CELERY_TASK_SOFT_TIME_LIMIT = 100 * 60
+CELERY_TASK_TIME_LIMIT = 120 * 60
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_DEFAULT_QUEUE = "touchstone"
+CELERY_TIMEZONE = "UTC"
+# No state between starts: every entry is a few seconds apart, and nothing is pickled to a file.
+CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"
+CELERY_BEAT_MAX_LOOP_INTERVAL = 1
+CELERY_BEAT_SCHEDULE = {
+    "dispatch-events": {"task": "annotation.tasks.dispatch_events", "schedule": 1.0, "options": {"expires": 1}},
+    "sweep-jobs": {"task": "annotation.tasks.sweep_jobs", "schedule": 5.0, "options": {"expires": 5}},
+    "move-floors": {"task": "annotation.tasks.move_floors", "schedule": 1.0, "options": {"expires": 1}},
+    "run-schedules": {"task": "learning.tasks.run_schedules", "schedule": 60.0, "options": {"expires": 60}},
+}
+
+# --- Demo projects and logs ------------------------------------------------------------------------------------------
+
+IS_DEMO_WANTED: bool = env.bool("TOUCHSTONE_DEMO", default=True)
+
+LOG_LEVEL: str = env.str("LOG_LEVEL", default="INFO").upper()
+_shared_processors: list[Any] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_logger_name,
+    structlog.stdlib.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+]
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "json": {
+            "()": "structlog.stdlib.ProcessorFormatter",
+            "foreign_pre_chain": _shared_processors,
+            "processors": [
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                structlog.processors.JSONRenderer(),
+            ],
+        },
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
+    "loggers": {
+        "django": {"handlers": [], "level": LOG_LEVEL, "propagate": True},
+        "django.server": {"handlers": [], "level": "WARNING", "propagate": True},
+        "axes": {"level": "WARNING"},
+        "celery.beat": {"level": "WARNING"},
+        "celery.worker.strategy": {"level": "WARNING"},
+        "celery.app.trace": {"level": "WARNING"},
+    },
+}
+structlog.configure(
+    processors=[
+        structlog.stdlib.filter_by_level,
+        *_shared_processors,
+        structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+    ],
+    logger_factory=structlog.stdlib.LoggerFactory(),
+    wrapper_class=structlog.stdlib.BoundLogger,
+    cache_logger_on_first_use=True,
+)

@@ -1,0 +1,1 @@
+"""The tests. Real PostgreSQL, real Valkey, real Chromium; `servers.py` starts the first two before Django is read."""

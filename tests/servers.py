@@ -1,0 +1,60 @@
+"""A pytest plugin, loaded before everything else: throw-away PostgreSQL and Valkey in a temporary home.
+
+pytest-django reads the settings before any conftest, and the settings name the servers, so they must be named by then.
+`TEST_DATABASE_URL` puts an outside PostgreSQL in the embedded one's place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from config.embedded import Servers
+from config.home import get_socket_folder
+
+_stack = contextlib.ExitStack()
+
+# Set on the machine for the installation; a test that needs one sets it itself.
+FOREIGN_VARIABLES = (
+    "DATABASE_URL",
+    "BROKER_URL",
+    "SECRET_KEY",
+    "HOST",
+    "PORT",
+    "ALLOWED_HOSTS",
+    "TOUCHSTONE_URL",
+    "TOUCHSTONE_TOKEN",
+)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Start the servers, unless pytest only prints something."""
+    for name in FOREIGN_VARIABLES:
+        os.environ.pop(name, None)
+    home = Path(tempfile.mkdtemp(prefix="ts-test-"))
+    _stack.callback(shutil.rmtree, home, ignore_errors=True)
+    _stack.callback(shutil.rmtree, get_socket_folder(home), ignore_errors=True)
+    os.environ["TOUCHSTONE_HOME"] = str(home)
+    # Playwright's synchronous interface runs an event loop in this thread, and Django then refuses to ask the database.
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
+    options = early_config.known_args_namespace
+    if options.help or options.version:
+        return
+    outside = os.environ.get("TEST_DATABASE_URL")
+    if outside:
+        os.environ["DATABASE_URL"] = outside
+    servers = Servers(home, with_postgres=not outside, is_throwaway=True)
+    _stack.callback(servers.close)
+    servers.open()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure() -> None:
+    """Stop the servers and remove their home."""
+    _stack.close()
