@@ -1,0 +1,1 @@
+"""Labels are used here: models, scores, selection, snapshots."""

@@ -1,0 +1,209 @@
+"""The classifier that learns from accepted labels: logistic regression, fitted by scikit-learn and stored as arrays.
+
+Prediction needs the arrays only, so a stored model does not depend on the library's version.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+Matrix: TypeAlias = sparse.csr_matrix | NDArray[Any]
+FloatArray = NDArray[np.float64]
+
+
+class TooFewClassesError(ValueError):
+    """Nothing tells classes apart yet: fewer than two occur among the labels."""
+
+    def __init__(self, n_seen: int) -> None:
+        super().__init__("only 1 class occurs" if n_seen else "there are no labels to learn from")
+
+
+@dataclass(frozen=True, eq=False)
+class LogisticModel:
+    """A fitted multinomial logistic regression.
+
+    Attributes
+    ----------
+    classes : ndarray of int64, (n_seen,)
+        Codes that occurred among the training labels, ascending.
+    columns : ndarray of int64, (n_columns,)
+        Features that occurred in training; all others weigh exactly 0.
+    coef : ndarray of float32, (n_seen, n_columns)
+    intercept : ndarray of float32, (n_seen,)
+    n_classes, n_features : int
+        Classes of the question, seen or not; width of X.
+    n_train : int
+        Labels it was fitted on.
+    settings : dict
+        How it was fitted, for the model's card; whether it converged.
+    """
+
+    classes: NDArray[np.int64]
+    columns: NDArray[np.int64]
+    coef: NDArray[np.float32]
+    intercept: NDArray[np.float32]
+    n_classes: int
+    n_features: int
+    n_train: int
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def predict_proba(self, X: Matrix) -> FloatArray:
+        """Probabilities, (n_items, n_classes), rows sum to 1.
+
+        Classes without a training label share ``n_unseen / (n_train + n_classes)`` equally (Laplace's rule), so that
+        nothing is called impossible that was merely not seen yet.
+
+        Raises
+        ------
+        ValueError
+            If X has another width than in training.
+        """
+        if X.shape[1] != self.n_features:
+            raise ValueError(f"X has {X.shape[1]} features, the model was fitted on {self.n_features}")
+        # One wide weight matrix instead of cutting columns out of a pool of a million rows.
+        weights = np.zeros((self.n_features, len(self.classes)), np.float32)
+        weights[self.columns] = self.coef.T
+        logits = np.asarray(X @ weights, np.float64) + self.intercept
+        logits -= logits.max(axis=1, keepdims=True)
+        seen = np.exp(logits, out=logits)
+        seen /= seen.sum(axis=1, keepdims=True)
+        n_unseen = self.n_classes - len(self.classes)
+        if n_unseen == 0:
+            return seen
+        each = 1 / (self.n_train + self.n_classes)
+        proba = np.full((len(seen), self.n_classes), each)
+        proba[:, self.classes] = seen * (1 - n_unseen * each)
+        return proba
+
+    def to_arrays(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """For `weights.pack`."""
+        arrays: dict[str, NDArray[Any]] = {
+            "classes": self.classes,
+            "columns": self.columns,
+            "coef": self.coef,
+            "intercept": self.intercept,
+        }
+        card = {
+            "kind": "logistic",
+            "n_classes": self.n_classes,
+            "n_features": self.n_features,
+            "n_train": self.n_train,
+            "settings": self.settings,
+        }
+        return arrays, card
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], card: Mapping[str, Any]) -> LogisticModel:
+        """The inverse of `to_arrays`."""
+        if card.get("kind") != "logistic":
+            raise ValueError(f"the card describes {card.get('kind')!r}, not a logistic model")
+        return cls(
+            classes=arrays["classes"],
+            columns=arrays["columns"],
+            coef=arrays["coef"],
+            intercept=arrays["intercept"],
+            n_classes=int(card["n_classes"]),
+            n_features=int(card["n_features"]),
+            n_train=int(card["n_train"]),
+            settings=dict(card["settings"]),
+        )
+
+
+def fit_logistic(
+    X: Matrix,
+    y: ArrayLike,
+    n_classes: int,
+    seed: int,
+    *,
+    C: float = 10.0,
+    class_weight: str | None = "balanced",
+    max_iter: int = 1000,
+) -> LogisticModel:
+    """Fit logistic regression with an L2 penalty.
+
+    Parameters
+    ----------
+    X : csr_matrix or ndarray, (n_items, n_features)
+    y : array-like of int, (n_items,)
+        Codes 0..n_classes-1; rows with -1 (unlabelled) are left out.
+    n_classes : int
+        Classes of the question.
+    seed : int
+        For solvers that draw; lbfgs does not, so the same labels give the same model. Recorded on the card.
+    C : float
+        Inverse strength of the penalty, above 0.
+    class_weight : "balanced" or None
+        Balanced: rare classes weigh as much as common ones, which is what macro-F1 asks for; probabilities are then
+        not shares of the pool.
+    max_iter : int
+        Steps of the solver; whether they were enough stands in ``settings["converged"]``.
+
+    Returns
+    -------
+    LogisticModel
+
+    Raises
+    ------
+    TooFewClassesError
+        If fewer than two classes occur among the labels.
+    ValueError
+        If lengths differ or a code is out of range.
+
+    References
+    ----------
+    scikit-learn's LogisticRegression (lbfgs); features not seen in training are left out first, which changes nothing
+    but the time: their weight under the penalty is 0.
+
+    Examples
+    --------
+    >>> model = fit_logistic(np.array([[0.0], [1.0], [2.0], [3.0]]), [0, 0, 1, 1], n_classes=2, seed=0)
+    >>> model.predict_proba(np.array([[0.0], [3.0]])).argmax(axis=1).tolist()
+    [0, 1]
+    """
+    codes = np.asarray(y, np.int64)
+    if codes.shape != (X.shape[0],):
+        raise ValueError(f"{len(codes)} labels for {X.shape[0]} rows of X")
+    if len(codes) and (codes.min() < -1 or codes.max() >= n_classes):
+        raise ValueError(f"labels must lie within 0..{n_classes - 1}, or be -1 where there is none")
+    is_labelled = codes >= 0
+    X_train, y_train = X[is_labelled], codes[is_labelled]
+    classes = np.unique(y_train)
+    if len(classes) < 2:
+        raise TooFewClassesError(len(classes))
+    is_used = np.zeros(X.shape[1], bool)
+    is_used[X_train.nonzero()[1]] = True
+    columns = np.flatnonzero(is_used)
+    estimator = LogisticRegression(C=C, class_weight=class_weight, max_iter=max_iter, random_state=seed)
+    # More threads only contend on a busy machine, and sums in another order are other sums.
+    with threadpool_limits(limits=1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        estimator.fit(X_train[:, columns].astype(np.float64), y_train)
+    coef, intercept = estimator.coef_, estimator.intercept_
+    if len(classes) == 2:  # one row for the second class: the first is the reference
+        coef, intercept = np.vstack([np.zeros_like(coef), coef]), np.append(0.0, intercept)
+    return LogisticModel(
+        classes=classes,
+        columns=columns,
+        coef=coef.astype(np.float32),
+        intercept=intercept.astype(np.float32),
+        n_classes=n_classes,
+        n_features=X.shape[1],
+        n_train=len(y_train),
+        settings={
+            "C": C,
+            "class_weight": class_weight,
+            "seed": seed,
+            "n_iter": int(estimator.n_iter_.max()),
+            "converged": bool(estimator.n_iter_.max() < max_iter),
+        },
+    )

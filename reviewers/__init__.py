@@ -1,0 +1,1 @@
+"""Labels are judged here: resolutions, adjudication, agreement."""

@@ -1,0 +1,164 @@
+"""Figures on a holdout: scikit-learn as oracle, coverage by simulation, and what is refused."""
+
+from __future__ import annotations
+
+import doctest
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from sklearn import metrics
+
+from learning.algorithms import evaluation
+from learning.algorithms.evaluation import Evaluation, evaluate, macro_f1_of
+
+
+def rng(seed: int = 11) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def draw_case(seed: int, n: int, n_classes: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    source = rng(seed)
+    return source.integers(0, n_classes, n), source.dirichlet(np.ones(n_classes), size=n)
+
+
+def figures_of(found: Evaluation) -> list[object]:
+    return [found.accuracy.value, found.macro_f1.value, found.log_loss.value]
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10_000), n=st.integers(20, 60), n_classes=st.integers(2, 5))
+def test_figures_are_those_of_scikit_learn(seed: int, n: int, n_classes: int) -> None:
+    y, proba = draw_case(seed, n, n_classes)
+    y[:2] = [0, 1]
+    found = evaluate(y, proba, rng=rng(), minimum=20)
+    predicted, codes = proba.argmax(axis=1), list(range(n_classes))
+    assert figures_of(found) == pytest.approx(
+        [
+            metrics.accuracy_score(y, predicted),
+            metrics.f1_score(y, predicted, average="macro", zero_division=0.0),
+            metrics.log_loss(y, proba, labels=codes),
+        ]
+    )
+    assert found.confusion == tuple(map(tuple, metrics.confusion_matrix(y, predicted, labels=codes).tolist()))
+    precision, recall, f1, support = metrics.precision_recall_fscore_support(
+        y, predicted, labels=codes, zero_division=np.nan
+    )
+    for code, figures in enumerate(found.classes):
+        assert figures.n_items == support[code]
+        by_class = [np.nan if x is None else x for x in (figures.precision, figures.recall, figures.f1)]
+        assert by_class == pytest.approx([precision[code], recall[code], f1[code]], nan_ok=True)
+
+
+def test_row_order_changes_nothing() -> None:
+    y, proba = draw_case(1, 200, 3)
+    order = rng().permutation(200)
+    one, other = evaluate(y, proba, rng=rng()), evaluate(y[order], proba[order], rng=rng())
+    assert one.confusion == other.confusion
+    assert one.macro_f1 == other.macro_f1
+    assert one.log_loss.value == pytest.approx(other.log_loss.value)
+
+
+def test_interval_is_that_of_resampling_items_one_by_one() -> None:
+    y, proba = draw_case(2, 150, 3)
+    predicted, source = proba.argmax(axis=1), rng(3)
+    picks = [source.integers(0, 150, 150) for _ in range(1500)]
+    scores = [metrics.f1_score(y[pick], predicted[pick], average="macro") for pick in picks]
+    found = evaluate(y, proba, rng=rng(), n_resamples=20_000).macro_f1
+    assert found.interval == pytest.approx(np.quantile(scores, [0.025, 0.975]).tolist(), abs=0.012)
+
+
+def test_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
+    # A planted confusion: 3 classes, of which 80, 70 and 60 % are found.
+    joint = np.array([[0.4, 0.05, 0.05], [0.06, 0.21, 0.03], [0.04, 0.04, 0.12]])
+    truth, source = float(macro_f1_of(joint)), rng(5)
+    covered = 0
+    for seed in range(200):
+        cells = source.choice(9, size=400, p=joint.ravel())
+        figure = evaluate(cells // 3, np.eye(3)[cells % 3], rng=rng(seed)).macro_f1
+        low, high = figure.interval or (1.0, 0.0)
+        covered += low <= truth <= high
+    assert 0.90 <= covered / 200 <= 0.99
+
+
+def test_same_seed_gives_the_same_interval() -> None:
+    y, proba = draw_case(4, 120, 3)
+    assert evaluate(y, proba, rng=rng(1)) == evaluate(y, proba, rng=rng(1))
+    assert evaluate(y, proba, rng=rng(1)).macro_f1.interval != evaluate(y, proba, rng=rng(2)).macro_f1.interval
+
+
+def test_perfect_predictions() -> None:
+    y = np.arange(120) % 3
+    found = evaluate(y, np.eye(3)[y], rng=rng())
+    assert figures_of(found) == pytest.approx([1, 1, 0])
+    assert found.accuracy.interval == pytest.approx((120 / (120 + 1.959964**2), 1.0), abs=1e-6)  # Wilson with k = n
+
+
+def test_small_holdout_is_refused_by_name() -> None:
+    y, proba = draw_case(6, 12, 2)
+    found = evaluate(y, proba, rng=rng())
+    assert {figure.refusal for figure in (found.accuracy, found.macro_f1, found.log_loss)} == {
+        "holdout has 12 labels, 100 needed"
+    }
+    assert sum(map(sum, found.confusion)) == found.n_items == 12
+
+
+@pytest.mark.parametrize(("n", "refusal"), [(0, "holdout has 0 labels, 1 needed"), (1, None)])
+def test_lowest_minimum_is_one_label(n: int, refusal: str | None) -> None:
+    y, proba = draw_case(6, n, 2)
+    assert evaluate(y, proba, rng=rng(), minimum=0).accuracy.refusal == refusal
+
+
+def test_one_class_refuses_macro_f1_and_shows_the_rest() -> None:
+    found = evaluate(np.zeros(100, int), np.tile([0.8, 0.2], (100, 1)), rng=rng())
+    assert found.macro_f1.refusal == "only 1 class occurs"
+    assert found.accuracy.value == 1.0
+    assert found.log_loss.value == pytest.approx(-np.log(0.8))
+
+
+def test_items_without_an_accepted_label_are_left_out() -> None:
+    y, proba = draw_case(7, 300, 3)
+    gappy = np.where(np.arange(300) % 3 == 0, -1, y)
+    assert evaluate(gappy, proba, rng=rng()) == evaluate(y[gappy >= 0], proba[gappy >= 0], rng=rng())
+
+
+def test_class_that_never_occurs_has_no_figures_and_does_not_count() -> None:
+    y = np.arange(100) % 2
+    found = evaluate(y, np.eye(3)[y], rng=rng())
+    assert found.macro_f1.value == 1.0
+    assert found.classes[2].as_dict() == {
+        "code": 2, "precision": None, "recall": None, "f1": None, "n_items": 0, "n_predicted": 0,
+    }  # fmt: skip
+
+
+def test_probability_of_nought_costs_much_but_not_everything() -> None:
+    y = np.r_[np.ones(1, int), np.arange(99) % 2]
+    proba = np.eye(2)[np.r_[0, np.arange(99) % 2]]
+    assert evaluate(y, proba, rng=rng()).log_loss.value == pytest.approx(36.04 / 100, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("y", "n_resamples", "message"),
+    [
+        ([0], 1000, r"\(1,\) labels do not fit \(2, 2\) probabilities"),
+        ([0, 2], 1000, r"labels must lie within 0\.\.1, or be -1 where there is none"),
+        ([0, 1], 10, "10 resamples are too few for an interval: at least 1000"),
+    ],
+)
+def test_input_that_does_not_fit_is_refused(y: list[int], n_resamples: int, message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        evaluate(y, [[0.5, 0.5]] * 2, rng=rng(), n_resamples=n_resamples)
+
+
+def test_evaluation_is_ready_for_json() -> None:
+    y, proba = draw_case(8, 120, 3)
+    found = evaluate(y, proba, rng=rng()).as_dict()
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert [metric["metric"] for metric in found["metrics"]] == ["accuracy", "macro_f1", "log_loss"]
+
+
+def test_examples_in_the_docstrings_hold() -> None:
+    assert doctest.testmod(evaluation).failed == 0
