@@ -1,0 +1,1 @@
+"""Labels are made here: projects, items, the queue, seats and annotations."""

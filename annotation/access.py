@@ -1,0 +1,206 @@
+"""The one door: every object is fetched for a caller, and what they may not see is absent.
+
+A right is a verb that a route needs. `RIGHTS` is the whole policy on one screen; `tests/permissions.csv` holds every
+route to it. An owner may do everything in the project and a superuser everything everywhere. To outsiders a project that
+they are not in and one that does not exist look alike (404); an insider without the right gets 403.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.auth.models import AnonymousUser
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from annotation.errors import AbsentError, ForbiddenError, NotAuthenticatedError
+from annotation.models import Annotation, Item, Job, Member, Project, QueueLane, Seat, User
+
+ANNOTATOR, REVIEWER, ENGINEER, OWNER = (
+    Member.Role.ANNOTATOR,
+    Member.Role.REVIEWER,
+    Member.Role.ENGINEER,
+    Member.Role.OWNER,
+)
+EVERYBODY = frozenset({ANNOTATOR, REVIEWER, ENGINEER})
+
+# right -> roles beside the owner's
+RIGHTS: dict[str, frozenset[str]] = {
+    "see": EVERYBODY,  # the project, its guideline, its schema, one's own work
+    "label": frozenset({ANNOTATOR, REVIEWER}),
+    "review": frozenset({REVIEWER}),  # disputes, adjudication, who said what
+    "items": frozenset({REVIEWER, ENGINEER}),
+    "agreement": frozenset({REVIEWER, ENGINEER}),
+    "resolutions": frozenset({REVIEWER, ENGINEER}),
+    "import": frozenset({ENGINEER}),  # items and media
+    "learn": frozenset({ENGINEER}),  # predictions, rounds, models
+    "snapshot": frozenset({ENGINEER}),
+    "quarantine": frozenset({REVIEWER}),
+    "manage": frozenset(),  # settings, schema, guideline, members, erasure
+}
+
+KIND_RIGHTS = {"label": "label", "relabel": "label", "adjudicate": "review", "review": "review"}
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks: a signed-in user, their token's scopes (None: all), and the roles they look through, by project id."""
+
+    user: User
+    scopes: frozenset[str] | None = None
+    seen_as: tuple[tuple[int, str], ...] = ()
+
+    def role_seen(self, project: Project) -> str | None:
+        """The role that an owner looks through in a demo project; None where they look through their own eyes."""
+        return dict(self.seen_as).get(project.pk) if project.is_demo else None
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """A caller in a project. `role` is the role they act in; `own_role` the one they have (`owner` for a superuser)."""
+
+    caller: Caller
+    project: Project
+    member: Member | None
+    own_role: str
+    role: str
+
+    @property
+    def user(self) -> User:
+        return self.caller.user
+
+    @property
+    def languages(self) -> list[str]:
+        """The languages that this person takes; empty: any."""
+        return list(self.member.languages) if self.member else []
+
+    def may(self, right: str) -> bool:
+        """Whether the role has the right and the token's scopes, if it has any, name it."""
+        allowed = self.role == OWNER or self.role in RIGHTS[right]
+        return allowed and (self.caller.scopes is None or right in self.caller.scopes)
+
+    def require(self, right: str) -> None:
+        """Raise ForbiddenError unless `may(right)`."""
+        if not self.may(right):
+            raise ForbiddenError
+
+
+def caller_of(request: HttpRequest | Any) -> Caller:
+    """The caller of a Django or DRF request. Raises NotAuthenticatedError for nobody or a disabled user."""
+    user: User | AnonymousUser = request.user
+    if not isinstance(user, User) or not user.is_active:
+        raise NotAuthenticatedError
+    token = getattr(request, "auth", None)
+    scopes: Collection[str] | None = getattr(token, "scopes", None)
+    seen: dict[str, str] = {}
+    if token is None:
+        seen = getattr(request, "session", {}).get("seen_as", {})
+    return Caller(
+        user=user,
+        scopes=None if scopes is None else frozenset(scopes),
+        seen_as=tuple((int(k), v) for k, v in seen.items()),
+    )
+
+
+def access_to(caller: Caller, project: Project) -> Access | None:
+    """The caller's access to a project, or None for an outsider."""
+    member = Member.objects.filter(project=project, user=caller.user, is_active=True).first()
+    own = OWNER if caller.user.is_superuser else (member.role if member else None)
+    if own is None:
+        return None
+    role = own
+    if own == OWNER and (seen := caller.role_seen(project)) is not None:
+        role = seen
+    return Access(caller=caller, project=project, member=member, own_role=own, role=role)
+
+
+def projects_for(caller: Caller) -> QuerySet[Project]:
+    """The projects that the caller sees, newest first."""
+    projects = Project.objects.order_by("-id")
+    if caller.user.is_superuser:
+        return projects
+    return projects.filter(members__user=caller.user, members__is_active=True)
+
+
+def project_for(caller: Caller, slug: str, right: str = "see") -> Access:
+    """The caller's access to the project, with the right. Raises AbsentError, ForbiddenError."""
+    project = Project.objects.filter(slug=slug).select_related("schema", "guideline").first()
+    access = access_to(caller, project) if project else None
+    if access is None:
+        raise AbsentError
+    access.require(right)
+    return access
+
+
+def _project_by_id(caller: Caller, project_id: int | None) -> Access:
+    found = Project.objects.select_related("schema", "guideline").filter(pk=project_id or 0)
+    project = found.first()
+    access = access_to(caller, project) if project else None
+    if access is None:
+        raise AbsentError
+    return access
+
+
+def item_for(caller: Caller, slug: str, item_id: str, right: str = "items") -> tuple[Access, Item]:
+    """An item of the project, visible (its import has finished). Raises AbsentError, ForbiddenError."""
+    access = project_for(caller, slug, right)
+    item = (
+        Item.objects.filter(pk=parse_id(item_id), project=access.project, imported_by__is_visible=True)
+        .select_related("payload")
+        .first()
+    )
+    if item is None:
+        raise AbsentError
+    return access, item
+
+
+def lease_for(caller: Caller, lease_id: str) -> tuple[Access, Seat, int]:
+    """The caller's own seat behind a lease id, and the generation that it names. Somebody else's lease is absent."""
+    seat_id, _, generation = lease_id.partition("-")
+    seat = Seat.objects.filter(pk=parse_id(seat_id), person=caller.user).first()
+    if seat is None:
+        raise AbsentError
+    access = _project_by_id(caller, seat.project_id)
+    access.require(KIND_RIGHTS[QueueLane.Kind(seat.kind).name.lower()])
+    number = parse_id(generation)
+    if number >= 2**31:  # more than a seat can count
+        raise AbsentError
+    return access, seat, number
+
+
+def annotation_for(caller: Caller, annotation_id: str) -> tuple[Access, Annotation]:
+    """The caller's own annotation. Somebody else's is absent."""
+    annotation = Annotation.objects.filter(pk=parse_id(annotation_id), person=caller.user).first()
+    if annotation is None:
+        raise AbsentError
+    access = _project_by_id(caller, annotation.project_id)
+    access.require("label")
+    return access, annotation
+
+
+def job_for(caller: Caller, job_id: str) -> Job:
+    """A job that the caller started, or one of a project whose importing, learning or snapshots they may see."""
+    job = Job.objects.filter(pk=parse_id(job_id)).first()
+    if job is None:
+        raise AbsentError
+    if job.created_by_id == caller.user.pk:
+        return job
+    access = _project_by_id(caller, job.project_id)
+    if not any(access.may(right) for right in ("import", "learn", "snapshot")):
+        raise AbsentError
+    return job
+
+
+def require_superuser(caller: Caller) -> None:
+    """Raise ForbiddenError unless the caller is the organisation's administrator (and not through a narrow token)."""
+    if not caller.user.is_superuser or caller.scopes is not None:
+        raise ForbiddenError("Only an administrator of this installation may do this.")
+
+
+def parse_id(text: str) -> int:
+    """An opaque id as sent, as the integer that it is. Raises AbsentError for anything else."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 19) or int(text) >= 2**63:
+        raise AbsentError
+    return int(text)

@@ -1,0 +1,96 @@
+"""One person's answer to one lease: checked against the schema that the seat is pinned to, then stored by the queue."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from random import Random
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from annotation import queue
+from annotation.access import Access
+from annotation.commitments import make_salt
+from annotation.errors import InvalidError, KeyMissingError
+from annotation.models import Annotation, LabelSchema, Seat, User
+from annotation.schema import parse_answers
+
+MAX_COMMENT = 10_000
+MAX_LEASE_NEXT = 50
+_KEYS = frozenset({"answers", "seconds", "unsure", "flag", "comment", "clauses", "lease_next"})
+_SOURCES = {
+    User.Kind.PERSON: Annotation.Source.HUMAN,
+    User.Kind.SIMULATED: Annotation.Source.SIMULATED,
+    User.Kind.IMPORTED: Annotation.Source.IMPORTED,
+}
+
+
+def answer_lease(
+    *, access: Access, seat: Seat, generation: int, key: str | None, body: Mapping[str, Any], rng: Random
+) -> queue.Submission:
+    """Store the answer in a request's body under its idempotency key, and top up leases as it asks.
+
+    `seat` is the caller's own. Raises KeyMissingError, InvalidError, AnswersError, KeyReusedError, LeaseGoneError,
+    AlreadySubmittedError; then nothing was stored.
+    """
+    if not key or len(key) > 255 or not key.isprintable():
+        raise KeyMissingError
+    answer, lease_next = parse_body(body, seat)
+    return queue.submit(
+        seat_id=seat.pk,
+        generation=generation,
+        person_id=access.user.pk,
+        key=key,
+        body_digest=queue.digest_body(body),
+        source=_SOURCES[User.Kind(access.user.kind)],
+        answer=answer,
+        salt=make_salt(),
+        lease_next=lease_next,
+        languages=access.languages,
+        rng=rng,
+    )
+
+
+def parse_body(body: Mapping[str, Any], seat: Seat) -> tuple[queue.Answer, int]:
+    """The answer and `lease_next` in a body; all but `answers` may be missing. Raises InvalidError, AnswersError."""
+    faults: dict[str, str] = {name: _("There is no such field.") for name in set(body) - _KEYS}
+    answers = body.get("answers")
+    if not isinstance(answers, dict):
+        faults["answers"] = _("An object: question name -> answer.")
+    seconds = body.get("seconds")
+    if seconds is not None and (
+        isinstance(seconds, bool)
+        or not isinstance(seconds, (int, float))
+        or not 0 <= seconds <= 1e6
+        or math.isnan(seconds)
+    ):
+        faults["seconds"] = _("Active seconds, 0 or more.")
+    unsure = body.get("unsure", False)
+    if not isinstance(unsure, bool):
+        faults["unsure"] = _("true or false.")
+    flag = body.get("flag") or ""
+    if flag and flag not in queue.REASONS:
+        faults["flag"] = _("One of: %(known)s.") % {"known": ", ".join(queue.REASONS)}
+    comment = body.get("comment") or ""
+    if not isinstance(comment, str) or len(comment) > MAX_COMMENT or "\x00" in comment:
+        faults["comment"] = _("A text of at most %(most)d characters.") % {"most": MAX_COMMENT}
+    clauses = body.get("clauses") or []
+    known = {clause["id"] for clause in seat.guideline.clauses} if seat.guideline else set()
+    if not isinstance(clauses, list) or any(not isinstance(c, str) or c not in known for c in clauses):
+        faults["clauses"] = _("Ids of clauses of the guideline: %(known)s.") % {
+            "known": ", ".join(sorted(known)) or "-"
+        }
+    lease_next = body.get("lease_next", 0)
+    if isinstance(lease_next, bool) or not isinstance(lease_next, int) or not 0 <= lease_next <= MAX_LEASE_NEXT:
+        faults["lease_next"] = _("A whole number from 0 to %(most)d.") % {"most": MAX_LEASE_NEXT}
+    if faults:
+        raise InvalidError(fields=faults)
+    schema = LabelSchema.objects.get(pk=seat.schema_id)
+    values = parse_answers(schema.compiled, answers)
+    labels = [{"q": question, **asdict(value)} for question, value in values.items()]
+    return (
+        queue.Answer(labels=labels, seconds=seconds, is_unsure=unsure, flag=flag, clauses=clauses, comment=comment),
+        lease_next,
+    )

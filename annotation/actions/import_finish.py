@@ -1,0 +1,283 @@
+"""The second pass over an imported file, after its flip: annotations that came along, and new metadata of known items.
+
+Every batch is a transaction of its own and can be done twice: what a run before did is found done. Of rows with one
+external id the first one whose parts are the item's brings the annotations, as it brought the item; the last one brings
+the metadata.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Any
+
+from django.db import connection, transaction
+from django.utils.translation import gettext as _
+
+from annotation import queue
+from annotation.actions.events import write_event
+from annotation.actions.people import ensure_outside_person
+from annotation.errors import StateError
+from annotation.importing.rows import AnnotationRow, ItemRow
+from annotation.importing.sorting import SHOWN_ERRORS, Numbered, Rows, Sorter, batches, generated_id, parts_of
+from annotation.models import Annotation, Import, Item, LabelSchema, Project, QueueRow, Seat, User
+
+ANNOTATIONS_AT_ONCE = 5000
+
+Progress = Callable[[int, int | None], None]  # rows done, of how many
+Check = Callable[[], None]
+Values = list[tuple[Seat, AnnotationRow]]
+
+
+def finish_import(
+    project: Project,
+    import_row: Import,
+    read: Callable[[], Rows],
+    update_metadata: bool,
+    n_read: int,
+    progress: Progress,
+    check: Check,
+    batch_rows: int,
+    errors: list[dict[str, Any]] | None = None,
+) -> None:
+    """Read the file again and store what waited for the flip. `n_read` rows were read before.
+
+    `errors` is given where an earlier run was killed after its flip: it is filled again with what was wrong.
+    """
+    sorter = Sorter(project)
+    people: dict[str, User] = {}
+    done = n_read
+    for batch in batches(read(), batch_rows):
+        if update_metadata or errors is not None:
+            with transaction.atomic():
+                check()
+                found = sorter.sort(batch)
+                if update_metadata:
+                    _update_metadata({item.pk: (item, row.metadata) for row, item in found.known if item is not None})
+            if errors is not None:
+                errors += [{"line": line, "reason": reason} for line, reason in found.wrong]
+                del errors[SHOWN_ERRORS:]
+        for chunk in _annotated_rows(bytes(project.seed), import_row, batch):
+            _annotate(project, import_row, chunk, people, check)
+        done += len(batch)
+        progress(done, 2 * n_read)
+    _open_rest(import_row, check)
+
+
+# --- Annotations -----------------------------------------------------------------------------------------------------
+
+
+def _annotated_rows(seed: bytes, import_row: Import, batch: list[Numbered]) -> Iterator[dict[str, list[ItemRow]]]:
+    """The rows with annotations by external id, in chunks: a row may bring a thousand."""
+    chunk: dict[str, list[ItemRow]] = {}
+    size = 0
+    for line, row in batch:
+        if not isinstance(row, ItemRow) or not row.annotations:
+            continue
+        name = row.external_id if row.external_id is not None else generated_id(seed, import_row.pk, line)
+        chunk.setdefault(name, []).append(row)
+        size += len(row.annotations)
+        if size >= ANNOTATIONS_AT_ONCE:
+            yield chunk
+            chunk, size = {}, 0
+    if chunk:
+        yield chunk
+
+
+def _annotate(
+    project: Project, import_row: Import, rows: dict[str, list[ItemRow]], people: dict[str, User], check: Check
+) -> None:
+    schema = project.schema
+    if schema is None:
+        raise StateError(_("The project has no label schema yet."))
+    for name in {one.annotator for same in rows.values() for row in same for one in row.annotations} - people.keys():
+        people[name] = ensure_outside_person(project=project, name=name, kind=User.Kind.IMPORTED)
+    with transaction.atomic():
+        check()
+        # Closed, empty and neither disputed nor erased: no run before this one has been here.
+        places = list(
+            QueueRow.objects.select_for_update(of=("self",))
+            .filter(item__imported_by=import_row, item__external_id__in=list(rows), item__lifecycle=Item.Lifecycle.OPEN)
+            .filter(kind=1, state=QueueRow.State.OPEN, is_closed=True, taken=0)
+            .select_related("item__payload")
+            .order_by("pk")
+        )
+        with connection.cursor() as cursor:
+            cursor.execute("select clock_timestamp()")
+            now: datetime = cursor.fetchone()[0]
+        given: Values = []
+        taken: list[QueueRow] = []
+        for place in places:
+            parts = place.item.payload.parts
+            row = next((row for row in rows[place.item.external_id] if parts_of(row) == parts), None)
+            if row is not None:
+                taken.append(place)
+                given += [(_seat(project, schema, place, people[one.annotator], now), one) for one in row.annotations]
+        if not taken:
+            return
+        Seat.objects.bulk_create([seat for seat, _one in given], batch_size=1000)
+        _store_annotations(project, import_row, given, now)
+        _fill_places([place.pk for place in taken])
+        queue.settle(row_ids=[place.pk for place in taken])
+        # Open again, and perhaps before somebody's cursor.
+        queue.bump_lanes(lane_ids=sorted({place.lane_id for place in taken}))
+        write_event(
+            project=project, kind="annotations.imported", actor=None, ref_id=import_row.pk, data={"n": len(given)}
+        )
+
+
+def _seat(project: Project, schema: LabelSchema, place: QueueRow, person: User, now: datetime) -> Seat:
+    """A seat whose annotation is still to come: released until then, as a submitted one has an annotation (CHECK)."""
+    return Seat(
+        queue_row=place,
+        person=person,
+        project_id=project.pk,
+        item_id=place.item_id,
+        lane_id=place.lane_id,
+        kind=place.kind,
+        rank=place.rank,
+        tiebreak=place.tiebreak,
+        state=Seat.State.RELEASED,
+        leased_at=now,
+        expires_at=now,
+        ended_at=now,
+        draw_id=place.draw_id,
+        schema=schema,
+        guideline_id=project.guideline_id,
+    )
+
+
+def _store_annotations(project: Project, import_row: Import, given: Values, now: datetime) -> None:
+    annotations = Annotation.objects.bulk_create(
+        [
+            Annotation(
+                seat=seat,
+                project_id=project.pk,
+                item_id=seat.item_id,
+                person_id=seat.person_id,
+                schema_id=seat.schema_id,
+                guideline_id=project.guideline_id,
+                source=Annotation.Source.IMPORTED,
+                created_at=now,
+                key=f"import-{import_row.pk}-{seat.item_id}",
+                body_digest=b"",
+                lease_generation=1,
+            )
+            for seat, _one in given
+        ],
+        batch_size=1000,
+    )
+    with connection.cursor() as cursor:
+        with cursor.copy(
+            "copy annotation_label (annotation_id, question, project_id, item_id, person_id, choice, choices, number)"
+            " from stdin"
+        ) as copy:
+            for annotation, (_given_seat, one) in zip(annotations, given, strict=True):
+                about = (project.pk, annotation.item_id, annotation.person_id)
+                for question, value in one.values.items():
+                    copy.write_row((annotation.pk, question, *about, value.choice, value.choices, value.number))
+        cursor.execute(
+            "update annotation_seat s set state = 2, annotation_id = a.id from annotation_annotation a"
+            " where a.seat_id = s.id and a.id = any(%s)",
+            [[annotation.pk for annotation in annotations]],
+        )
+
+
+def _fill_places(row_ids: list[int]) -> None:
+    """Count the seats and open the rows. The overlap is the project's of now: it may have changed since the flip."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            update annotation_queuerow q set taken = c.n, n_submitted = c.n, overlap = greatest(p.overlap_min, c.n),
+                is_closed = false
+            from (select queue_row_id, count(*) as n from annotation_seat
+                  where queue_row_id = any(%s) and state = 2 group by 1) c, annotation_project p
+            where q.id = c.queue_row_id and p.id = q.project_id
+            """,
+            [row_ids],
+        )
+
+
+def _open_rest(import_row: Import, check: Check) -> None:
+    """Open rows that wait for annotations which can no longer be read: a new schema may have come in between."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        check()
+        cursor.execute(
+            """
+            update annotation_queuerow q set is_closed = false
+            from annotation_item i where i.id = q.item_id and i.imported_by_id = %s and i.lifecycle = 0
+              and q.kind = 1 and q.state = 0 and q.is_closed and q.taken = 0
+            returning q.lane_id
+            """,
+            [import_row.pk],
+        )
+        if lanes := {lane for (lane,) in cursor.fetchall()}:
+            queue.bump_lanes(lane_ids=sorted(lanes))
+
+
+# --- Metadata --------------------------------------------------------------------------------------------------------
+
+
+def _update_metadata(wanted: dict[int, tuple[Item, dict[str, Any]]]) -> None:
+    """Give items new metadata; where the language is another one, their work moves to the lane of that language."""
+    changed = {pk: metadata for pk, (item, metadata) in wanted.items() if item.metadata != metadata}
+    if not changed:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "update annotation_item i set metadata = u.metadata::jsonb from unnest(%s::bigint[], %s::text[])"
+            " as u(id, metadata) where i.id = u.id and i.lifecycle <> 3",
+            [list(changed), [json.dumps(metadata) for metadata in changed.values()]],
+        )
+    moved = [
+        pk for pk, metadata in changed.items() if wanted[pk][0].metadata.get("language") != metadata.get("language")
+    ]
+    if moved:
+        _move_to_language(moved)
+
+
+_NEW_LANE = """
+    select q.id as row_id, n.id as lane_id, l.id as old_lane_id
+    from annotation_queuerow q join annotation_item i on i.id = q.item_id
+    join annotation_queuelane l on l.id = q.lane_id
+    join annotation_queuelane n on (n.project_id, n.kind, n.stream, n.severity, n.language)
+      = (l.project_id, l.kind, l.stream, l.severity, lower(coalesce(i.metadata ->> 'language', '')))
+    where q.item_id = any(%s) and n.id <> l.id
+"""
+
+
+def _move_to_language(item_ids: list[int]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            insert into annotation_queuelane
+                (project_id, kind, stream, language, severity, epoch, floor_rank, floor_tiebreak)
+              select distinct l.project_id, l.kind, l.stream, lower(coalesce(i.metadata ->> 'language', '')),
+                l.severity, 0, '-infinity'::float8, 0
+              from annotation_queuerow q join annotation_item i on i.id = q.item_id
+              join annotation_queuelane l on l.id = q.lane_id
+              where q.item_id = any(%s)
+              on conflict do nothing
+            """,
+            [item_ids],
+        )
+        # Seats before rows, each in the order of their ids: the order in which the queue locks.
+        cursor.execute(
+            "select id from annotation_seat where item_id = any(%s) order by id for no key update", [item_ids]
+        )
+        cursor.execute(
+            "select id from annotation_queuerow where item_id = any(%s) order by id for no key update", [item_ids]
+        )
+        cursor.execute(
+            f"update annotation_seat s set lane_id = m.lane_id from ({_NEW_LANE}) m"  # noqa: S608  (a constant)
+            " where s.queue_row_id = m.row_id",
+            [item_ids],
+        )
+        cursor.execute(
+            f"update annotation_queuerow q set lane_id = m.lane_id from ({_NEW_LANE}) m"  # noqa: S608  (a constant)
+            " where q.id = m.row_id returning m.lane_id, m.old_lane_id",
+            [item_ids],
+        )
+        lanes = {lane for pair in cursor.fetchall() for lane in pair}
+    queue.bump_lanes(lane_ids=sorted(lanes))

@@ -1,0 +1,66 @@
+"""What happens to an item after its import: priorities, quarantine, erasure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from django.db import transaction
+
+from annotation import queue
+from annotation.actions.events import write_event
+from annotation.models import AnnotationText, Draw, DrawItem, Item, ItemPayload, Project, User
+
+
+@transaction.atomic
+def set_priorities(
+    *,
+    project: Project,
+    priorities: Mapping[int, float],
+    draw: Draw | None = None,
+    draw_items: Sequence[DrawItem] = (),
+    actor: User | None = None,
+) -> int:
+    """Give items (by id) new priorities, higher first served; the draw that chose them is stored with them.
+
+    Items of other projects are left alone. People's cursors start anew in the lanes that changed. Returns how many rows
+    changed.
+    """
+    DrawItem.objects.bulk_create(draw_items, batch_size=1000)
+    changed = queue.set_ranks(project_id=project.pk, priorities=priorities, draw_id=draw.pk if draw else None)
+    write_event(
+        project=project, kind="priorities.set", actor=actor, ref_id=draw.pk if draw else None, data={"n": changed}
+    )
+    return changed
+
+
+def set_holdout_share(*, project: Project, share: float) -> None:
+    """Set the share of served work that comes from the holdout from now on (0 once the evaluation set is full)."""
+    Project.objects.filter(pk=project.pk).update(holdout_share_now=share)
+
+
+@transaction.atomic
+def quarantine_item(*, item: Item, actor: User) -> None:
+    """Seal an item that may be illegal to hold: from now on it is in no page, queue, snapshot or export."""
+    changed = Item.objects.filter(pk=item.pk, lifecycle__in=[Item.Lifecycle.OPEN, Item.Lifecycle.ARCHIVED]).update(
+        lifecycle=Item.Lifecycle.QUARANTINED
+    )
+    if changed:
+        queue.close_items(item_ids=[item.pk])
+        write_event(project=item.project, kind="item.quarantined", actor=actor, item_id=item.pk)
+
+
+@transaction.atomic
+def erase_items(*, project: Project, item_ids: Sequence[int], actor: User | None, reason: str) -> int:
+    """Erase the payloads of items and the free text about them; ids, labels and commitments stay.
+
+    Returns how many were erased now: those erased before are left alone.
+    """
+    erased = Item.objects.filter(pk__in=item_ids, project=project).exclude(lifecycle=Item.Lifecycle.ERASED)
+    ids = sorted(erased.values_list("pk", flat=True))
+    Item.objects.filter(pk__in=ids).update(lifecycle=Item.Lifecycle.ERASED, metadata={}, gold=None, group="")
+    queue.close_items(item_ids=ids)
+    ItemPayload.objects.filter(item_id__in=ids).delete()
+    AnnotationText.objects.filter(annotation__item_id__in=ids).delete()
+    for item_id in ids:
+        write_event(project=project, kind="item.erased", actor=actor, item_id=item_id, data={"reason": reason[:200]})
+    return len(ids)

@@ -1,0 +1,1 @@
+"""Files into rows: readers that stream, the rules of an item row, archives of images. No database in here."""

@@ -1,0 +1,133 @@
+"""The job that turns an uploaded file into items: a table of rows, or an archive of images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from annotation.actions.imports import KIND, Outcome, load_items
+from annotation.actions.media import add_media, remove_unused_media
+from annotation.errors import TouchstoneError
+from annotation.importing.archive import ArchiveFormat, detect_archive, read_archive
+from annotation.importing.decompression import Compression
+from annotation.importing.formats import RowProblem, Source, detect_source, read_rows
+from annotation.importing.rows import RowError, make_image_row, parse_row
+from annotation.importing.sorting import Rows
+from annotation.jobs import JobFailedError, RunningJob, job_kind
+from annotation.models import Job, Media, Project
+from annotation.plain_text import quote
+from annotation.schema import Compiled
+
+SWEPT_JOBS = 20
+
+
+@job_kind(KIND)
+def run_import(running: RunningJob) -> None:
+    """Import the file; the result is CONTRACT's `{"imported", "unchanged", "rejected", "errors"}`, also where it fails.
+
+    The file is removed at the end, whatever that is; after a kill it is still there for the next attempt.
+    """
+    args, project = running.args, running.project
+    path = _upload_path(args)
+    _remove_leftovers(project)
+    if not path.is_file():
+        raise JobFailedError(_("The uploaded file is gone. Send it again."), result=Outcome().as_result())
+    images: set[str] = set()
+    try:
+        outcome, is_stored = load_items(
+            project=project,
+            read=_reader(path, project, args, images),
+            actor=running.job.created_by,
+            job_id=running.job.pk,
+            partial=args["partial"],
+            update_metadata=args["update_metadata"],
+            progress=running.progress,
+            check=running.check,
+        )
+    except Exception:
+        if running.job.attempt >= running.job.max_attempts:
+            path.unlink(missing_ok=True)
+        raise
+    if not is_stored:
+        with transaction.atomic():
+            running.check()
+            _forget_images(running, images)
+            path.unlink()
+        raise JobFailedError(_explain(outcome), result=outcome.as_result())
+    running.finish(outcome.as_result())
+    path.unlink(missing_ok=True)
+
+
+def _upload_path(args: dict[str, Any]) -> Path:
+    return Path(settings.UPLOAD_DIR) / Path(args["file"]).name
+
+
+def _explain(outcome: Outcome) -> str:
+    if outcome.fault:
+        return _("Nothing was stored. %(fault)s") % {"fault": outcome.fault}
+    first = outcome.errors[0]
+    return ngettext(
+        "Nothing was stored: %(n)d row is wrong. Line %(line)d: %(reason)s",
+        "Nothing was stored: %(n)d rows are wrong. The first is line %(line)d: %(reason)s",
+        outcome.rejected,
+    ) % {"n": outcome.rejected, "line": first["line"], "reason": first["reason"]}
+
+
+def _remove_leftovers(project: Project) -> None:
+    """Remove the files of jobs that ended without having done so: a killed worker cannot."""
+    ended = Job.objects.filter(project=project, kind=KIND, ended_at__isnull=False).order_by("-pk")[:SWEPT_JOBS]
+    for job in ended:
+        _upload_path(job.args).unlink(missing_ok=True)
+
+
+def _reader(path: Path, project: Project, args: dict[str, Any], images: set[str]) -> Callable[[], Rows]:
+    """A function that reads the file anew each time. `images` is filled with the SHA-256 of those in an archive."""
+    name: str = args["name"]
+    packed = detect_archive(name)
+    if packed is not None:
+        return lambda: _read_images(path, *packed, project=project, images=images)
+    source = detect_source(name, args["content_type"], args["encoding"])
+    if project.schema is None:
+        raise JobFailedError(_("The project has no label schema yet."), result=Outcome().as_result())
+    compiled = project.schema.compiled
+    return lambda: _read_table(path, source, compiled, args["text_column"])
+
+
+def _read_table(path: Path, source: Source, compiled: Compiled, text_column: str) -> Rows:
+    for line, raw in read_rows(path, source):
+        if isinstance(raw, RowProblem):
+            yield line, raw
+            continue
+        try:
+            yield line, parse_row(raw, compiled, text_column=text_column)
+        except RowError as error:
+            yield line, RowProblem(error.detail)
+
+
+def _read_images(
+    path: Path, archive_format: ArchiveFormat, compression: Compression | None, *, project: Project, images: set[str]
+) -> Iterator[Any]:
+    """Keep each image, then yield its row; the number is the file's place in the archive."""
+    for number, (inside, file) in enumerate(read_archive(path, archive_format, compression), start=1):
+        try:
+            with file.open("rb") as stream:
+                media, _is_new = add_media(project=project, source=stream, actor=None)
+            images.add(media.sha256)
+            yield number, make_image_row(inside, media.sha256)
+        except TouchstoneError as error:
+            yield number, RowProblem(f"{quote(inside)}: {error.detail}")
+
+
+def _forget_images(running: RunningJob, images: set[str]) -> None:
+    """Remove the images of a refused archive that this job brought, in whatever attempt."""
+    new = Media.objects.filter(
+        project=running.project, sha256__in=images, created_at__gte=running.job.created_at
+    ).values_list("sha256", flat=True)
+    if images and (names := list(new)):
+        remove_unused_media(project=running.project, sha256=names)

@@ -1,0 +1,25 @@
+"""Question kinds, by name: one module each, with its schema, its validation, its rendering and its comparison."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from django.utils.translation import gettext as _
+
+from annotation.kinds import choice, choices, rating
+from annotation.kinds.kind import AnswerError, Kind, LabelValue, Question, SchemaError
+from annotation.plain_text import quote
+
+__all__ = ["KINDS", "AnswerError", "Kind", "LabelValue", "Question", "SchemaError", "get_kind"]
+
+KINDS: Final[dict[str, Kind]] = {module.NAME: module for module in (choice, choices, rating)}
+
+
+def get_kind(name: object) -> Kind:
+    """Return the kind of that name; SchemaError names the known ones."""
+    if isinstance(name, str) and name in KINDS:
+        return KINDS[name]
+    raise SchemaError(
+        _("%(kind)s is not a known kind of question. Known are: %(known)s.")
+        % {"kind": quote(name), "known": ", ".join(KINDS)}
+    )

@@ -1,0 +1,19 @@
+"""Keys on the labelling page: which are taken by the page itself, and which an option gets that names none."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Iterable
+
+# The page's own keys (skip, comment, undo, flag, guideline, help, next and previous question, not sure, take back).
+# A schema may still claim one of them for a choice; it is only never given out by default.
+RESERVED_KEYS = frozenset("scufghjknz?0")
+_DEFAULT_KEYS = tuple(c for c in "123456789" + string.ascii_lowercase if c not in RESERVED_KEYS)
+
+
+def assign_keys(wanted: Iterable[str | None]) -> list[str | None]:
+    """Return one key per option: the wanted one, else the first free default, None once the defaults are used up."""
+    asked = list(wanted)
+    used = {key for key in asked if key is not None}
+    free = (key for key in _DEFAULT_KEYS if key not in used)
+    return [key if key is not None else next(free, None) for key in asked]

@@ -1,0 +1,86 @@
+"""What every question kind offers, the value that it stores, and the two errors that kinds raise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from annotation.errors import TouchstoneError
+
+Question = dict[str, Any]  # one question of a compiled schema, as annotation.schema describes it
+
+
+@dataclass(frozen=True, slots=True)
+class LabelValue:
+    """The typed columns of one label. Exactly one of them is set.
+
+    `choice`: a choice id of the question. `choices`: distinct choice ids, ascending, [] means "none of them".
+    `number`: a finite number.
+    """
+
+    choice: int | None = None
+    choices: list[int] | None = None
+    number: float | None = None
+
+
+class SchemaError(TouchstoneError):
+    """The label schema is not valid."""
+
+    code = "invalid_schema"
+
+
+class AnswerError(TouchstoneError):
+    """The answer does not fit the question."""
+
+    code = "invalid_answers"
+
+    def __init__(self, question: str, sentence: str) -> None:
+        """`question` is the question's name, `sentence` says what an answer must be."""
+        super().__init__(sentence, fields={question: sentence})
+        self.question = question
+
+
+class Kind(Protocol):
+    """A module of this package, one per question kind. Questions passed in are compiled ones."""
+
+    NAME: str
+    KEYS: frozenset[str]  # what the kind's schema may hold beside name, kind, text, required, when
+    LEVEL: str  # level of measurement for agreement: "nominal" or "ordinal"
+
+    def compile_question(self, raw: Question, previous: Question | None) -> Question:
+        """Return the kind's own part of the compiled question (ids included), or raise SchemaError.
+
+        `raw` is the question as sent, its shared keys already checked. `previous` is the compiled question of that name
+        in the version before (or its tombstone), from which ids are kept; None where there was none.
+        """
+
+    def show_question(self, question: Question) -> Question:
+        """Return the kind's own part of the question as it was sent."""
+
+    def find_breaks(self, old: Question, new: Question) -> list[str]:
+        """Return a sentence for each way in which `new` no longer holds answers to `old`; [] where all still hold."""
+
+    def domain(self, question: Question) -> dict[str, int]:
+        """Return every answer value as text -> its code, in schema order."""
+
+    def parse_answer(self, question: Question, value: object) -> LabelValue:
+        """Return the stored form of an answer, or raise AnswerError."""
+
+    def show_value(self, question: Question, value: LabelValue) -> Any:
+        """Return the answer as callers send it: the inverse of `parse_answer`. KeyError for an id it does not know."""
+
+    def codes(self, question: Question, value: LabelValue) -> tuple[int, ...]:
+        """Return the code or codes that stand for the value in agreement, ascending."""
+
+    def from_codes(self, question: Question, codes: Sequence[int]) -> LabelValue | None:
+        """Return the value that these codes stand for, None where the question cannot hold them."""
+
+    def is_same(self, question: Question, a: LabelValue, b: LabelValue) -> bool:
+        """Say whether two answers are the same answer."""
+
+    def distance(self, question: Question, a: LabelValue, b: LabelValue) -> float:
+        """Return how far apart two answers are: 0.0 the same, 1.0 as far as this question allows."""
+
+    def render(self, question: Question) -> dict[str, Any]:
+        """Return what the labelling page needs: at least template, id, name, kind, text, required, options."""

@@ -1,0 +1,40 @@
+"""What is stored about making labels. Rows are written by `annotation/actions/` and `annotation/queue.py` alone.
+
+`people` who; `projects` where and by which rules; `items` what; `queue` the work to hand out and the places on it;
+`labels` what people said; `draws` how items came to be offered; `events` what happened and what is still to be done.
+"""
+
+from .draws import Draw, DrawItem
+from .events import Event, EventPosition, Job
+from .items import Import, Item, ItemPayload, Media
+from .labels import Annotation, AnnotationText, Label
+from .people import ApiToken, Organisation, SetupLink, User
+from .projects import Guideline, LabelSchema, Member, Project
+from .queue import QueueCursor, QueueLane, QueueRow, Seat
+
+__all__ = [
+    "Annotation",
+    "AnnotationText",
+    "ApiToken",
+    "Draw",
+    "DrawItem",
+    "Event",
+    "EventPosition",
+    "Guideline",
+    "Import",
+    "Item",
+    "ItemPayload",
+    "Job",
+    "Label",
+    "LabelSchema",
+    "Media",
+    "Member",
+    "Organisation",
+    "Project",
+    "QueueCursor",
+    "QueueLane",
+    "QueueRow",
+    "Seat",
+    "SetupLink",
+    "User",
+]

@@ -1,0 +1,82 @@
+"""Who takes part: people with a login, and those without one (imported, simulated)."""
+
+from __future__ import annotations
+
+from django.contrib.auth.models import AbstractUser
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+
+class User(AbstractUser):
+    """One person. A superuser is the administrator of the organisation, which is this deployment.
+
+    Imported and simulated persons have no usable password, and their names carry a `/`, which no login may.
+    """
+
+    class Kind(models.TextChoices):
+        PERSON = "person", _("person")
+        IMPORTED = "imported", _("imported")
+        SIMULATED = "simulated", _("simulated")
+
+    kind = models.CharField(max_length=10, choices=Kind.choices, default=Kind.PERSON)
+    shown_name = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=~Q(kind="person", username__contains="/"),
+                name="user_login_has_no_slash",
+            ),
+        ]
+
+    @property
+    def name(self) -> str:
+        """The name to show: an imported annotator's own name, else the login."""
+        return self.shown_name or self.username
+
+
+class ApiToken(models.Model):
+    """A key for programs. Only its SHA-256 is stored; the token itself is shown once."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="tokens")
+    digest = models.BinaryField(unique=True)
+    scopes = models.JSONField(null=True, help_text="null: all that the person may")
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField()
+    last_used_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"token {self.pk} of {self.user_id}"
+
+
+class SetupLink(models.Model):
+    """A one-time link that makes the first owner (or one more superuser). Used once, for a day."""
+
+    digest = models.BinaryField(unique=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"setup link {self.pk}"
+
+
+class Organisation(models.Model):
+    """The one row of floors and limits that no project may pass."""
+
+    id = models.SmallIntegerField(primary_key=True, default=1)
+    max_held = models.PositiveSmallIntegerField(default=50, help_text="leases that one person may hold in one project")
+    max_overlap = models.PositiveSmallIntegerField(default=50)
+    min_lease_seconds = models.PositiveIntegerField(default=1)
+    max_lease_seconds = models.PositiveIntegerField(default=7 * 24 * 3600)
+    max_token_days = models.PositiveIntegerField(default=365)
+    max_upload_bytes = models.BigIntegerField(default=2 * 1024**3)
+    undo_seconds = models.PositiveIntegerField(default=900, help_text="how long an answer can be taken back")
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(id=1), name="organisation_is_one_row")]
+
+    def __str__(self) -> str:
+        return "organisation"

@@ -1,0 +1,190 @@
+"""The work to hand out, and people's places on it. Written through `annotation/queue.py` (`sql/queue.sql`).
+
+These rows are hot. Their copies of project, item, person, lane and versions carry no foreign key of their own: a key is
+checked by locking the row it points to, and twenty annotators would all lock the one project. The chain
+label -> annotation -> seat -> queue row -> item -> project has real keys.
+"""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from .draws import Draw
+from .items import Item
+from .people import User
+from .projects import Guideline, LabelSchema, Project
+
+
+class QueueLane(models.Model):
+    """One serving line: rows of one project, kind, stream and language. A lane is what a person must be allowed.
+
+    `epoch` counts bulk changes (imports, priorities, overlap) that can put work before a person's cursor.
+    Nothing open stands before the floor; no held seat expires before `lease_floor`. Both only save time.
+    """
+
+    class Kind(models.IntegerChoices):
+        LABEL = 1, _("label")
+        ADJUDICATE = 2, _("adjudicate")
+        REVIEW = 3, _("review")
+        RELABEL = 4, _("relabel")
+        PRACTICE = 5, _("practice")
+
+    class Stream(models.IntegerChoices):
+        POOL = 0, _("pool")
+        HOLDOUT = 1, _("holdout")
+        GOLD = 2, _("gold")
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="lanes")
+    kind = models.PositiveSmallIntegerField(choices=Kind.choices)
+    stream = models.PositiveSmallIntegerField(choices=Stream.choices)
+    language = models.CharField(max_length=35, blank=True)
+    severity = models.PositiveSmallIntegerField(default=0)
+    epoch = models.BigIntegerField(default=0)
+    floor_rank = models.FloatField(default=float("-inf"))
+    floor_tiebreak = models.BigIntegerField(default=0)
+    lease_floor = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project", "kind", "stream", "language", "severity"], name="queue_lane_once"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"lane {self.pk}"
+
+
+class QueueRow(models.Model):
+    """One piece of work: an item, to be labelled (or adjudicated, reviewed, ...) by `overlap` people in one pass.
+
+    `taken` counts the seats held or submitted; the CHECK is invariant Q1. `rank` is minus the priority, so that serving
+    order is an index condition. `is_open` is generated: an index over it alone keeps updates of `taken` HOT.
+    `is_returned` marks a place that opened again, to be found before any cursor. `state` is what the item's votes say.
+    """
+
+    class State(models.IntegerChoices):
+        OPEN = 0, _("open")
+        AGREED = 1, _("agreed")
+        DISPUTED = 2, _("disputed")
+        ADJUDICATED = 3, _("adjudicated")
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+", db_constraint=False)
+    item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="queue_rows")
+    lane = models.ForeignKey(QueueLane, on_delete=models.CASCADE, related_name="+", db_constraint=False)
+    kind = models.PositiveSmallIntegerField(choices=QueueLane.Kind.choices)
+    pass_no = models.PositiveSmallIntegerField(default=1)
+    rank = models.FloatField(default=0)
+    tiebreak = models.BigIntegerField()
+    overlap = models.PositiveSmallIntegerField()
+    taken = models.PositiveSmallIntegerField(default=0)
+    n_submitted = models.PositiveSmallIntegerField(default=0)
+    state = models.PositiveSmallIntegerField(choices=State.choices, default=State.OPEN)
+    is_closed = models.BooleanField(default=False)
+    is_returned = models.BooleanField(default=False)
+    is_open = models.GeneratedField(
+        expression=models.ExpressionWrapper(
+            Q(taken__lt=F("overlap")) & Q(is_closed=False), output_field=models.BooleanField()
+        ),
+        output_field=models.BooleanField(),
+        db_persist=True,
+    )
+    draw = models.ForeignKey(Draw, null=True, on_delete=models.PROTECT, related_name="+", db_constraint=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["item", "kind", "pass_no"], name="queue_row_once"),
+            models.CheckConstraint(condition=Q(taken__gte=0, taken__lte=F("overlap")), name="queue_taken_in_overlap"),
+            models.CheckConstraint(
+                condition=Q(n_submitted__gte=0, n_submitted__lte=F("taken")), name="queue_submitted_in_taken"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["lane", "rank", "tiebreak"], condition=Q(is_open=True), name="queue_serving"),
+            models.Index(
+                fields=["lane", "rank", "tiebreak"], condition=Q(is_open=True, is_returned=True), name="queue_returned"
+            ),
+            # The items page: by state, and by priority.
+            models.Index(fields=["project", "kind", "state", "item"], name="queue_by_state"),
+            models.Index(fields=["project", "kind", "rank", "item"], name="queue_by_priority"),
+        ]
+
+    def __str__(self) -> str:
+        return f"queue row {self.pk}"
+
+
+class Seat(models.Model):
+    """One person's place on one queue row: the lease, the exclusion and the stamp in one.
+
+    A lease id is `SEAT-GENERATION`: each time the seat is held anew the generation grows and the old id is dead.
+    """
+
+    class State(models.IntegerChoices):
+        HELD = 1, _("held")
+        SUBMITTED = 2, _("submitted")
+        SKIPPED = 3, _("skipped")
+        RELEASED = 4, _("released")
+        WITHDRAWN = 5, _("withdrawn")
+
+    class Arm(models.IntegerChoices):
+        NONE = 0, _("none")
+        SHOWN = 1, _("shown")
+        WITHHELD = 2, _("withheld")
+
+    queue_row = models.ForeignKey(QueueRow, on_delete=models.CASCADE, related_name="seats")
+    person = models.ForeignKey(User, on_delete=models.PROTECT, related_name="seats", db_constraint=False)
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+", db_constraint=False)
+    item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="seats", db_constraint=False)
+    lane = models.ForeignKey(QueueLane, on_delete=models.CASCADE, related_name="+", db_constraint=False)
+    kind = models.PositiveSmallIntegerField(choices=QueueLane.Kind.choices)
+    rank = models.FloatField()
+    tiebreak = models.BigIntegerField()
+    state = models.PositiveSmallIntegerField(choices=State.choices)
+    generation = models.PositiveIntegerField(default=1)
+    leased_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+    reason = models.CharField(max_length=20, blank=True, help_text="why it was skipped")
+    annotation = models.ForeignKey(
+        "Annotation", null=True, on_delete=models.PROTECT, related_name="+", db_constraint=False
+    )
+    draw = models.ForeignKey(Draw, null=True, on_delete=models.PROTECT, related_name="+", db_constraint=False)
+    schema = models.ForeignKey(LabelSchema, on_delete=models.PROTECT, related_name="+", db_constraint=False)
+    guideline = models.ForeignKey(Guideline, null=True, on_delete=models.PROTECT, related_name="+", db_constraint=False)
+    arm = models.PositiveSmallIntegerField(choices=Arm.choices, default=Arm.NONE)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["queue_row", "person"], name="seat_once"),
+            models.CheckConstraint(condition=Q(state__in=[1, 2, 3, 4, 5]), name="seat_state_known"),
+            models.CheckConstraint(
+                condition=~Q(state=2) | Q(annotation__isnull=False) | Q(kind=2), name="seat_submitted_has_annotation"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["lane", "expires_at"], condition=Q(state=1), name="seat_expiring"),
+            models.Index(fields=["person", "project", "kind"], condition=Q(state=1), name="seat_held"),
+            models.Index(fields=["item", "kind", "state"], name="seat_of_item"),
+            models.Index(fields=["project", "person", "state"], name="seat_of_person"),
+        ]
+
+    def __str__(self) -> str:
+        return f"seat {self.pk}"
+
+
+class QueueCursor(models.Model):
+    """How far down a lane one person has nothing to do: saves a walk past all that they have done. Written lazily."""
+
+    pk = models.CompositePrimaryKey("person_id", "lane_id")
+    person_id = models.BigIntegerField()
+    lane_id = models.BigIntegerField()
+    epoch = models.BigIntegerField()
+    rank = models.FloatField()
+    tiebreak = models.BigIntegerField()
+    full_epoch = models.BigIntegerField(default=-1, help_text="the epoch of the last check from the very start")
+    moved_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"cursor of {self.person_id} in {self.lane_id}"

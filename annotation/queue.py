@@ -1,0 +1,322 @@
+"""The queue, as callers see it: leases in, leases out. The statements are in `sql/queue.sql`; here they have names.
+
+Nothing here reads a clock (Q12): time is the database's. Chance comes in as `rng`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+from time import sleep
+from typing import Any
+
+from django.db import connection, transaction
+
+from annotation.commitments import commit
+from annotation.errors import (
+    AbsentError,
+    AlreadySubmittedError,
+    InvalidError,
+    KeyReusedError,
+    LeaseGoneError,
+    UndoTooLateError,
+)
+from annotation.models import QueueLane, QueueRow
+
+KINDS = {kind.name.lower(): kind.value for kind in QueueLane.Kind}
+STATES = {state.value: state.name.lower() for state in QueueRow.State}
+REASONS = ("ambiguous", "missing_context", "language", "technical", "harmful", "other")
+SKIPPED, RELEASED = 3, 4
+
+
+@dataclass(frozen=True, slots=True)
+class Leases:
+    """What a person holds after asking: raw leases (see `serializers.show_lease`), and why there are no more."""
+
+    leases: list[dict[str, Any]]
+    reason: str | None = None
+    retry_after: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What a submit did. `is_replay`: this key was answered before, and this is the same answer."""
+
+    annotation_id: int
+    item_state: str
+    leases: list[dict[str, Any]]
+    is_replay: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A validated answer, ready to store: typed labels and what came with them."""
+
+    labels: Sequence[Mapping[str, Any]]
+    seconds: float | None = None
+    is_unsure: bool = False
+    flag: str = ""
+    clauses: Sequence[str] = ()
+    comment: str = ""
+    texts: Mapping[str, str] | None = None
+
+
+def _call(sql: str, params: Sequence[Any]) -> Any:
+    """The one value that a statement returns."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        row = cursor.fetchone()
+    return row[0] if row else None
+
+
+def _call_json(sql: str, params: Sequence[Any]) -> Any:
+    """The one jsonb value that a statement returns, parsed; None for null. (Django hands jsonb out as text.)"""
+    value = _call(sql, params)
+    return None if value is None else json.loads(value)
+
+
+def lease(
+    *, project_id: int, person_id: int, kind: str = "label", n: int, languages: Collection[str] = (), rng: Random
+) -> Leases:
+    """Top up to `n` held seats of a kind, best first; the ones already held come first.
+
+    Where all that is left is locked by other people's requests at this moment, it comes back a few times, each time in
+    a transaction of its own: nobody waits for a row while holding another one.
+    """
+    pause = 0.002
+    while True:
+        with transaction.atomic():
+            found = _call_json(
+                "select queue_lease(%s, %s, %s::smallint, %s, %s::text[], %s::float8[], null)",
+                [project_id, person_id, KINDS[kind], n, _lower(languages), [rng.random() for _ in range(max(1, n))]],
+            )
+        if found["reason"] != "busy":
+            return Leases(found["leases"], found["reason"], found["retry_after"])
+        if found["leases"] or pause > 0.3:
+            return Leases(found["leases"], "all_leased", 1)
+        sleep(pause * (0.5 + rng.random()))
+        pause *= 2
+
+
+def _lower(languages: Collection[str]) -> list[str]:
+    """Lanes are named in lower case; a language tag is the same however it is written."""
+    return [language.lower() for language in languages]
+
+
+def held(*, project_id: int, person_id: int) -> list[dict[str, Any]]:
+    """The seats that a person holds in a project, of any kind, oldest first."""
+    return list(
+        _call_json(
+            """
+            select queue_show(array(select id from annotation_seat
+              where person_id = %s and project_id = %s and state = 1 and expires_at >= clock_timestamp()))
+            """,
+            [person_id, project_id],
+        )
+    )
+
+
+def submit(
+    *,
+    seat_id: int,
+    generation: int,
+    person_id: int,
+    key: str,
+    body_digest: bytes,
+    source: str,
+    answer: Answer,
+    salt: bytes,
+    lease_next: int = 0,
+    languages: Collection[str] = (),
+    rng: Random,
+) -> Submission:
+    """Store an answer and top up to `lease_next` leases, in one transaction; it is durable when this returns (Q3).
+
+    Raises AbsentError, KeyReusedError, AlreadySubmittedError, LeaseGoneError.
+    """
+    has_text = bool(answer.comment or answer.texts)
+    commitment = commit({"comment": answer.comment, "answers": dict(answer.texts or {})}, salt) if has_text else None
+    with transaction.atomic():
+        done = _call_json(
+            "select queue_submit(%s,%s,%s,%s,%s,%s,%s::jsonb,%s,%s,%s,%s::text[],%s,%s::jsonb,%s,%s)",
+            [
+                seat_id,
+                generation,
+                person_id,
+                key,
+                body_digest,
+                source,
+                json.dumps(list(answer.labels)),
+                answer.seconds,
+                answer.is_unsure,
+                answer.flag,
+                list(answer.clauses),
+                answer.comment,
+                json.dumps(dict(answer.texts or {})),
+                salt,
+                commitment,
+            ],
+        )
+        _raise_for(done["status"])
+        leases: list[dict[str, Any]] = []
+        if done["status"] == "replay":
+            if lease_next:
+                leases = _call_json(
+                    "select queue_replay(%s, %s, %s::smallint, %s, %s::timestamptz)",
+                    [done["project"], person_id, done["kind"], lease_next, done["at"]],
+                )
+        elif lease_next:
+            # Whatever can be had without waiting; the annotator's next request finds the rest.
+            leases = _call_json(
+                "select queue_lease(%s, %s, %s::smallint, %s, %s::text[], %s::float8[], %s::timestamptz)",
+                [
+                    done["project"],
+                    person_id,
+                    done["kind"],
+                    lease_next,
+                    _lower(languages),
+                    [rng.random() for _ in range(lease_next)],
+                    done["at"],
+                ],
+            )["leases"]
+    return Submission(
+        annotation_id=done["annotation"],
+        item_state=item_state(done["item"]),
+        leases=leases,
+        is_replay=done["status"] == "replay",
+    )
+
+
+def _raise_for(status: str) -> None:
+    match status:
+        case "absent":
+            raise AbsentError
+        case "key_reused":
+            raise KeyReusedError
+        case "already":
+            raise AlreadySubmittedError
+        case "gone":
+            raise LeaseGoneError
+
+
+def item_state(item_id: int) -> str:
+    """The item's state as callers see it: its lifecycle if that is not open, else its worst required question's."""
+    return str(
+        _call(
+            """
+            select case when i.lifecycle > 0 then (array['archived','quarantined','erased'])[i.lifecycle]
+                        else (array['open','agreed','disputed','adjudicated'])[q.state + 1] end
+            from annotation_item i join annotation_queuerow q on q.item_id = i.id and q.kind in (1, 4)
+            where i.id = %s order by q.pass_no desc limit 1
+            """,
+            [item_id],
+        )
+    )
+
+
+def renew(*, seat_id: int, generation: int, person_id: int) -> dict[str, Any]:
+    """Start the lease's time anew, late too while nobody took the place. Raises LeaseGoneError."""
+    shown = _call_json("select queue_renew(%s, %s, %s)", [seat_id, generation, person_id])
+    if shown is None:
+        raise LeaseGoneError
+    return dict(shown)
+
+
+def skip(*, seat_id: int, generation: int, person_id: int, reason: str) -> None:
+    """Give the place back and never be offered the item again in this pass. Raises LeaseGoneError, InvalidError."""
+    if reason not in REASONS:
+        raise InvalidError(fields={"reason": f"One of: {', '.join(REASONS)}."})
+    _give_back(seat_id, generation, person_id, SKIPPED, reason)
+
+
+def release(*, seat_id: int, generation: int, person_id: int) -> None:
+    """Give the place back; the item may be offered again. Raises LeaseGoneError."""
+    _give_back(seat_id, generation, person_id, RELEASED, "")
+
+
+def _give_back(seat_id: int, generation: int, person_id: int, state: int, reason: str) -> None:
+    with transaction.atomic():
+        if (
+            _call(
+                "select queue_give_back(%s, %s, %s, %s::smallint, %s)", [seat_id, generation, person_id, state, reason]
+            )
+            is None
+        ):
+            raise LeaseGoneError
+
+
+def undo(*, annotation_id: int, person_id: int) -> dict[str, Any]:
+    """Take an answer back; the raw lease of the same place, to answer again. Raises AbsentError, UndoTooLateError."""
+    with transaction.atomic():
+        done = _call_json("select queue_undo(%s, %s)", [annotation_id, person_id])
+        if done["status"] == "absent":
+            raise AbsentError
+        if done["status"] == "too_late":
+            raise UndoTooLateError
+    return dict(done["lease"])
+
+
+def take_dispute(*, project_id: int, item_id: int, person_id: int) -> int | None:
+    """The adjudicate seat on an item, used in the caller's transaction; None where another reviewer holds it."""
+    seat: int | None = _call("select queue_take_dispute(%s, %s, %s)", [project_id, item_id, person_id])
+    return seat
+
+
+def close_items(*, item_ids: Sequence[int]) -> None:
+    """Nobody is offered these items again, and places on them that were not used are withdrawn."""
+    _call("select queue_close(%s::bigint[])::text", [list(item_ids)])
+
+
+def leave(*, project_id: int, person_id: int) -> int:
+    """Open the places again that somebody holds who left the project. Returns how many."""
+    return int(_call("select queue_leave(%s, %s)", [project_id, person_id]))
+
+
+def set_ranks(*, project_id: int, priorities: Mapping[int, float], draw_id: int | None) -> int:
+    """Give items new priorities, and the draw that says why. Returns how many rows were changed."""
+    return int(
+        _call(
+            "select queue_set_ranks(%s, %s::bigint[], %s::float8[], %s)",
+            [project_id, list(priorities), [-p for p in priorities.values()], draw_id],
+        )
+    )
+
+
+def set_overlap(*, project_id: int, wanted: int, after: int, limit: int) -> tuple[int | None, int]:
+    """One batch of rows above `after` gets `max(wanted, taken)` places.
+
+    Returns the last row looked at (None: done) and how many were changed.
+    """
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            "select last, changed from queue_set_overlap(%s, %s, %s, %s)", [project_id, wanted, after, limit]
+        )
+        last, changed = cursor.fetchone()
+    return last, changed
+
+
+def settle(*, row_ids: Sequence[int]) -> None:
+    """Let the vote rule look at rows whose seats were written in bulk (an import)."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select queue_settle(id, 0, 0, false, clock_timestamp()) from unnest(%s::bigint[]) as id order by id",
+            [list(row_ids)],
+        )
+
+
+def bump_lanes(*, lane_ids: Sequence[int]) -> None:
+    """Say that a bulk change may have put work before people's cursors."""
+    _call("select queue_bump(%s::bigint[])::text", [list(lane_ids)])
+
+
+def move_floors() -> int:
+    """Move the lanes' floors up to where work begins; they only save time. Returns how many moved."""
+    return int(_call("select queue_move_floors()", []))
+
+
+def digest_body(body: Mapping[str, Any]) -> bytes:
+    """What one idempotency key stands for: the body as parsed JSON, whatever its spacing and order of keys."""
+    return hashlib.sha256(json.dumps(body, sort_keys=True, ensure_ascii=False).encode()).digest()

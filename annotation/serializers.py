@@ -1,0 +1,104 @@
+"""Rows as the JSON that callers see: the shapes of the API, made in one place for API and pages."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+from django.urls import reverse
+from django.utils import timezone
+
+from annotation import media
+from annotation.access import OWNER, Access
+from annotation.models import Guideline, Job, LabelSchema, Member, Project, QueueLane
+from annotation.schema import show_schema
+from annotation.settings import show_settings
+
+
+def show_lease(raw: dict[str, Any], access: Access) -> dict[str, Any]:
+    """The LEASE of a raw one (`queue_show`): only what this person is to see of the item (Q13)."""
+    project = access.project
+    item: dict[str, Any] = {
+        "id": str(raw["item"]),
+        "parts": [show_part(part, access) for part in raw["parts"]],
+        "metadata": {key: raw["metadata"][key] for key in project.shown_metadata if key in raw["metadata"]},
+        "suggestion": None,
+    }
+    if project.show_external_id or access.role == OWNER:
+        item["external_id"] = raw["external_id"]
+    return {
+        "id": f"{raw['seat']}-{raw['generation']}",
+        "expires_at": raw["expires_at"].replace("+00:00", "Z"),
+        "kind": QueueLane.Kind(raw["kind"]).name.lower(),
+        "item": item,
+        "schema_version": _version(LabelSchema, raw["schema"]),
+        "guideline_version": _version(Guideline, raw["guideline"]),
+    }
+
+
+def show_part(part: dict[str, Any], access: Access) -> dict[str, Any]:
+    """A part as imported, with a short-lived `src` where it is media."""
+    if "media" not in part:
+        return part
+    token = media.sign_media(f"{access.project.pk}:{part['media']}", access.user.pk, timezone.now())
+    return {**part, "src": f"{reverse('media', args=[access.project.slug, part['media']])}?{urlencode({'t': token})}"}
+
+
+_versions: dict[tuple[str, int], int] = {}
+
+
+def _version(model: type[LabelSchema] | type[Guideline], pk: int | None) -> int | None:
+    """The version number behind an id. These rows never change, so each process looks once."""
+    if pk is None:
+        return None
+    key = (model.__name__, pk)
+    if key not in _versions:
+        _versions[key] = model._default_manager.values_list("version", flat=True).get(pk=pk)
+    return _versions[key]
+
+
+def show_project(project: Project, access: Access | None = None) -> dict[str, Any]:
+    """A project with its settings and its current schema."""
+    assert project.schema is not None
+    shown = {
+        "id": str(project.pk),
+        "slug": project.slug,
+        "name": project.name,
+        "created_at": show_time(project.created_at),
+        "schema": show_schema(project.schema.compiled),
+        "schema_version": project.schema.version,
+        "guideline_version": project.guideline.version if project.guideline else None,
+        **show_settings(project),
+    }
+    if access is not None:
+        shown["role"] = access.role
+    return shown
+
+
+def show_member(member: Member) -> dict[str, Any]:
+    """A member of a project."""
+    return {
+        "username": member.user.username,
+        "role": member.role,
+        "team": member.team,
+        "languages": list(member.languages),
+        "joined_at": show_time(member.joined_at),
+    }
+
+
+def show_job(job: Job) -> dict[str, Any]:
+    """A job and how far it is."""
+    return {
+        "id": str(job.pk),
+        "kind": job.kind,
+        "state": job.state,
+        "done": job.done,
+        "total": job.total,
+        "result": job.result,
+        "error": job.error or None,
+    }
+
+
+def show_time(at: Any) -> str | None:
+    """ISO 8601 in UTC, or None."""
+    return None if at is None else at.isoformat().replace("+00:00", "Z")

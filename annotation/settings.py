@@ -1,0 +1,223 @@
+"""A project's settings, as sent and as stored: each checked once, here, with a sentence for what does not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from annotation.errors import InvalidError, NotYetError
+from annotation.models import Organisation, Project
+
+LEARNING_DEFAULTS: dict[str, Any] = {
+    "question": None,
+    "every": 100,
+    "batch": 100,
+    "strategy": "margin",
+    "random_share": 0.2,
+    "holdout_share": 0.2,
+}
+STRATEGIES = ("margin", "entropy", "least_confident", "random")
+LEARNABLE_KINDS = ("choice",)
+
+
+def parse_settings(
+    sent: Mapping[str, Any], compiled: Mapping[str, Any], organisation: Organisation, current: Project | None = None
+) -> dict[str, Any]:
+    """Check settings and return the columns they set. Only what is named is returned.
+
+    Raises InvalidError with a sentence per field; NotYetError for values that are not offered yet.
+    """
+    faults: dict[str, str] = {}
+    columns: dict[str, Any] = {}
+    for name, value in sent.items():
+        parse = _PARSERS.get(name)
+        if parse is None:
+            faults[name] = _("There is no such setting. Known: %(known)s.") % {"known": ", ".join(sorted(_PARSERS))}
+            continue
+        try:
+            columns.update(parse(value, compiled, organisation, current))
+        except _Fault as fault:
+            faults[name] = str(fault)
+    if faults:
+        raise InvalidError(fields=faults)
+    return columns
+
+
+def show_settings(project: Project) -> dict[str, Any]:
+    """The settings of a project, in the shape in which they are sent."""
+    low, high = project.overlap_min, project.overlap_max
+    return {
+        "name": project.name,
+        "description": project.description,
+        "state": project.state,
+        "overlap": low if low == high else {"min": low, "max": high},
+        "rule": project.rule,
+        "skips_to_dispute": project.skips_to_dispute,
+        "lease_seconds": project.lease_seconds,
+        "max_held": project.max_held,
+        "shown_metadata": project.shown_metadata,
+        "show_external_id": project.show_external_id,
+        "learning": project.learning,
+        "snapshots": project.snapshots,
+        "gold_rate": project.gold_rate,
+        "blind_share": project.blind_share,
+    }
+
+
+def learning_settings(project: Project) -> dict[str, Any]:
+    """The learning settings in force: the project's, or the defaults (`every` None: no round starts by itself)."""
+    return (
+        {**LEARNING_DEFAULTS, "every": None} if project.learning is None else {**LEARNING_DEFAULTS, **project.learning}
+    )
+
+
+class _Fault(Exception):
+    """A sentence about one field."""
+
+
+def _whole(value: Any, low: int, high: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise _Fault(_("A whole number from %(low)d to %(high)d.") % {"low": low, "high": high})
+    return value
+
+
+def _share(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+        raise _Fault(_("A number from 0 to 1."))
+    return float(value)
+
+
+def _text(value: Any, most: int) -> str:
+    if not isinstance(value, str) or len(value) > most or "\x00" in value:
+        raise _Fault(_("A text of at most %(most)d characters.") % {"most": most})
+    return value
+
+
+def _known_keys(value: Any, known: tuple[str, ...]) -> Mapping[str, Any]:
+    if not isinstance(value, dict) or set(value) - set(known):
+        raise _Fault(_("An object with: %(known)s.") % {"known": ", ".join(known)})
+    return value
+
+
+def _name(value: Any, *_rest: Any) -> dict[str, Any]:
+    name = _text(value, 200).strip()
+    if not name:
+        raise _Fault(_("A name has 1 to 200 characters."))
+    return {"name": name}
+
+
+def _description(value: Any, *_rest: Any) -> dict[str, Any]:
+    return {"description": _text(value, 5000)}
+
+
+def _state(value: Any, *_rest: Any) -> dict[str, Any]:
+    if value not in Project.State.values:
+        raise _Fault(_("One of: %(known)s.") % {"known": ", ".join(Project.State.values)})
+    return {"state": value}
+
+
+def _overlap(value: Any, _compiled: Any, organisation: Organisation, _current: Any) -> dict[str, Any]:
+    most = organisation.max_overlap
+    if isinstance(value, dict):
+        _known_keys(value, ("min", "max"))
+        low = _whole(value.get("min"), 1, most)
+        return {"overlap_min": low, "overlap_max": _whole(value.get("max"), low, most)}
+    low = _whole(value, 1, most)
+    return {"overlap_min": low, "overlap_max": low}
+
+
+def _rule(value: Any, *_rest: Any) -> dict[str, Any]:
+    rule = (
+        _known_keys(value, ("kind",)) if not (isinstance(value, dict) and value.get("kind") == "posterior") else value
+    )
+    if rule.get("kind") == "posterior":
+        raise NotYetError(_("The posterior rule is not offered yet. Use majority or unanimous."))
+    if rule.get("kind") not in ("majority", "unanimous"):
+        raise _Fault(_('`{"kind": "majority"}` or `{"kind": "unanimous"}`.'))
+    return {"rule": {"kind": rule["kind"]}}
+
+
+def _skips(value: Any, *_rest: Any) -> dict[str, Any]:
+    return {"skips_to_dispute": _whole(value, 1, 1000)}
+
+
+def _lease_seconds(value: Any, _compiled: Any, organisation: Organisation, _current: Any) -> dict[str, Any]:
+    return {"lease_seconds": _whole(value, organisation.min_lease_seconds, organisation.max_lease_seconds)}
+
+
+def _max_held(value: Any, _compiled: Any, organisation: Organisation, _current: Any) -> dict[str, Any]:
+    return {"max_held": _whole(value, 1, organisation.max_held)}
+
+
+def _shown_metadata(value: Any, *_rest: Any) -> dict[str, Any]:
+    if not isinstance(value, list) or len(value) > 100:
+        raise _Fault(_("A list of at most 100 metadata keys."))
+    return {"shown_metadata": [_text(key, 200) for key in value]}
+
+
+def _show_external_id(value: Any, *_rest: Any) -> dict[str, Any]:
+    if not isinstance(value, bool):
+        raise _Fault(_("true or false."))
+    return {"show_external_id": value}
+
+
+def _learning(value: Any, compiled: Mapping[str, Any], *_rest: Any) -> dict[str, Any]:
+    """`holdout_share_now` starts at what is set; the learning app turns it to 0 once the holdout is full."""
+    if value is None:
+        return {"learning": None, "holdout_share_now": LEARNING_DEFAULTS["holdout_share"]}
+    sent = {**LEARNING_DEFAULTS, **_known_keys(value, tuple(LEARNING_DEFAULTS))}
+    if sent["question"] is not None:
+        names = [q["name"] for q in compiled["questions"] if q["kind"] in LEARNABLE_KINDS]
+        if sent["question"] not in names:
+            raise _Fault(
+                _("`question`: one of: %(names)s.") % {"names": ", ".join(names) or _("(none can be learned)")}
+            )
+    if sent["strategy"] not in STRATEGIES:
+        raise _Fault(_("`strategy`: one of: %(known)s.") % {"known": ", ".join(STRATEGIES)})
+    if sent["every"] is not None:
+        _whole(sent["every"], 1, 10_000_000)
+    _whole(sent["batch"], 1, 1_000_000)
+    sent["random_share"] = _share(sent["random_share"])
+    sent["holdout_share"] = _share(sent["holdout_share"])
+    return {"learning": sent, "holdout_share_now": sent["holdout_share"]}
+
+
+def _snapshots(value: Any, *_rest: Any) -> dict[str, Any]:
+    if value is None:
+        return {"snapshots": None}
+    sent = _known_keys(value, ("every_hours", "every_resolutions"))
+    if not sent:
+        raise _Fault(_("Give `every_hours` or `every_resolutions`."))
+    return {"snapshots": {key: _whole(number, 1, 10_000_000) for key, number in sent.items()}}
+
+
+def _gold_rate(value: Any, *_rest: Any) -> dict[str, Any]:
+    if _share(value) != 0:
+        raise NotYetError(_("Mixing gold items in is not offered yet: `gold_rate` must be 0."))
+    return {"gold_rate": 0.0}
+
+
+def _blind_share(value: Any, *_rest: Any) -> dict[str, Any]:
+    if _share(value) != 0:
+        raise NotYetError(_("Suggestions are not shown yet, so none can be withheld: `blind_share` must be 0."))
+    return {"blind_share": 0.0}
+
+
+_PARSERS = {
+    "name": _name,
+    "description": _description,
+    "state": _state,
+    "overlap": _overlap,
+    "rule": _rule,
+    "skips_to_dispute": _skips,
+    "lease_seconds": _lease_seconds,
+    "max_held": _max_held,
+    "shown_metadata": _shown_metadata,
+    "show_external_id": _show_external_id,
+    "learning": _learning,
+    "snapshots": _snapshots,
+    "gold_rate": _gold_rate,
+    "blind_share": _blind_share,
+}

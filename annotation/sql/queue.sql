@@ -1,0 +1,460 @@
+-- The queue's hot path: one round trip a request, run by annotation/queue.py. Kinds, states and streams are the integers of
+-- annotation/models/queue.py. Every function reads time from the database's clock (Q12) and chance from its caller.
+--
+-- Locks, always in this order, so that nobody waits in a circle:
+--   1. the person's advisory lock (one request of a person in a project at a time: later statements see a fresh snapshot),
+--   2. the person's seat,
+--   3. the queue row of that seat, late, just before the commit (people label the same item in step and would wait for each other),
+--   4. a next row or an expired seat of somebody else: only ever with SKIP LOCKED, never waiting.
+-- So only one kind of wait exists, for the row of one's own seat, and whoever holds that row waits for nothing more.
+-- Where all that is left is locked, the claim says so and the caller comes back in a moment, in a new transaction.
+
+-- Settle ---------------------------------------------------------------------------------------------------------------
+-- Apply a change of places to a row and let the vote rule look at it. The one place where taken, n_submitted, state and
+-- overlap of a single row change together, under the row's lock. `reviewers_vote` is installed by the reviewers app.
+create or replace function queue_settle(p_row bigint, p_taken int, p_submitted int, p_returned boolean, p_now timestamptz)
+returns smallint language plpgsql as $$
+declare r annotation_queuerow; v record;
+begin
+  select * into strict r from annotation_queuerow where id = p_row for no key update;
+  r.n_submitted := r.n_submitted + p_submitted;
+  if r.kind in (1, 4) and r.state <> 3 then
+    select * into v from reviewers_vote(r, p_now);
+  else
+    select r.overlap as overlap, r.state as state into v;
+  end if;
+  update annotation_queuerow q set
+    taken = q.taken + p_taken,
+    n_submitted = r.n_submitted,
+    overlap = v.overlap,
+    state = v.state,
+    is_closed = case when r.kind in (1, 4) and v.state = 2 then true when r.kind in (1, 4) and q.state = 2 then false else q.is_closed end,
+    is_returned = (q.is_returned or p_returned or v.overlap > q.overlap) and q.taken + p_taken < v.overlap
+  where q.id = p_row;
+  if r.kind in (1, 4) and v.state = 2 and r.state <> 2 then
+    perform queue_open_dispute(r);
+  elsif r.kind in (1, 4) and v.state <> 2 and r.state = 2 then
+    update annotation_queuerow set is_closed = true where item_id = r.item_id and kind = 2 and pass_no = r.pass_no;
+  end if;
+  return v.state;
+end $$;
+
+-- Put an item before the reviewers: a row of kind adjudicate, beside the item's own, in a lane of the same language.
+create or replace function queue_open_dispute(p_row annotation_queuerow) returns bigint language plpgsql as $$
+declare v_lane bigint; v_id bigint;
+begin
+  insert into annotation_queuelane (project_id, kind, stream, language, severity, epoch, floor_rank, floor_tiebreak)
+    select l.project_id, 2, l.stream, l.language, l.severity, 0, '-infinity', 0 from annotation_queuelane l where l.id = p_row.lane_id
+    on conflict do nothing;
+  select a.id into strict v_lane from annotation_queuelane l
+    join annotation_queuelane a on (a.project_id, a.kind, a.stream, a.language, a.severity) = (l.project_id, 2, l.stream, l.language, l.severity)
+    where l.id = p_row.lane_id;
+  -- is_returned: a single new row is found whatever cursors and floors say, so no epoch moves
+  insert into annotation_queuerow (project_id, item_id, lane_id, kind, pass_no, rank, tiebreak, overlap, taken, n_submitted, state, is_closed, is_returned, draw_id)
+    values (p_row.project_id, p_row.item_id, v_lane, 2, p_row.pass_no, p_row.rank, p_row.tiebreak, 1, 0, 0, 0, false, true, p_row.draw_id)
+    on conflict (item_id, kind, pass_no) do update set is_closed = false, is_returned = annotation_queuerow.taken < annotation_queuerow.overlap
+    returning id into v_id;
+  return v_id;
+end $$;
+
+-- Claim ----------------------------------------------------------------------------------------------------------------
+-- Take the best place in the given lanes for a person: the head of the queue, a returned place or an expired one, whichever
+-- comes first in serving order. Returns a seat; null: nothing left, checked from the very start in this epoch; 0: all that
+-- is left is locked right now.
+create or replace function queue_claim(
+  p_project bigint, p_person bigint, p_kind smallint, p_lanes bigint[], p_seconds int, p_schema bigint, p_guideline bigint,
+  p_now timestamptz
+) returns bigint language plpgsql
+  set enable_seqscan = off   -- guards plans that were cached while the tables were empty
+as $$
+declare
+  v_lane bigint; lane annotation_queuelane; cur annotation_queuecursor; f record; best record; c record;
+  v_full boolean := false; v_all_full boolean; v_rank float8; v_tie bigint; v_floor timestamptz; v_seat bigint; v_start timestamptz;
+  v_busy bigint[] := '{}';  -- expired seats that somebody else has locked
+begin
+  for attempt in 1..8 loop
+    best := null; v_all_full := true;
+    select null::bigint as row_id, null::bigint as seat_id, null::bigint as person_id, null::bigint as lane_id, 'infinity'::float8 as rank, 0::bigint as tiebreak into best;
+    foreach v_lane in array p_lanes loop
+      select * into lane from annotation_queuelane where id = v_lane;           -- the epoch, read before the scan
+      select * into cur from annotation_queuecursor k where k.person_id = p_person and k.lane_id = v_lane;
+      if v_full then
+        v_rank := '-infinity'; v_tie := -9223372036854775808; v_floor := '-infinity';
+      else
+        v_rank := lane.floor_rank; v_tie := lane.floor_tiebreak; v_floor := coalesce(lane.lease_floor, '-infinity');
+        if cur.epoch = lane.epoch and (cur.rank, cur.tiebreak) > (v_rank, v_tie) then
+          v_rank := cur.rank; v_tie := cur.tiebreak;
+        end if;
+        v_all_full := v_all_full and coalesce(cur.full_epoch = lane.epoch, false);
+      end if;
+      v_start := clock_timestamp();
+      -- The first row that I could take, locked by somebody or not: the cursor may move to it and no further.
+      -- "(select 1 ...) is null" is always a nested probe of the unique index, never a hash or a sort.
+      select q.id, q.rank, q.tiebreak into f from annotation_queuerow q
+       where q.lane_id = v_lane and q.is_open and (q.rank, q.tiebreak) >= (v_rank, v_tie)
+         and (select 1 from annotation_seat s where s.queue_row_id = q.id and s.person_id = p_person and s.state <> 4) is null
+         and (p_kind <> 2 or (select 1 from annotation_seat s where s.item_id = q.item_id and s.person_id = p_person and s.kind in (1, 4) and s.state = 2 limit 1) is null)
+       order by q.rank, q.tiebreak limit 1;
+      if f.id is not null then
+        if clock_timestamp() - v_start > interval '0.2 ms' and (cur.moved_at is null or cur.epoch <> lane.epoch or v_start - cur.moved_at > interval '0.1 s') then
+          insert into annotation_queuecursor (person_id, lane_id, epoch, rank, tiebreak, full_epoch, moved_at)
+            values (p_person, v_lane, lane.epoch, f.rank, f.tiebreak, -1, v_start)
+            on conflict (person_id, lane_id) do update set epoch = excluded.epoch, rank = excluded.rank, tiebreak = excluded.tiebreak, moved_at = excluded.moved_at;
+        end if;
+        if best.row_id is null or (f.rank, f.tiebreak) < (best.rank, best.tiebreak) then
+          select f.id, null::bigint, null::bigint, v_lane, f.rank, f.tiebreak into best.row_id, best.seat_id, best.person_id, best.lane_id, best.rank, best.tiebreak;
+        end if;
+      elsif v_full or coalesce(cur.full_epoch = lane.epoch, false) then
+        -- Looked through to the end: remember it for this epoch. Places that open again are found below.
+        if (cur.rank, cur.epoch, cur.full_epoch) is distinct from ('infinity'::float8, lane.epoch, lane.epoch) then
+          insert into annotation_queuecursor (person_id, lane_id, epoch, rank, tiebreak, full_epoch, moved_at)
+            values (p_person, v_lane, lane.epoch, 'infinity', 0, lane.epoch, v_start)
+            on conflict (person_id, lane_id) do update set epoch = excluded.epoch, rank = excluded.rank, tiebreak = excluded.tiebreak, full_epoch = excluded.full_epoch, moved_at = excluded.moved_at;
+        end if;
+      end if;
+      -- A place that opened again, wherever my cursor stands.
+      select q.id, q.rank, q.tiebreak into f from annotation_queuerow q
+       where q.lane_id = v_lane and q.is_open and q.is_returned
+         and (select 1 from annotation_seat s where s.queue_row_id = q.id and s.person_id = p_person and s.state <> 4) is null
+         and (p_kind <> 2 or (select 1 from annotation_seat s where s.item_id = q.item_id and s.person_id = p_person and s.kind in (1, 4) and s.state = 2 limit 1) is null)
+       order by q.rank, q.tiebreak limit 1;
+      if f.id is not null and (best.row_id is null or (f.rank, f.tiebreak) < (best.rank, best.tiebreak)) then
+        select f.id, null::bigint, null::bigint, v_lane, f.rank, f.tiebreak into best.row_id, best.seat_id, best.person_id, best.lane_id, best.rank, best.tiebreak;
+      end if;
+      -- A seat whose lease ran out, if it comes before that: its place can be taken at once, sweeper or not (Q5).
+      select s.id, s.queue_row_id, s.person_id, s.rank, s.tiebreak into f from annotation_seat s
+       where s.lane_id = v_lane and s.state = 1 and s.expires_at < p_now and s.expires_at >= v_floor and s.id <> all (v_busy)
+         and (best.row_id is null or (s.rank, s.tiebreak) <= (best.rank, best.tiebreak))
+         and (s.person_id = p_person or (select 1 from annotation_seat m where m.queue_row_id = s.queue_row_id and m.person_id = p_person and m.state <> 4) is null)
+         and (p_kind <> 2 or (select 1 from annotation_seat m where m.item_id = s.item_id and m.person_id = p_person and m.kind in (1, 4) and m.state = 2 limit 1) is null)
+         and not (select q.is_closed from annotation_queuerow q where q.id = s.queue_row_id)
+       order by s.rank, s.tiebreak limit 1;
+      if f.id is not null then
+        select f.queue_row_id, f.id, f.person_id, v_lane, f.rank, f.tiebreak into best.row_id, best.seat_id, best.person_id, best.lane_id, best.rank, best.tiebreak;
+      end if;
+    end loop;
+
+    if best.row_id is null then
+      if not v_full and not v_all_full then v_full := true; continue; end if;   -- once more, from the very start
+      return case when cardinality(v_busy) > 0 then 0 end;
+    end if;
+
+    if best.seat_id is not null then
+      -- Take over. The old seat is released (its lease id answers 409 from now on), taken stays, the taker gets a seat.
+      perform 1 from annotation_seat where id = best.seat_id and state = 1 and expires_at < p_now for no key update skip locked;
+      if not found then v_busy := v_busy || best.seat_id; continue; end if;
+      if best.person_id <> p_person then
+        update annotation_seat set state = 4, ended_at = p_now where id = best.seat_id;
+        -- The loser may be owed another place of this item: their cursor has passed it.
+        update annotation_queuecursor set epoch = -1, full_epoch = -1 where person_id = best.person_id and lane_id = best.lane_id;
+      end if;
+      c := best;
+    else
+      select q.id as row_id, q.rank, q.tiebreak into c from annotation_queuerow q where q.id = best.row_id and q.is_open for no key update skip locked;
+      if not found then
+        select q.id as row_id, q.rank, q.tiebreak into c from annotation_queuerow q
+         where q.lane_id = best.lane_id and q.is_open and (q.rank, q.tiebreak) >= (best.rank, best.tiebreak)
+           and (select 1 from annotation_seat s where s.queue_row_id = q.id and s.person_id = p_person and s.state <> 4) is null
+           and (p_kind <> 2 or (select 1 from annotation_seat s where s.item_id = q.item_id and s.person_id = p_person and s.kind in (1, 4) and s.state = 2 limit 1) is null)
+         order by q.rank, q.tiebreak limit 1 for no key update of q skip locked;
+      end if;
+      if c.row_id is null then return 0; end if;  -- every candidate is locked
+      update annotation_queuerow set taken = taken + 1, is_returned = is_returned and taken + 1 < overlap where id = c.row_id;
+    end if;
+
+    insert into annotation_seat as s (queue_row_id, person_id, project_id, item_id, lane_id, kind, rank, tiebreak, state, generation,
+        leased_at, expires_at, reason, draw_id, schema_id, guideline_id, arm)
+      select q.id, p_person, q.project_id, q.item_id, q.lane_id, q.kind, q.rank, q.tiebreak, 1, 1,
+        p_now, p_now + make_interval(secs => p_seconds), '', q.draw_id, p_schema, p_guideline, 0
+      from annotation_queuerow q where q.id = c.row_id
+      on conflict (queue_row_id, person_id) do update set state = 1, generation = s.generation + 1, leased_at = excluded.leased_at,
+        expires_at = excluded.expires_at, ended_at = null, reason = '', rank = excluded.rank, tiebreak = excluded.tiebreak, lane_id = excluded.lane_id,
+        draw_id = excluded.draw_id, schema_id = excluded.schema_id, guideline_id = excluded.guideline_id, annotation_id = null
+        where s.state in (1, 4)
+      returning s.id into strict v_seat;
+    return v_seat;
+  end loop;
+  return 0;
+end $$;
+
+-- What the holder of seats is shown, as raw fields; annotation/queue.py makes the LEASE of it.
+create or replace function queue_show(p_seats bigint[]) returns jsonb language sql stable as $$
+  select coalesce(jsonb_agg(jsonb_build_object(
+      'seat', s.id, 'generation', s.generation, 'expires_at', s.expires_at, 'kind', s.kind, 'item', s.item_id, 'external_id', i.external_id,
+      'parts', p.parts, 'metadata', i.metadata, 'schema', s.schema_id, 'guideline', s.guideline_id, 'project', s.project_id) order by s.leased_at, s.id), '[]')
+  from annotation_seat s join annotation_item i on i.id = s.item_id join annotation_itempayload p on p.item_id = s.item_id
+  where s.id = any (p_seats)
+$$;
+
+-- Top up to p_n held seats of a kind. p_chances: one number in [0, 1) per seat, which decides whether it comes from the holdout first.
+-- p_at: the moment of the submit that this follows, so that its replay knows these leases again; else now.
+create or replace function queue_lease(
+  p_project bigint, p_person bigint, p_kind smallint, p_n int, p_languages text[], p_chances float8[], p_at timestamptz
+) returns jsonb language plpgsql as $$
+declare
+  prj record; v_now timestamptz; v_seats bigint[]; v_held int; v_seat bigint; v_reason text; v_retry int; i int := 0;
+  v_pool bigint[]; v_holdout bigint[]; v_mine bigint[]; v_all bigint[];
+begin
+  perform pg_advisory_xact_lock(p_project::int, p_person::int);
+  v_now := coalesce(p_at, clock_timestamp());
+  select p.state, p.max_held, p.lease_seconds, p.schema_id, p.guideline_id, p.holdout_share_now into strict prj from annotation_project p where p.id = p_project;
+  select coalesce(array_agg(s.id order by s.leased_at, s.id), '{}') into v_seats from annotation_seat s
+    where s.person_id = p_person and s.project_id = p_project and s.kind = p_kind and s.state = 1 and s.expires_at >= v_now;
+  if cardinality(v_seats) >= p_n then
+    return jsonb_build_object('leases', queue_show(v_seats[1:p_n]), 'reason', null, 'retry_after', null);
+  end if;
+  if prj.state <> 'active' then
+    return jsonb_build_object('leases', queue_show(v_seats), 'reason', 'paused', 'retry_after', null);
+  end if;
+  select count(*) into v_held from annotation_seat s where s.person_id = p_person and s.project_id = p_project and s.state = 1 and s.expires_at >= v_now;
+  select coalesce(array_agg(l.id) filter (where l.stream = 0), '{}'), coalesce(array_agg(l.id) filter (where l.stream = 1), '{}'), coalesce(array_agg(l.id), '{}')
+    into v_pool, v_holdout, v_mine from annotation_queuelane l
+    where l.project_id = p_project and l.kind = p_kind and l.stream in (0, 1) and (cardinality(p_languages) = 0 or l.language = '' or l.language = any (p_languages));
+  while cardinality(v_seats) < p_n loop
+    if v_held >= prj.max_held then v_reason := 'limit'; exit; end if;
+    i := i + 1;
+    -- Reviewers take disputes in order; annotators get a share from the holdout until it is full.
+    if p_kind <> 1 then
+      v_seat := queue_claim(p_project, p_person, p_kind, v_mine, prj.lease_seconds, prj.schema_id, prj.guideline_id, v_now);
+    elsif p_chances[1 + (i - 1) % cardinality(p_chances)] < prj.holdout_share_now then
+      v_seat := queue_claim(p_project, p_person, p_kind, v_holdout, prj.lease_seconds, prj.schema_id, prj.guideline_id, v_now);
+      if v_seat is null then v_seat := queue_claim(p_project, p_person, p_kind, v_pool, prj.lease_seconds, prj.schema_id, prj.guideline_id, v_now); end if;
+    else
+      v_seat := queue_claim(p_project, p_person, p_kind, v_pool, prj.lease_seconds, prj.schema_id, prj.guideline_id, v_now);
+      if v_seat is null then v_seat := queue_claim(p_project, p_person, p_kind, v_holdout, prj.lease_seconds, prj.schema_id, prj.guideline_id, v_now); end if;
+    end if;
+    if v_seat = 0 then
+      v_reason := 'busy'; v_retry := 1; exit;          -- never "nothing left" on the strength of a lock
+    end if;
+    if v_seat is null then
+      -- Why is there nothing? Only asked now, when it is known that there is nothing.
+      select coalesce(array_agg(l.id), '{}') into v_all from annotation_queuelane l where l.project_id = p_project and l.kind = p_kind and l.stream in (0, 1);
+      if exists (select 1 from annotation_seat s where s.lane_id = any (v_mine) and s.state = 1 and s.person_id <> p_person
+                   and (select 1 from annotation_seat m where m.queue_row_id = s.queue_row_id and m.person_id = p_person and m.state <> 4) is null) then
+        v_reason := 'all_leased';
+        select greatest(1, ceil(extract(epoch from min(s.expires_at) - v_now)))::int into v_retry from annotation_seat s
+          where s.lane_id = any (v_mine) and s.state = 1 and s.person_id <> p_person;
+      elsif exists (select 1 from annotation_queuerow q where q.lane_id = any (v_mine) and q.is_open) then
+        v_reason := 'done_by_you';
+      elsif exists (select 1 from annotation_queuerow q where q.lane_id = any (v_all) and q.is_open) then
+        v_reason := 'not_qualified';
+      else
+        v_reason := 'empty';
+      end if;
+      exit;
+    end if;
+    v_seats := v_seats || v_seat; v_held := v_held + 1;
+  end loop;
+  return jsonb_build_object('leases', queue_show(v_seats), 'reason', v_reason, 'retry_after', v_retry);
+end $$;
+
+-- Submit ---------------------------------------------------------------------------------------------------------------
+-- Store an answer. status: ok, replay, key_reused, gone, already, absent. Validation of the answer against the seat's schema is done by the caller.
+create or replace function queue_submit(
+  p_seat bigint, p_generation int, p_person bigint, p_key text, p_digest bytea, p_source text, p_labels jsonb, p_seconds float8,
+  p_unsure boolean, p_flag text, p_clauses text[], p_comment text, p_texts jsonb, p_salt bytea, p_text_commitment bytea
+) returns jsonb language plpgsql as $$
+declare s annotation_seat; a record; v_id bigint; v_now timestamptz; v_state smallint;
+begin
+  select * into s from annotation_seat where id = p_seat and person_id = p_person;
+  if not found then return jsonb_build_object('status', 'absent'); end if;
+  perform pg_advisory_xact_lock(s.project_id::int, p_person::int);
+  v_now := clock_timestamp();
+  -- The key first: one key has one effect and one answer (Q4).
+  select x.id, x.body_digest, x.seat_id, x.lease_generation, x.item_id, x.created_at into a from annotation_annotation x where x.person_id = p_person and x.key = p_key;
+  if found then
+    if a.body_digest <> p_digest or a.seat_id <> p_seat or a.lease_generation <> p_generation then
+      return jsonb_build_object('status', 'key_reused');
+    end if;
+    return jsonb_build_object('status', 'replay', 'annotation', a.id, 'at', a.created_at, 'kind', s.kind, 'project', s.project_id, 'item', s.item_id);
+  end if;
+  -- Late or not: until somebody else took the place it is still this person's (Q6).
+  v_id := nextval(pg_get_serial_sequence('annotation_annotation', 'id'));
+  update annotation_seat set state = 2, annotation_id = v_id, ended_at = v_now
+    where id = p_seat and person_id = p_person and generation = p_generation and state = 1 returning * into s;
+  if not found then
+    select * into s from annotation_seat where id = p_seat;
+    return jsonb_build_object('status', case when s.state = 2 then 'already' else 'gone' end, 'ended_at', s.ended_at);
+  end if;
+  insert into annotation_annotation (id, seat_id, project_id, item_id, person_id, schema_id, guideline_id, source, created_at, seconds, is_unsure, flag, clauses,
+      text_commitment, key, body_digest, lease_generation)
+    overriding system value
+    values (v_id, s.id, s.project_id, s.item_id, p_person, s.schema_id, s.guideline_id, p_source, v_now, p_seconds, p_unsure, p_flag, p_clauses,
+      p_text_commitment, p_key, p_digest, p_generation);
+  if p_text_commitment is not null then
+    insert into annotation_annotationtext (annotation_id, comment, answers, salt) values (v_id, p_comment, p_texts, p_salt);
+  end if;
+  insert into annotation_label (annotation_id, question, project_id, item_id, person_id, choice, choices, number, data)
+    select v_id, l.q, s.project_id, s.item_id, p_person, l.choice, l.choices, l.number, l.data
+    from jsonb_to_recordset(p_labels) as l(q smallint, choice int, choices int[], number float8, data jsonb);
+  insert into annotation_event (project_id, kind, actor_id, item_id, ref_id) values (s.project_id, 'annotation.submitted', p_person, s.item_id, v_id);
+  v_state := queue_settle(s.queue_row_id, 0, 1, false, v_now);       -- last: the row's lock is held only until the commit
+  return jsonb_build_object('status', 'ok', 'annotation', v_id, 'at', v_now, 'kind', s.kind, 'project', s.project_id, 'item', s.item_id, 'state', v_state);
+end $$;
+
+-- The leases that an answer came with, for its replay: what was held then and is held still, in the order and number asked for.
+create or replace function queue_replay(p_project bigint, p_person bigint, p_kind smallint, p_n int, p_at timestamptz) returns jsonb language sql stable as $$
+  select queue_show(coalesce(array_agg(x.id) filter (where x.is_held), '{}')) from (
+    select s.id, s.state = 1 and s.expires_at >= clock_timestamp() as is_held from annotation_seat s
+    where s.person_id = p_person and s.project_id = p_project and s.kind = p_kind and s.leased_at <= p_at and (s.state = 1 or s.ended_at > p_at)
+    order by s.leased_at, s.id limit p_n) x
+$$;
+
+-- Renew, skip, release, undo: conditional updates that must hit one row -------------------------------------------------
+create or replace function queue_renew(p_seat bigint, p_generation int, p_person bigint) returns jsonb language plpgsql as $$
+begin
+  update annotation_seat s set expires_at = clock_timestamp() + make_interval(secs => p.lease_seconds) from annotation_project p
+    where s.id = p_seat and s.person_id = p_person and s.generation = p_generation and s.state = 1 and p.id = s.project_id;
+  if not found then return null; end if;
+  return queue_show(array[p_seat]) -> 0;
+end $$;
+
+-- p_state 3: skipped (not offered again in this pass), 4: released (may be offered again).
+create or replace function queue_give_back(p_seat bigint, p_generation int, p_person bigint, p_state smallint, p_reason text) returns smallint language plpgsql as $$
+declare s annotation_seat; v_now timestamptz;
+begin
+  select * into s from annotation_seat where id = p_seat and person_id = p_person;
+  if not found then return null; end if;
+  perform pg_advisory_xact_lock(s.project_id::int, p_person::int);
+  v_now := clock_timestamp();
+  update annotation_seat set state = p_state, reason = p_reason, ended_at = v_now
+    where id = p_seat and person_id = p_person and generation = p_generation and state = 1 returning * into s;
+  if not found then return null; end if;
+  insert into annotation_event (project_id, kind, actor_id, item_id, ref_id, data)
+    values (s.project_id, case p_state when 3 then 'seat.skipped' else 'seat.released' end, p_person, s.item_id, s.id,
+            case when p_reason <> '' then jsonb_build_object('reason', p_reason) end);
+  return queue_settle(s.queue_row_id, -1, 0, true, v_now);
+end $$;
+
+-- Take an answer back (Q9): the same person, the same place, to answer again. `learning_has_used` is installed by the learning app.
+create or replace function queue_undo(p_annotation bigint, p_person bigint) returns jsonb language plpgsql as $$
+declare a annotation_annotation; s annotation_seat; v_now timestamptz;
+begin
+  select * into a from annotation_annotation where id = p_annotation and person_id = p_person;
+  if not found then return jsonb_build_object('status', 'absent'); end if;
+  perform pg_advisory_xact_lock(a.project_id::int, p_person::int);
+  perform pg_advisory_xact_lock_shared(hashtext('snapshot'), a.project_id::int);   -- a snapshot copies its members alone
+  v_now := clock_timestamp();
+  select * into s from annotation_seat where id = a.seat_id for no key update;
+  perform 1 from annotation_queuerow where id = s.queue_row_id for no key update;
+  if s.state <> 2 or s.annotation_id <> a.id or a.created_at < v_now - (select make_interval(secs => o.undo_seconds) from annotation_organisation o)
+     or exists (select 1 from annotation_queuerow q where q.id = s.queue_row_id and q.state = 3)
+     or exists (select 1 from annotation_item i where i.id = a.item_id and i.lifecycle <> 0)
+     or exists (select 1 from annotation_queuerow q join annotation_seat r on r.queue_row_id = q.id
+                where q.item_id = a.item_id and q.kind = 2 and r.state in (1, 2) and (r.state = 2 or r.expires_at >= v_now))
+     or learning_has_used(a.item_id, a.created_at) then
+    return jsonb_build_object('status', 'too_late');
+  end if;
+  update annotation_seat x set state = 1, generation = x.generation + 1, annotation_id = null, ended_at = null, leased_at = v_now,
+      expires_at = v_now + make_interval(secs => p.lease_seconds) from annotation_project p
+    where x.id = s.id and p.id = x.project_id;
+  insert into annotation_event (project_id, kind, actor_id, item_id, ref_id) values (a.project_id, 'annotation.undone', p_person, a.item_id, a.id);
+  perform queue_settle(s.queue_row_id, 0, -1, false, v_now);
+  return jsonb_build_object('status', 'ok', 'lease', queue_show(array[s.id]) -> 0);
+end $$;
+
+-- Adjudication takes its seat in its own transaction, leased before or not. Returns the seat, or null where another reviewer holds it (Q15).
+create or replace function queue_take_dispute(p_project bigint, p_item bigint, p_person bigint) returns bigint language plpgsql as $$
+declare r annotation_queuerow; d annotation_queuerow; s annotation_seat; v_id bigint; v_now timestamptz; prj record;
+begin
+  perform pg_advisory_xact_lock(p_project::int, p_person::int);
+  perform 1 from annotation_seat where item_id = p_item and kind = 2 order by id for no key update;    -- seats before rows
+  select * into strict r from annotation_queuerow where item_id = p_item and kind in (1, 4) order by pass_no desc limit 1 for no key update;
+  perform queue_open_dispute(r) where not exists (select 1 from annotation_queuerow where item_id = p_item and kind = 2 and pass_no = r.pass_no);
+  select * into strict d from annotation_queuerow where item_id = p_item and kind = 2 and pass_no = r.pass_no for no key update;
+  v_now := clock_timestamp();
+  select p.schema_id, p.guideline_id into strict prj from annotation_project p where p.id = p_project;
+  for s in select * from annotation_seat where queue_row_id = d.id and state = 1 and person_id <> p_person loop
+    if s.expires_at >= v_now then return null; end if;
+    update annotation_seat set state = 4, ended_at = v_now where id = s.id;
+    d.taken := d.taken - 1;
+  end loop;
+  select * into s from annotation_seat where queue_row_id = d.id and person_id = p_person;
+  if s.id is null or s.state not in (1, 2) then d.taken := d.taken + 1; end if;
+  -- A decision may be taken again, by somebody else too: then there is one place more.
+  update annotation_queuerow set taken = d.taken, overlap = greatest(overlap, d.taken), is_closed = true, is_returned = false,
+    n_submitted = n_submitted + case when s.state = 2 then 0 else 1 end where id = d.id;
+  insert into annotation_seat as x (queue_row_id, person_id, project_id, item_id, lane_id, kind, rank, tiebreak, state, generation, leased_at, expires_at, ended_at, reason,
+      draw_id, schema_id, guideline_id, arm)
+    values (d.id, p_person, d.project_id, d.item_id, d.lane_id, 2, d.rank, d.tiebreak, 2, 1, v_now, v_now, v_now, '', d.draw_id, prj.schema_id, prj.guideline_id, 0)
+    on conflict (queue_row_id, person_id) do update set state = 2, ended_at = v_now
+    returning x.id into v_id;
+  update annotation_queuerow set state = 3, is_closed = true, is_returned = false where id = r.id;
+  return v_id;
+end $$;
+
+-- Close an item for good (archived, quarantined, erased): nobody keeps a place on it that they have not used.
+create or replace function queue_close(p_items bigint[]) returns void language plpgsql as $$
+declare r record; n int;
+begin
+  perform 1 from annotation_seat where item_id = any (p_items) and state = 1 order by id for no key update;    -- seats before rows
+  for r in select id from annotation_queuerow where item_id = any (p_items) order by id for no key update loop
+    -- a seat taken between these two statements is left to its holder if they are just using it
+    update annotation_seat set state = 5, ended_at = clock_timestamp() where id in (
+      select id from annotation_seat where queue_row_id = r.id and state = 1 for no key update skip locked);
+    get diagnostics n = row_count;
+    update annotation_queuerow set taken = taken - n, is_closed = true, is_returned = false where id = r.id;
+  end loop;
+end $$;
+
+-- A member who left: their held places open again.
+create or replace function queue_leave(p_project bigint, p_person bigint) returns int language plpgsql as $$
+declare s record; n int := 0;
+begin
+  perform pg_advisory_xact_lock(p_project::int, p_person::int);
+  for s in select id, queue_row_id from annotation_seat where project_id = p_project and person_id = p_person and state = 1 order by queue_row_id for no key update loop
+    update annotation_seat set state = 4, ended_at = clock_timestamp() where id = s.id;
+    perform queue_settle(s.queue_row_id, -1, 0, true, clock_timestamp());
+    n := n + 1;
+  end loop;
+  return n;
+end $$;
+
+-- Bulk changes: each moves the epoch of the lanes it touched and drops their floors, in the same transaction --------------
+create or replace function queue_bump(p_lanes bigint[]) returns void language sql as $$
+  update annotation_queuelane set epoch = epoch + 1, floor_rank = '-infinity', floor_tiebreak = -9223372036854775808 where id in (
+    select id from annotation_queuelane where id = any (p_lanes) order by id for no key update)
+$$;
+
+-- p_ranks are minus the priorities. Closed and full rows are ranked too: a place may open again.
+create or replace function queue_set_ranks(p_project bigint, p_items bigint[], p_ranks float8[], p_draw bigint) returns int language plpgsql as $$
+declare n int; v_lanes bigint[];
+begin
+  with wanted as (select u.item, u.rank from unnest(p_items, p_ranks) as u(item, rank)),
+  locked as (select q.id, w.rank from annotation_queuerow q join wanted w on w.item = q.item_id
+             where q.project_id = p_project and q.kind = 1 order by q.id for no key update of q),
+  done as (update annotation_queuerow q set rank = l.rank, draw_id = coalesce(p_draw, q.draw_id) from locked l where q.id = l.id returning q.lane_id)
+  select count(*), coalesce(array_agg(distinct lane_id), '{}') into n, v_lanes from done;
+  perform queue_bump(v_lanes);
+  return n;
+end $$;
+
+-- Overlap of unsettled rows becomes max(wanted, taken), so that Q1 holds (Q14); settled rows keep theirs. One batch, in id order.
+create or replace function queue_set_overlap(p_project bigint, p_wanted int, p_after bigint, p_limit int, out last bigint, out changed int) language plpgsql as $$
+declare v_lanes bigint[];
+begin
+  with batch as (select q.id, q.overlap, q.taken, q.state, q.kind, q.is_closed from annotation_queuerow q where q.project_id = p_project and q.id > p_after order by q.id limit p_limit for no key update),
+  done as (update annotation_queuerow q set overlap = greatest(p_wanted, b.taken) from batch b
+           where q.id = b.id and b.kind = 1 and b.state = 0 and not b.is_closed and b.overlap <> greatest(p_wanted, b.taken) returning q.id, q.lane_id)
+  select (select max(id) from batch), (select count(*) from done), (select coalesce(array_agg(distinct lane_id), '{}') from done) into last, changed, v_lanes;
+  perform queue_bump(v_lanes);
+end $$;
+
+-- Floors only save time; they are moved every second by beat. A bulk change meanwhile (another epoch) wins.
+create or replace function queue_move_floors() returns int language plpgsql set enable_seqscan = off as $$
+declare l annotation_queuelane; f record; v_lease timestamptz; n int := 0; k int;
+begin
+  for l in select * from annotation_queuelane order by id loop
+    select q.rank, q.tiebreak into f from annotation_queuerow q
+      where q.lane_id = l.id and q.is_open and (q.rank, q.tiebreak) >= (l.floor_rank, l.floor_tiebreak) order by q.rank, q.tiebreak limit 1;
+    -- 5 s back: a seat held in a transaction that has not committed yet may expire before what is visible now.
+    select least(min(z.expires_at), clock_timestamp() - interval '5 s') into v_lease from (
+      select s.expires_at from annotation_seat s where s.lane_id = l.id and s.state = 1 and s.expires_at >= coalesce(l.lease_floor, '-infinity') order by s.expires_at limit 1) z;
+    update annotation_queuelane set floor_rank = coalesce(f.rank, floor_rank), floor_tiebreak = coalesce(f.tiebreak, floor_tiebreak), lease_floor = coalesce(v_lease, lease_floor)
+      where id = l.id and epoch = l.epoch
+        and (floor_rank, floor_tiebreak, lease_floor) is distinct from (coalesce(f.rank, floor_rank), coalesce(f.tiebreak, floor_tiebreak), coalesce(v_lease, lease_floor));
+    get diagnostics k = row_count;
+    n := n + k;
+  end loop;
+  return n;
+end $$;

@@ -1,0 +1,21 @@
+"""Annotation's pages. Pages that show disputes, scores or models are in the apps above."""
+
+from __future__ import annotations
+
+from django.urls import URLPattern, URLResolver, path
+
+from annotation.views import desk, guideline, imports, members, projects, settings, sign_in
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", projects.ProjectListView.as_view(), name="project-list"),
+    path("new/", projects.ProjectNewView.as_view(), name="project-new"),
+    path("sign-in/", sign_in.SignInView.as_view(), name="sign-in"),
+    path("sign-out/", sign_in.SignOutView.as_view(), name="sign-out"),
+    path("setup/<str:token>", sign_in.SetupView.as_view(), name="setup"),
+    path("p/<slug:slug>/label/", desk.DeskView.as_view(), name="project-label"),
+    path("p/<slug:slug>/items/import/", imports.ImportView.as_view(), name="project-import"),
+    path("p/<slug:slug>/guideline/", guideline.GuidelineView.as_view(), name="project-guideline"),
+    path("p/<slug:slug>/members/", members.MembersView.as_view(), name="project-members"),
+    path("p/<slug:slug>/settings/", settings.SettingsView.as_view(), name="project-settings"),
+    path("p/<slug:slug>/view-as/", projects.ViewAsView.as_view(), name="project-view-as"),
+]

@@ -1,0 +1,70 @@
+"""The desk: where people label. The page is filled by `static/js/label.js` from the API; here is what it starts with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.http import urlencode
+
+from annotation.access import KIND_RIGHTS, Access
+from annotation.errors import AbsentError
+from annotation.models import LabelSchema, Seat
+from annotation.progress import OwnWork, own_counts
+from annotation.schema import render_schema
+from annotation.views.guideline import show_guideline
+from annotation.views.page import ProjectPage
+
+KINDS = ("label", "relabel")
+
+
+class DeskView(ProjectPage):
+    """One item after the other."""
+
+    right = "label"
+    tab = "label"
+
+    def get(self, request: HttpRequest, slug: str) -> HttpResponse:
+        """The empty desk with all that it needs to draw items."""
+        access = self.enter(slug)
+        kind = request.GET.get("kind", "label")
+        if kind not in KINDS:
+            raise AbsentError
+        access.require(KIND_RIGHTS[kind])
+        context = {
+            "schemas": schemas_to_draw(access),
+            "desk": self._desk(access, kind),
+            "guideline": show_guideline(access.project.guideline),
+        }
+        return self.show(access, "annotation/label.html", context)
+
+    def _desk(self, access: Access, kind: str) -> dict[str, Any]:
+        slug = access.project.slug
+        mine = own_counts(access.user, [access.project.pk]).get(access.project.pk, OwnWork())
+        leases = reverse("api-leases", kwargs={"slug": slug})
+        return {
+            "project": slug,
+            "person": access.user.username,
+            "kind": kind,
+            "n_today": mine.n_today,
+            "n_total": mine.n_total,
+            "leases_url": leases,
+            "lease_url": _stem("api-lease"),
+            "annotation_url": _stem("api-undo"),
+            "sign_in_url": f"{reverse('sign-in')}?{urlencode({'next': self.request.get_full_path()})}",
+            "overview_url": reverse("project", kwargs={"slug": slug}),
+        }
+
+
+def _stem(name: str) -> str:
+    """The part of an address before its id."""
+    return reverse(name, args=["0"]).partition("0")[0]
+
+
+def schemas_to_draw(access: Access) -> dict[str, dict[str, Any]]:
+    """The schema in force and those that this person's leases are pinned to, by version, as their kinds render them."""
+    held = Seat.objects.filter(project=access.project, person=access.user, state=Seat.State.HELD)
+    wanted = {access.project.schema_id, *held.values_list("schema_id", flat=True)}
+    rows = LabelSchema.objects.filter(pk__in=wanted, project=access.project)
+    return {str(row.version): {"questions": render_schema(row.compiled)} for row in rows}

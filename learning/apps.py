@@ -1,0 +1,17 @@
+"""How Django knows this app."""
+
+from django.apps import AppConfig
+
+
+class LearningConfig(AppConfig):
+    """The app `learning`."""
+
+    name = "learning"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Read the events of settled items."""
+        from annotation.events import subscribe
+        from learning.consumers import CONSUMER, read_resolutions
+
+        subscribe(consumer=CONSUMER, handler=read_resolutions)

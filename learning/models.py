@@ -1,0 +1,172 @@
+"""What is learned from labels and what is published of them. Written by `learning/actions.py` alone."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from annotation.models import Draw, Item, Job, Project, User
+
+
+class ModelVersion(models.Model):
+    """One fitted model, or one outside model that sends scores. Its arrays lie under MODEL_DIR, in `path`.
+
+    `is_current`: its scores are the ones shown and selected from; at most one per project and question.
+    """
+
+    class Origin(models.TextChoices):
+        TRAINED = "trained", _("trained here")
+        EXTERNAL = "external", _("sent in")
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="model_versions")
+    question = models.PositiveSmallIntegerField()
+    name = models.CharField(max_length=100)
+    version = models.CharField(max_length=100)
+    origin = models.CharField(max_length=8, choices=Origin.choices)
+    classes = models.JSONField(help_text="choice ids, in the order of the columns of the probabilities")
+    n_train = models.PositiveIntegerField(null=True)
+    path = models.CharField(max_length=200, blank=True)
+    sha256 = models.CharField(max_length=64, blank=True)
+    seed = models.BigIntegerField(null=True)
+    evaluation = models.JSONField(null=True, help_text="figures on the holdout, each with interval, n or refusal")
+    is_current = models.BooleanField(default=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["project", "question", "name", "version"], name="model_version_once"),
+            models.UniqueConstraint(
+                fields=["project", "question"], condition=Q(is_current=True), name="model_one_current"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}"
+
+
+class Score(models.Model):
+    """The newest probabilities of one item under one model version: top choice, its probability, the utility.
+
+    Full probabilities lie in array shards beside the model (trained here) or in `proba` (sent in).
+    A new version's rows are built beside the old ones; turning `is_current` is the swap.
+    """
+
+    model_version = models.ForeignKey(ModelVersion, on_delete=models.CASCADE, related_name="scores")
+    item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="scores", db_constraint=False)
+    choice = models.IntegerField(help_text="the most probable choice")
+    probability = models.FloatField()
+    utility = models.FloatField()
+    proba = models.JSONField(null=True, help_text="sent in: probabilities in the order of the model's classes")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["model_version", "item"], name="score_once"),
+            models.CheckConstraint(condition=Q(probability__gte=0, probability__lte=1), name="score_probability"),
+        ]
+        indexes = [
+            models.Index(fields=["model_version", "-utility", "item"], name="score_by_utility"),
+            models.Index(fields=["item"], name="score_of_item"),
+        ]
+
+    def __str__(self) -> str:
+        return f"score of {self.item_id}"
+
+
+class Round(models.Model):
+    """One turn of the loop: train (or take scores sent in), score the pool, select a batch, raise its priorities."""
+
+    class Trigger(models.TextChoices):
+        DEMAND = "demand", _("on demand")
+        RESOLUTIONS = "resolutions", _("after new resolutions")
+        PREDICTIONS = "predictions", _("after predictions")
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="rounds")
+    number = models.PositiveIntegerField()
+    question = models.PositiveSmallIntegerField()
+    trigger = models.CharField(max_length=11, choices=Trigger.choices)
+    strategy = models.CharField(max_length=40)
+    batch = models.PositiveIntegerField()
+    random_share = models.FloatField()
+    seed = models.BigIntegerField()
+    job = models.ForeignKey(Job, null=True, on_delete=models.SET_NULL, related_name="+")
+    model_version = models.ForeignKey(ModelVersion, null=True, on_delete=models.SET_NULL, related_name="rounds")
+    draw = models.ForeignKey(Draw, null=True, on_delete=models.SET_NULL, related_name="+")
+    n_train = models.PositiveIntegerField(null=True)
+    n_pool = models.PositiveIntegerField(null=True)
+    n_selected = models.PositiveIntegerField(null=True)
+    last_event_id = models.BigIntegerField(default=0, help_text="resolutions up to here are counted as used")
+    note = models.TextField(blank=True, help_text="a named refusal or reason, for people")
+    created_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["project", "number"], name="round_number_once")]
+
+    def __str__(self) -> str:
+        return f"round {self.number} of {self.project_id}"
+
+
+class Snapshot(models.Model):
+    """An immutable version of the accepted labels. The files lie under SNAPSHOT_DIR; their hashes in `manifest`."""
+
+    class State(models.TextChoices):
+        BUILDING = "building", _("building")
+        PUBLISHED = "published", _("published")
+        FAILED = "failed", _("failed")
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="snapshot_versions")
+    major = models.PositiveIntegerField()
+    minor = models.PositiveIntegerField()
+    patch = models.PositiveIntegerField(default=0)
+    state = models.CharField(max_length=9, choices=State.choices, default=State.BUILDING)
+    query = models.JSONField(default=dict)
+    manifest = models.JSONField(null=True)
+    root = models.CharField(max_length=64, blank=True)
+    n_items = models.PositiveIntegerField(null=True)
+    job = models.ForeignKey(Job, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField()
+    published_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["project", "major", "minor", "patch"], name="snapshot_version_once"),
+            models.CheckConstraint(
+                condition=~Q(state="published") | Q(manifest__isnull=False), name="snapshot_published_has_manifest"
+            ),
+        ]
+
+    @property
+    def version(self) -> str:
+        """`MAJOR.MINOR.PATCH`."""
+        return f"{self.major}.{self.minor}.{self.patch}"
+
+    def __str__(self) -> str:
+        return f"snapshot {self.version} of {self.project_id}"
+
+
+class SnapshotMember(models.Model):
+    """What a snapshot says of one item and question, copied in one short statement. Never changed (trigger)."""
+
+    snapshot = models.ForeignKey(Snapshot, on_delete=models.CASCADE, related_name="snapshot_members")
+    item = models.ForeignKey(Item, on_delete=models.PROTECT, related_name="+", db_constraint=False)
+    question = models.PositiveSmallIntegerField()
+    state = models.PositiveSmallIntegerField()
+    choice = models.IntegerField(null=True)
+    choices = models.JSONField(null=True)
+    number = models.FloatField(null=True)
+    data = models.JSONField(null=True)
+    confidence = models.FloatField(null=True)
+    method = models.CharField(max_length=20)
+    resolution_version = models.PositiveIntegerField()
+    annotations = models.JSONField(default=list, help_text="ids of the annotations that stood behind it")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["snapshot", "item", "question"], name="snapshot_member_once"),
+        ]
+        indexes = [models.Index(fields=["item"], name="snapshot_member_of_item")]
+
+    def __str__(self) -> str:
+        return f"item {self.item_id} in snapshot {self.snapshot_id}"

@@ -1,0 +1,17 @@
+"""How Django knows this app."""
+
+from django.apps import AppConfig
+
+
+class ReviewersConfig(AppConfig):
+    """The app `reviewers`."""
+
+    name = "reviewers"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Read the events of erased items."""
+        from annotation.events import subscribe
+        from reviewers.consumers import CONSUMER, read_erasures
+
+        subscribe(consumer=CONSUMER, handler=read_erasures)

@@ -1,0 +1,13 @@
+"""The vote rule that the queue calls by name, and history that refuses change (`reviewers/sql/vote.sql`)."""
+
+from pathlib import Path
+
+from django.db import migrations
+
+SQL = Path(__file__).parents[1] / "sql"
+
+
+class Migration(migrations.Migration):
+    dependencies = [("reviewers", "0001_tables"), ("annotation", "0002_functions")]
+
+    operations = [migrations.RunSQL((SQL / "vote.sql").read_text(encoding="utf-8"), migrations.RunSQL.noop)]

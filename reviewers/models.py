@@ -1,0 +1,126 @@
+"""What is accepted about an item, and who decided it where the votes did not.
+
+`Resolution` rows are written by the vote rule (`sql/vote.sql`, inside the submit's transaction) and by
+`reviewers/actions.py`; `Adjudication` rows by `reviewers/actions.py`.
+"""
+
+from __future__ import annotations
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from annotation.models import Item, Project, Seat, User
+
+
+class Resolution(models.Model):
+    """The accepted value of one question of one item in one pass, whatever its source, or why there is none yet.
+
+    A row appears when the votes first settle the question (or fail to); while votes are few there is none, and the
+    question counts as open. `version` grows with each change; it is what an adjudicator says they have seen.
+    `votes` are counts by choice id (as text) or by rating.
+    """
+
+    class State(models.IntegerChoices):
+        OPEN = 0, _("open")
+        AGREED = 1, _("agreed")
+        DISPUTED = 2, _("disputed")
+        ADJUDICATED = 3, _("adjudicated")
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+", db_constraint=False)
+    item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="resolutions")
+    question = models.PositiveSmallIntegerField()
+    pass_no = models.PositiveSmallIntegerField(default=1)
+    state = models.PositiveSmallIntegerField(choices=State.choices)
+    choice = models.IntegerField(null=True)
+    choices = ArrayField(models.IntegerField(), null=True)
+    number = models.FloatField(null=True)
+    data = models.JSONField(null=True)
+    confidence = models.FloatField(null=True, help_text="share of the votes, 0 to 1; null where a person decided")
+    method = models.CharField(max_length=20, help_text="majority, unanimous, adjudication, skipped")
+    votes = models.JSONField(default=dict)
+    n_votes = models.PositiveSmallIntegerField(default=0)
+    disagreement = models.FloatField(default=0, help_text="share of pairs of votes that differ, 0 to 1")
+    version = models.PositiveIntegerField(default=1)
+    changed_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["item", "question", "pass_no"], name="resolution_once"),
+            models.CheckConstraint(
+                condition=Q(disagreement__gte=0, disagreement__lte=1), name="resolution_disagreement"
+            ),
+            models.CheckConstraint(
+                condition=Q(confidence__isnull=True) | Q(confidence__gte=0, confidence__lte=1),
+                name="resolution_confidence",
+            ),
+            models.CheckConstraint(condition=Q(state__in=[0, 1, 2, 3]), name="resolution_state_known"),
+        ]
+        indexes = [
+            models.Index(fields=["project", "question", "state", "item"], name="resolution_by_state"),
+            models.Index(fields=["project", "disagreement", "item"], name="resolution_by_disagreement"),
+        ]
+
+    def __str__(self) -> str:
+        return f"resolution of {self.item_id}, question {self.question}"
+
+
+class Adjudication(models.Model):
+    """A reviewer's decision on one item. Never changed (trigger): a later decision is a new row.
+
+    `answers` holds the decided questions as labels are stored: `{question id: {"choice" | "choices" | "number": ...}}`.
+    """
+
+    class Reason(models.TextChoices):
+        ANNOTATOR_ERROR = "annotator_error", _("annotator's error")
+        AMBIGUOUS = "ambiguous", _("ambiguous item")
+        GUIDELINE_GAP = "guideline_gap", _("gap in the guideline")
+        GUIDELINE_CONFLICT = "guideline_conflict", _("conflict in the guideline")
+        ITEM_DEFECT = "item_defect", _("defect of the item")
+        OTHER = "other", _("other")
+
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="+")
+    item = models.ForeignKey(Item, on_delete=models.PROTECT, related_name="adjudications")
+    seat = models.ForeignKey(Seat, on_delete=models.PROTECT, related_name="adjudications")
+    pass_no = models.PositiveSmallIntegerField(default=1)
+    reviewer = models.ForeignKey(User, on_delete=models.PROTECT, related_name="adjudications")
+    answers = models.JSONField()
+    reason = models.CharField(max_length=20, choices=Reason.choices)
+    is_precedent = models.BooleanField(default=False)
+    is_own_work = models.BooleanField(default=False, help_text="the reviewer had labelled this item")
+    note_commitment = models.BinaryField(null=True)
+    guideline_version = models.PositiveIntegerField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(
+                    reason__in=[
+                        "annotator_error",
+                        "ambiguous",
+                        "guideline_gap",
+                        "guideline_conflict",
+                        "item_defect",
+                        "other",
+                    ]
+                ),
+                name="adjudication_reason_known",
+            ),
+        ]
+        indexes = [models.Index(fields=["project", "is_precedent", "id"], name="adjudication_precedents")]
+
+    def __str__(self) -> str:
+        return f"adjudication {self.pk} of {self.item_id}"
+
+
+class AdjudicationNote(models.Model):
+    """What the reviewer wrote: the erasable part of an adjudication."""
+
+    adjudication = models.OneToOneField(Adjudication, primary_key=True, on_delete=models.PROTECT, related_name="note")
+    text = models.TextField()
+    salt = models.BinaryField()
+
+    def __str__(self) -> str:
+        return f"note on adjudication {self.adjudication_id}"

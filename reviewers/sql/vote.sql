@@ -1,0 +1,122 @@
+-- The vote rule, inside the submit's transaction and under the queue row's lock: the one thing of the reviewers app that
+-- concerns a single item and cannot wait. The same rule in Python is reviewers/algorithms/consensus.py; a test compares them.
+
+-- Votes on one question of one row, from the submitted seats that point to them (superseded labels do not vote).
+create or replace function reviewers_count(p_row bigint, p_question smallint, p_kind text, out votes jsonb, out n int) language sql stable as $$
+  with voted as (
+    select l.choice, l.choices, l.number from annotation_seat s join annotation_label l on l.annotation_id = s.annotation_id
+    where s.queue_row_id = p_row and s.state = 2 and l.question = p_question),
+  counted as (
+    select case p_kind when 'rating' then v.number::int::text else coalesce(c, v.choice)::text end as value, count(*) as n
+    from voted v left join lateral unnest(v.choices) c on p_kind = 'choices'
+    where p_kind <> 'choices' or c is not null group by 1)
+  select coalesce((select jsonb_object_agg(value, counted.n) from counted), '{}'), (select count(*)::int from voted)
+$$;
+
+-- One question's verdict. is_settled: the rule is met. confidence: the share of the winning side; for choices the weakest one's.
+-- disagreement: the share of pairs of voters who differ; for choices the most split one's.
+create or replace function reviewers_decide(p_kind text, p_rule text, p_votes jsonb, p_n int,
+  out is_settled boolean, out choice int, out choices int[], out number float8, out confidence float8, out disagreement float8)
+language plpgsql immutable as $$
+declare v record; v_needed float8;
+begin
+  -- more votes than this: strictly more than half, or all
+  v_needed := case p_rule when 'unanimous' then p_n - 0.5 else p_n / 2.0 end;
+  is_settled := false; disagreement := 0;
+  if p_n = 0 then return; end if;
+  if p_kind = 'choices' then
+    is_settled := true; confidence := 1; choices := '{}';
+    for v in select key::int as id, value::int as n from jsonb_each_text(p_votes) order by key::int loop
+      if v.n > v_needed then choices := choices || v.id; end if;
+      is_settled := is_settled and greatest(v.n, p_n - v.n) > v_needed;
+      confidence := least(confidence, greatest(v.n, p_n - v.n)::float8 / p_n);
+      if p_n > 1 then disagreement := greatest(disagreement, 2.0 * v.n * (p_n - v.n) / (p_n * (p_n - 1.0))); end if;
+    end loop;
+    if not is_settled then choices := null; confidence := null; end if;
+    return;
+  end if;
+  select key, value::int as n into v from jsonb_each_text(p_votes) order by value::int desc, key::int limit 1;
+  if v.n > v_needed then
+    is_settled := true; confidence := v.n::float8 / p_n;
+    if p_kind = 'rating' then number := v.key::float8; else choice := v.key::int; end if;
+  end if;
+  if p_n > 1 then
+    select 1 - sum(value::int * (value::int - 1)) / (p_n * (p_n - 1.0)) into disagreement from jsonb_each_text(p_votes);
+  end if;
+end $$;
+
+-- What was settled is open again: an answer was taken back, or one more is wanted. Votes are counted anew at the next settling.
+create or replace function reviewers_reopen(p_item bigint, p_pass smallint, p_now timestamptz) returns void language sql as $$
+  update reviewers_resolution set state = 0, choice = null, choices = null, number = null, data = null, confidence = null,
+      votes = '{}', n_votes = 0, disagreement = 0, version = version + 1, changed_at = p_now
+    where item_id = p_item and pass_no = p_pass and state <> 3
+$$;
+
+-- Look at a row (with n_submitted already counted) and say what its state and overlap are now; keep the resolutions.
+--   enough votes (as many as the row wants) and every required question settled -> 1 agreed
+--   else one annotator more, up to the project's maximum                        -> 0 open
+--   else                                                                        -> 2 disputed
+--   as many different people skipped it as the project says                     -> 2 disputed, method 'skipped'
+create or replace function reviewers_vote(r annotation_queuerow, p_now timestamptz, out overlap smallint, out state smallint) language plpgsql as $$
+declare
+  prj record; q jsonb; v record; d record; v_skips int; v_rule text; v_open boolean := false; v_by_skips boolean := false;
+  v_accepted jsonb := '{}';  -- question id -> its accepted choices
+  v_asked boolean; v_verdicts jsonb := '[]';
+begin
+  overlap := r.overlap; state := 0;
+  select p.overlap_max, p.rule ->> 'kind' as rule, p.skips_to_dispute, s.compiled -> 'questions' as questions into strict prj
+    from annotation_project p join annotation_labelschema s on s.id = p.schema_id where p.id = r.project_id;
+  v_rule := prj.rule;
+  if r.n_submitted < r.overlap then
+    if r.n_submitted < r.taken or r.is_open then
+      select count(*) into v_skips from annotation_seat s where s.queue_row_id = r.id and s.state = 3;
+    end if;
+    if coalesce(v_skips, 0) < prj.skips_to_dispute then
+      if r.state in (1, 2) then perform reviewers_reopen(r.item_id, r.pass_no, p_now); end if;
+      return;
+    end if;
+    v_by_skips := true;
+  end if;
+
+  for q in select * from jsonb_array_elements(prj.questions) loop
+    select * into v from reviewers_count(r.id, (q ->> 'id')::smallint, q ->> 'kind');
+    select * into d from reviewers_decide(q ->> 'kind', v_rule, v.votes, v.n);
+    -- "Not asked" is not a missing vote: a conditional question counts once its condition is accepted.
+    v_asked := coalesce(jsonb_typeof(q -> 'when'), 'null') = 'null' or exists (
+      select 1 from jsonb_array_elements(v_accepted -> (q -> 'when' ->> 'question_id')) x where x in (select jsonb_array_elements(q -> 'when' -> 'choice_ids')));
+    if not v_asked then continue; end if;
+    -- Everybody chose something and nothing is agreed on: of a required question "none of them" is no answer.
+    if v_by_skips or (d.choices = '{}' and (q ->> 'required')::boolean) then d.is_settled := false; end if;
+    if d.is_settled and q ->> 'kind' in ('choice', 'choices') then
+      v_accepted := v_accepted || jsonb_build_object(q ->> 'id', case when d.choice is null then d.choices else array[d.choice] end);
+    end if;
+    if not d.is_settled and (q ->> 'required')::boolean then v_open := true; end if;
+    v_verdicts := v_verdicts || jsonb_build_object('q', q -> 'id', 'required', q -> 'required', 'settled', d.is_settled, 'choice', d.choice, 'choices', to_jsonb(d.choices),
+      'number', d.number, 'confidence', d.confidence, 'votes', v.votes, 'n', v.n, 'disagreement', d.disagreement);
+  end loop;
+
+  if v_open and not v_by_skips and r.overlap < prj.overlap_max then
+    overlap := r.overlap + 1;        -- ask one more
+    if r.state in (1, 2) then perform reviewers_reopen(r.item_id, r.pass_no, p_now); end if;
+    return;
+  end if;
+  state := case when v_open or v_by_skips then 2 else 1 end;
+  if jsonb_array_length(prj.questions) > 1 then      -- a question that is asked no longer has no answer
+    delete from reviewers_resolution x where x.item_id = r.item_id and x.pass_no = r.pass_no and x.state <> 3
+      and not exists (select 1 from jsonb_array_elements(v_verdicts) z where (z ->> 'q')::smallint = x.question);
+  end if;
+  insert into reviewers_resolution as x (project_id, item_id, question, pass_no, state, choice, choices, number, confidence, method, votes, n_votes, disagreement, version, changed_at)
+    select r.project_id, r.item_id, z.q, r.pass_no, case when z.settled then 1 when z.required or (v_by_skips and not v_open) then 2 else 0 end,
+      case when z.settled then z.choice end, case when z.settled then z.choices end, case when z.settled then z.number end, case when z.settled then z.confidence end,
+      case when v_by_skips and not z.settled then 'skipped' else v_rule end, z.votes, z.n, z.disagreement, 1, p_now
+    from jsonb_to_recordset(v_verdicts) as z(q smallint, required boolean, settled boolean, choice int, choices int[], number float8, confidence float8, votes jsonb, n smallint, disagreement float8)
+    on conflict (item_id, question, pass_no) do update set state = excluded.state, choice = excluded.choice, choices = excluded.choices, number = excluded.number,
+      confidence = excluded.confidence, method = excluded.method, votes = excluded.votes, n_votes = excluded.n_votes, disagreement = excluded.disagreement,
+      version = x.version + 1, changed_at = excluded.changed_at
+      where x.state <> 3      -- and a version that stays says that nothing changed
+        and (x.state, x.choice, x.choices, x.number, x.confidence, x.method, x.votes, x.n_votes)
+          is distinct from (excluded.state, excluded.choice, excluded.choices, excluded.number, excluded.confidence, excluded.method, excluded.votes, excluded.n_votes);
+  insert into annotation_event (project_id, kind, item_id, ref_id) select r.project_id, case state when 1 then 'item.agreed' else 'item.disputed' end, r.item_id, r.id where r.state <> state;
+end $$;
+
+create or replace trigger append_only before update or delete on reviewers_adjudication for each row execute function refuse_change();

@@ -1,0 +1,53 @@
+"""What tests of jobs do to rows and look for in them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+from django.db import connection, connections
+from django.db.models import F
+
+from annotation.actions.jobs import claim_job, start_job
+from annotation.models import Event, Job
+
+
+def start(kind: str, **options: Any) -> Job:
+    return start_job(kind=kind, project=None, created_by=None, **options)
+
+
+def claim(job: Job, **options: Any) -> Job | None:
+    return claim_job(job_id=job.pk, worker="test", **options)
+
+
+def count(kind: str, job: Job) -> int:
+    return Event.objects.filter(kind=kind, ref_id=job.pk).count()
+
+
+def age_heartbeat(job: Job) -> None:
+    """As if the job's worker had been silent for a minute."""
+    Job.objects.filter(pk=job.pk).update(heartbeat_at=F("heartbeat_at") - timedelta(minutes=1))
+
+
+def has_state(job: Job, state: str, attempt: int) -> bool:
+    return Job.objects.filter(pk=job.pk, state=state, attempt=attempt).exists()
+
+
+def in_threads(calls: list[Callable[[], Any]]) -> list[Any]:
+    """Run the calls at the same moment, each on a connection of its own that waits no more than 5 s for a lock."""
+    barrier = threading.Barrier(len(calls))
+
+    def run(call: Callable[[], Any]) -> Any:
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("set lock_timeout = '5s'")
+            barrier.wait()
+            return call()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return list(pool.map(run, calls))

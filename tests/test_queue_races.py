@@ -1,0 +1,258 @@
+"""The queue among many at once: real threads, real connections, real commits, then the invariants by SQL."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from random import Random
+from typing import Any
+
+import pytest
+from django.db import connection, connections
+
+from annotation import queue
+from annotation.actions.people import create_user
+from annotation.actions.projects import set_member
+from annotation.audit import find_violations
+from annotation.errors import KeyReusedError, LeaseGoneError, TouchstoneError
+from annotation.models import Annotation, QueueRow, Seat, User
+from tests.cast import Desk, MakeDesk
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def assert_invariants() -> None:
+    """Every invariant that rows can show holds now."""
+    assert find_violations() == {}
+
+
+def together(*calls: Callable[[], Any]) -> list[Any]:
+    """Run calls at the same moment, each on its own connection; results in order, a TouchstoneError as a result."""
+    barrier = threading.Barrier(len(calls))
+
+    def run(call: Callable[[], Any]) -> Any:
+        try:
+            barrier.wait()
+            return call()
+        except TouchstoneError as error:
+            return error
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return list(pool.map(run, calls))
+
+
+def crowd(desk: Desk, n: int) -> list[User]:
+    users = [create_user(username=f"annotator-{i}") for i in range(n)]
+    for user in users:
+        set_member(project=desk.project, user=user, role="annotator", actor=desk.cast.olga)
+    return users
+
+
+def submit(
+    user: User, raw: dict[str, Any], key: str, choice: int = 1, lease_next: int = 0, rng: Random | None = None
+) -> queue.Submission:
+    return queue.submit(
+        seat_id=raw["seat"],
+        generation=raw["generation"],
+        person_id=user.pk,
+        key=key,
+        body_digest=str(choice).encode(),
+        source="human",
+        answer=queue.Answer(labels=[{"q": 1, "choice": choice}]),
+        salt=b"",
+        lease_next=lease_next,
+        rng=rng or Random(0),
+    )
+
+
+def test_many_people_fill_every_place_exactly_once(make_desk: MakeDesk) -> None:
+    desk = make_desk(n=120, overlap={"min": 2, "max": 3}, max_held=3)
+    users = crowd(desk, 8)
+
+    def work(number: int, user: User) -> Counter[str]:
+        rng, seen = Random(number), Counter[str]()
+        leases: list[dict[str, Any]] = []
+        for _ in range(2000):
+            if not leases:
+                found = queue.lease(project_id=desk.project.pk, person_id=user.pk, n=rng.choice([1, 2]), rng=rng)
+                leases = found.leases
+                if not leases:
+                    seen[found.reason or "?"] += 1
+                    if found.reason in ("empty", "done_by_you"):
+                        break
+                    continue
+            raw = leases.pop(0)
+            dice = rng.random()
+            try:
+                if dice < 0.05:
+                    queue.release(seat_id=raw["seat"], generation=raw["generation"], person_id=user.pk)
+                elif dice < 0.10:
+                    with connection.cursor() as cursor:  # walks away: the lease runs out
+                        cursor.execute(
+                            "update annotation_seat set expires_at = clock_timestamp() - interval '1 s'"
+                            " where id = %s and state = 1",
+                            [raw["seat"]],
+                        )
+                elif dice < 0.15:
+                    done = submit(user, raw, f"{raw['seat']}-{raw['generation']}")
+                    leases.insert(0, queue.undo(annotation_id=done.annotation_id, person_id=user.pk))
+                else:
+                    done = submit(
+                        user,
+                        raw,
+                        f"{raw['seat']}-{raw['generation']}",
+                        rng.choice([1, 1, 1, 2]),
+                        rng.choice([0, 1]),
+                        rng,
+                    )
+                    submit(
+                        user, raw, f"{raw['seat']}-{raw['generation']}", 1
+                    ) if dice > 0.95 and done.is_replay else None
+                    leases = done.leases or leases
+                seen["done"] += 1
+            except TouchstoneError as error:
+                seen[error.code] += 1
+                leases = []
+        return seen
+
+    results = together(*[lambda n=n, u=u: work(n, u) for n, u in enumerate(users)])
+    assert all(isinstance(r, Counter) for r in results), results
+    assert_invariants()
+    settled = QueueRow.objects.filter(project=desk.project, kind=1)
+    assert not settled.filter(state=0).exists(), [list(r.items()) for r in results]
+    assert not settled.exclude(n_submitted=2).exclude(n_submitted=3).exists()
+
+
+def test_the_last_place_goes_to_one_of_many(make_desk: MakeDesk) -> None:
+    desk = make_desk(n=1, overlap=1)
+    users = crowd(desk, 12)
+    results = together(
+        *[lambda u=u: queue.lease(project_id=desk.project.pk, person_id=u.pk, n=1, rng=Random(0)) for u in users]
+    )
+    assert sum(len(r.leases) for r in results) == 1
+    assert {r.reason for r in results if not r.leases} == {"all_leased"}
+    assert_invariants()
+
+
+def test_an_expired_place_goes_to_one_of_many(make_desk: MakeDesk) -> None:
+    desk = make_desk(n=1, overlap=1)
+    users = crowd(desk, 10)
+    raw = desk.lease_one("alice")
+    with connection.cursor() as cursor:
+        cursor.execute("update annotation_seat set expires_at = clock_timestamp() - interval '1 s'")
+    late = lambda: submit(desk.cast.alice, raw, "late")  # noqa: E731
+    results = together(
+        late, *[lambda u=u: queue.lease(project_id=desk.project.pk, person_id=u.pk, n=1, rng=Random(0)) for u in users]
+    )
+    taken = sum(len(r.leases) for r in results[1:])
+    assert taken + isinstance(results[0], queue.Submission) == 1
+    assert isinstance(results[0], (queue.Submission, LeaseGoneError))
+    assert_invariants()
+
+
+def test_one_answer_sent_many_times_at_once_is_stored_once(make_desk: MakeDesk) -> None:
+    desk = make_desk(n=3)
+    raw = desk.lease_one("alice")
+    results = together(*[lambda: submit(desk.cast.alice, raw, "same", lease_next=1) for _ in range(6)])
+    assert {r.annotation_id for r in results} == {Annotation.objects.get().pk}
+    assert len({tuple(x["seat"] for x in r.leases) for r in results}) == 1
+    assert Seat.objects.filter(person=desk.cast.alice).count() == 2
+
+
+def test_different_answers_under_one_key_at_once_store_one(make_desk: MakeDesk) -> None:
+    desk = make_desk(n=1)
+    raw = desk.lease_one("alice")
+    results = together(*[lambda c=c: submit(desk.cast.alice, raw, "same", choice=c) for c in (1, 2, 3)])
+    assert Annotation.objects.count() == 1
+    assert sum(isinstance(r, KeyReusedError) for r in results) == 2
+
+
+def test_two_answers_that_settle_an_item_at_once_settle_it(make_desk: MakeDesk) -> None:
+    desk = make_desk(n=30, overlap=2, max_held=50)
+    users = crowd(desk, 2)
+    held = [queue.lease(project_id=desk.project.pk, person_id=u.pk, n=30, rng=Random(0)).leases for u in users]
+    by_item = [{raw["item"]: raw for raw in raws} for raws in held]
+    for item in by_item[0]:
+        together(
+            *[
+                lambda u=u, raws=raws, item=item: submit(u, raws[item], f"{item}")
+                for u, raws in zip(users, by_item, strict=True)
+            ]
+        )
+    assert not QueueRow.objects.filter(project=desk.project).exclude(state=QueueRow.State.AGREED).exists()
+    assert_invariants()
+
+
+def test_one_persons_requests_at_once_hold_no_more_than_asked(make_desk: MakeDesk) -> None:
+    desk = make_desk(n=20)
+    results = together(
+        *[
+            lambda: queue.lease(project_id=desk.project.pk, person_id=desk.cast.alice.pk, n=2, rng=Random(0))
+            for _ in range(8)
+        ]
+    )
+    assert Seat.objects.filter(person=desk.cast.alice).count() == 2
+    assert len({tuple(x["seat"] for x in r.leases) for r in results}) == 1
+
+
+def test_a_smaller_overlap_among_claims_breaks_nothing(make_desk: MakeDesk) -> None:
+    desk = make_desk(n=40, overlap=4)
+    users = crowd(desk, 6)
+
+    def claim(user: User) -> None:
+        for _ in range(15):
+            queue.lease(project_id=desk.project.pk, person_id=user.pk, n=5, rng=Random(0))
+
+    def change() -> None:
+        for wanted in (1, 3, 2, 4, 1):
+            queue.set_overlap(project_id=desk.project.pk, wanted=wanted, after=0, limit=1000)
+
+    together(change, *[lambda u=u: claim(u) for u in users])
+    assert_invariants()
+
+
+def test_nothing_is_hidden_while_priorities_change(make_desk: MakeDesk) -> None:
+    desk = make_desk(n=60, overlap=1)
+    users = crowd(desk, 4)
+    items = list(QueueRow.objects.filter(project=desk.project).values_list("item_id", flat=True))
+
+    def work(user: User) -> None:
+        for step in range(300):
+            found = queue.lease(project_id=desk.project.pk, person_id=user.pk, n=1, rng=Random(step))
+            if found.leases:
+                submit(user, found.leases[0], f"{user.pk}-{step}")
+            elif found.reason == "empty":
+                return
+
+    def shuffle() -> None:
+        rng = Random(3)
+        for _ in range(20):
+            queue.set_ranks(
+                project_id=desk.project.pk, priorities={i: rng.random() for i in rng.sample(items, 20)}, draw_id=None
+            )
+            queue.move_floors()
+
+    together(shuffle, *[lambda u=u: work(u) for u in users])
+    assert_invariants()
+    assert Annotation.objects.count() == 60
+
+
+def test_two_reviewers_at_once_get_one_dispute(make_desk: MakeDesk) -> None:
+    desk = make_desk(n=1, overlap=2)
+    desk.label("alice", "none")
+    desk.label("bob", "spam")
+    reviewers = crowd(desk, 4)
+    for user in reviewers:
+        set_member(project=desk.project, user=user, role="reviewer", actor=desk.cast.olga)
+    results = together(
+        *[
+            lambda u=u: queue.lease(project_id=desk.project.pk, person_id=u.pk, kind="adjudicate", n=1, rng=Random(0))
+            for u in reviewers
+        ]
+    )
+    assert sum(len(r.leases) for r in results) == 1
+    assert_invariants()
