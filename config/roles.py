@@ -45,7 +45,7 @@ def make_command(role: str) -> list[str]:
         command += ["--without-gossip", "--without-mingle"]
     else:
         command = ["celery", "--app", "config.celery:app", "--workdir", str(ROOT), "beat", "--loglevel", "WARNING"]
-        command += ["--pidfile", "", "--scheduler", "celery.beat:Scheduler"]
+        command += ["--pidfile", "", "--scheduler", "config.beat:DoingScheduler"]
     return [sys.executable, "-m", *command]
 
 
@@ -94,5 +94,6 @@ def make_spec(role: str, logs: Path | None) -> ChildSpec:
         # A worker told to quit while its broker goes too waits for the broker for ever. Its pool children follow it
         # (see `config.celery`), and what they did not finish is still in the job table.
         death_signal=signal.SIGKILL if role == WORKER else signal.SIGTERM,
+        stop_rank={WEB: 3, BEAT: 2, WORKER: 1}[role],
         is_ready=answers_health if role == WEB else None,
     )

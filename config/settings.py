@@ -167,6 +167,7 @@ AUTH_PASSWORD_VALIDATORS = [
 AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_LOCKOUT_CALLABLE = "annotation.views.sign_in.show_locked_out"
 AXES_RESET_ON_SUCCESS = True
 AXES_DISABLE_ACCESS_LOG = True
 AXES_VERBOSE = False
@@ -269,14 +270,14 @@ CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_DEFAULT_QUEUE = "touchstone"
 CELERY_TIMEZONE = "UTC"
-# No state between starts: every entry is a few seconds apart, and nothing is pickled to a file.
-CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"
+# Beat does these itself (config/beat.py). No state between starts: nothing is pickled to a file.
+CELERY_BEAT_SCHEDULER = "config.beat:DoingScheduler"
 CELERY_BEAT_MAX_LOOP_INTERVAL = 1
 CELERY_BEAT_SCHEDULE = {
-    "dispatch-events": {"task": "annotation.tasks.dispatch_events", "schedule": 1.0, "options": {"expires": 1}},
-    "sweep-jobs": {"task": "annotation.tasks.sweep_jobs", "schedule": 5.0, "options": {"expires": 5}},
-    "move-floors": {"task": "annotation.tasks.move_floors", "schedule": 1.0, "options": {"expires": 1}},
-    "run-schedules": {"task": "learning.tasks.run_schedules", "schedule": 60.0, "options": {"expires": 60}},
+    "dispatch-events": {"task": "annotation.tasks.dispatch_events", "schedule": 1.0},
+    "sweep-jobs": {"task": "annotation.tasks.sweep_jobs", "schedule": 5.0},
+    "move-floors": {"task": "annotation.tasks.move_floors", "schedule": 1.0},
+    "run-schedules": {"task": "learning.tasks.run_schedules", "schedule": 60.0},
 }
 
 # --- Demo projects and logs ------------------------------------------------------------------------------------------
