@@ -1,8 +1,8 @@
 """The one door: every object is fetched for a caller, and what they may not see is absent.
 
 A right is a verb that a route needs. `RIGHTS` is the whole policy on one screen; `tests/permissions.csv` holds every
-route to it. An owner may do everything in the project and a superuser everything everywhere. To outsiders a project that
-they are not in and one that does not exist look alike (404); an insider without the right gets 403.
+route to it. An owner may do everything in the project and a superuser everything everywhere. To outsiders a project
+that they are not in and one that does not exist look alike (404); an insider without the right gets 403.
 """
 
 from __future__ import annotations

@@ -74,9 +74,7 @@ class ProjectForm(forms.Form):
         max_length=63,
         help_text=_("For addresses and commands: lower-case letters, digits and hyphens. Made from the name if empty."),
     )
-    question = forms.CharField(
-        label=_("Question"), max_length=2000, help_text=_("What is asked about each item.")
-    )
+    question = forms.CharField(label=_("Question"), max_length=2000, help_text=_("What is asked about each item."))
     choices = forms.CharField(
         label=_("Answers"),
         help_text=_("One a line, at least two. The first nine get the keys 1 to 9."),
@@ -220,7 +218,7 @@ class SettingsForm(forms.Form):
         names = [question["name"] for question in compiled["questions"] if question["kind"] in LEARNABLE_KINDS]
         field = self.fields["learning_question"]
         assert isinstance(field, forms.ChoiceField)
-        field.choices = [("", _("the first that can be learned")), *((name, name) for name in names)]
+        field.choices = [("", _("the only one there is")), *((name, name) for name in names)]
         if project.state == Project.State.ARCHIVED:
             state = self.fields["state"]
             assert isinstance(state, forms.ChoiceField)

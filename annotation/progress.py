@@ -109,9 +109,7 @@ class OwnWork:
 
 def own_counts(person: User, project_ids: Collection[int]) -> dict[int, OwnWork]:
     """A person's own answers in each of these projects; projects without any are left out."""
-    seats = Seat.objects.filter(
-        project__in=project_ids, person=person, state=Seat.State.SUBMITTED, kind__in=LABELLING
-    )
+    seats = Seat.objects.filter(project__in=project_ids, person=person, state=Seat.State.SUBMITTED, kind__in=LABELLING)
     rows = seats.values_list("project").annotate(
         n=Count("pk"), n_today=Count("pk", filter=Q(ended_at__gte=today_began()))
     )
@@ -145,7 +143,7 @@ class PersonWork:
 
 def work_by_person(project: Project, person: User | None = None, limit: int = 100) -> list[PersonWork]:
     """Who has answered how much, most first; with `person`, that one alone (an empty list: nothing yet)."""
-    params = {
+    params: dict[str, Any] = {
         "today": today_began(),
         "project": project.pk,
         "person": person.pk if person else None,
@@ -168,9 +166,7 @@ def work_by_person(project: Project, person: User | None = None, limit: int = 10
 
 
 JOB_WORDS = {
-    "import": lambda job: (
-        _("Import of %(name)s") % {"name": job.args["name"]} if job.args.get("name") else _("Import")
-    ),
+    "import": lambda job: _("Import of %(name)s") % {"name": job.args["name"]} if job.args.get("name") else _("Import"),
     "snapshot": lambda job: _("Snapshot"),
     "snapshot.withdraw": lambda job: _("Taking erased content out of snapshots"),
     "round": lambda job: _("Learning round"),

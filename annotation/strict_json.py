@@ -1,7 +1,7 @@
 """JSON as this project takes it from outside: strict where Python's reader is kind.
 
-Refused, each with a sentence: bytes that are not UTF-8, duplicate keys, NaN and infinities, integers beyond 64 bits, floats
-beyond a double, nesting beyond a limit, and texts that cannot be stored (U+0000, half a surrogate pair).
+Refused, each with a sentence: bytes that are not UTF-8, duplicate keys, NaN and infinities, integers beyond 64 bits,
+floats beyond a double, nesting beyond a limit, and texts that cannot be stored (U+0000, half a surrogate pair).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class StrictJsonError(ValueError):
 def parse_json(raw: bytes, max_depth: int = MAX_DEPTH) -> Any:
     """Return the JSON value that `raw` holds. Raises StrictJsonError; a flat object is one level deep."""
     try:
-        value = _DECODER.decode(raw.decode("utf-8"))
+        value = DECODER.decode(raw.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise StrictJsonError(_("It is not UTF-8 (byte %(byte)d).") % {"byte": error.start + 1}) from error
     except json.JSONDecodeError as error:
@@ -61,15 +61,18 @@ def _parse_float(digits: str) -> float:
 
 
 def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in found:
-            raise StrictJsonError(_("The key %(key)s stands there twice.") % {"key": quote(key)})
-        found[key] = value
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        seen: set[str] = set()
+        for key, _value in pairs:
+            if key in seen:
+                raise StrictJsonError(_("The key %(key)s stands there twice.") % {"key": quote(key)})
+            seen.add(key)
     return found
 
 
-_DECODER = json.JSONDecoder(
+# What can be refused while reading; nesting and texts are looked at afterwards.
+DECODER = json.JSONDecoder(
     object_pairs_hook=_refuse_duplicates,
     parse_int=_parse_int,
     parse_float=_parse_float,

@@ -16,7 +16,7 @@ from django.db import close_old_connections
 logger = logging.getLogger(__name__)
 
 
-class DoingScheduler(Scheduler):
+class DoingScheduler(Scheduler):  # type: ignore[misc]  # celery has no types
     """Runs each due entry's task in this process. A task that raises is logged, and due again at its next time."""
 
     producer = None  # nothing is sent, so no connection to the broker is opened

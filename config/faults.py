@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
 from django.views import defaults
 
 from annotation.api.exceptions import FaultError, is_api, show_error
@@ -12,7 +13,7 @@ from annotation.errors import AbsentError, ForbiddenError, InvalidError
 def show_bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """400."""
     return (
-        show_error(InvalidError("This request cannot be read."))
+        show_error(InvalidError(_("This request cannot be read.")))
         if is_api(request)
         else defaults.bad_request(request, exception)
     )

@@ -6,17 +6,17 @@ nothing is to be done.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import sys
 
 import django
 from django.conf import settings
-from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
+
+from config.freshness import is_static_collected, mark_static_collected
 
 # Any number, as long as every host that prepares the same database uses this one.
 PREPARE_LOCK = 0x746F7563
@@ -38,23 +38,12 @@ def migrate_database() -> bool:
     return is_outdated
 
 
-def digest_static() -> str:
-    """Return a digest of the names, sizes and times of every static file."""
-    digest = hashlib.sha256()
-    for finder in get_finders():
-        for path, storage in finder.list(IGNORED_STATIC):
-            digest.update(f"{path} {storage.size(path)} {storage.get_modified_time(path)}\n".encode())
-    return digest.hexdigest()
-
-
 def collect_static() -> bool:
     """Collect the static files unless they are as they were; return whether it was needed."""
-    stamp = settings.STATIC_ROOT / "collected.txt"
-    digest = digest_static()
-    if stamp.exists() and stamp.read_text() == digest:
+    if is_static_collected(settings.STATIC_ROOT):
         return False
     call_command("collectstatic", verbosity=0, interactive=False, clear=True, ignore_patterns=IGNORED_STATIC)
-    stamp.write_text(digest)
+    mark_static_collected(settings.STATIC_ROOT)
     return True
 
 

@@ -17,6 +17,7 @@ from types import FrameType
 
 from config.embedded import EmbeddedError, Servers, open_servers
 from config.embedded.processes import MAX_FAILED_STARTS, Child, ChildSpec, describe_failure, wrap_command
+from config.freshness import are_migrations_applied, is_static_collected
 from config.home import ROOT
 from config.roles import BEAT, ROLES, WEB, WORKER, get_address, get_reachable_host, make_environment, make_spec
 
@@ -119,6 +120,7 @@ class DemoWatch:
                 environment=make_environment(WORKER),
                 stop_signals=((signal.SIGTERM, 0.5),),
                 is_kept=False,
+                stop_rank=4,
             )
             self._child = self._servers.supervisor.add(spec)
 
@@ -156,11 +158,15 @@ def run_up(home: Path) -> int:
         with open_servers(home, on_event=lambda text: say(f"[touchstone] {text}")) as servers:
             demo = DemoWatch(servers, home / "demo.json")
             demo.announce()
+            # Where nothing is to be prepared, the web server starts beside the preparation and not after it.
+            web = start_role(servers, WEB) if is_fresh(servers) else None
             token = prepare(stop)
             if stop.is_set():
                 return 0
-            children = {role: servers.supervisor.add(make_spec(role, home / "logs")) for role in (WORKER, BEAT, WEB)}
-            wait_for_web(children[WEB], stop)
+            web = web or start_role(servers, WEB)
+            wait_for_web(web, stop)
+            start_role(servers, WORKER)
+            start_role(servers, BEAT)
             if not stop.is_set():
                 address = f"http://{get_reachable_host(host)}:{port}"
                 say(f"Touchstone answers at {address}/")
@@ -173,6 +179,17 @@ def run_up(home: Path) -> int:
                     say(text)
             say("Stopping")
     return 0
+
+
+def start_role(servers: Servers, role: str) -> Child:
+    """Start one role, and keep it running; its output goes to a log file."""
+    return servers.supervisor.add(make_spec(role, servers.home / "logs"))
+
+
+def is_fresh(servers: Servers) -> bool:
+    """Say whether database and static files are as this code wants them."""
+    conninfo = os.environ.get("DATABASE_URL") or servers.get_conninfo()
+    return is_static_collected(servers.home / "static") and are_migrations_applied(conninfo)
 
 
 def wait_for_web(web: Child, stop: threading.Event) -> None:

@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 from django.core.management import call_command
+from django.db import connection
+from psycopg.conninfo import make_conninfo
 
+from config import freshness
 from config.home import ROOT, fix_home, get_home
 from config.roles import get_reachable_host, make_command
 from manage import needs_servers
@@ -91,3 +94,26 @@ def test_roles_are_commands_of_this_environment() -> None:
         [sys.executable, "-m", "celery"],
         [sys.executable, "-m", "celery"],
     ]
+
+
+def test_code_with_a_migration_that_the_database_lacks_is_not_fresh(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    parameters = connection.get_connection_params()
+    names = ("host", "port", "user", "password", "dbname")
+    conninfo = make_conninfo(**{name: str(parameters[name]) for name in names if parameters.get(name)})
+    assert freshness.are_migrations_applied(conninfo)
+    known = freshness.list_migrations()
+    monkeypatch.setattr(freshness, "list_migrations", lambda: known | {("annotation", "9999_new")})
+    assert not freshness.are_migrations_applied(conninfo)
+    assert not freshness.are_migrations_applied("host=/nowhere")
+
+
+def test_changed_static_file_is_collected_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(freshness, "ROOT", tmp_path)
+    collected = tmp_path / "collected"
+    collected.mkdir()
+    assert not freshness.is_static_collected(collected)
+    freshness.mark_static_collected(collected)
+    assert freshness.is_static_collected(collected)
+    (tmp_path / "static").mkdir()
+    (tmp_path / "static" / "new.css").write_text("p {}")
+    assert not freshness.is_static_collected(collected)

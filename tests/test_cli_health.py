@@ -79,5 +79,5 @@ def test_answers_carry_the_strict_headers(client: Client) -> None:
     assert "unsafe" not in headers["Content-Security-Policy"]
     assert "object-src 'none'" in headers["Content-Security-Policy"]
     assert headers["X-Content-Type-Options"] == "nosniff"
-    assert headers["Referrer-Policy"] == "no-referrer"
+    assert headers["Referrer-Policy"] == "same-origin"
     assert headers["X-Frame-Options"] == "DENY"

@@ -19,6 +19,7 @@ import pytest
 from config.embedded import EmbeddedError, Servers
 from config.embedded.ownership import Ownership
 from config.embedded.postgres import is_alive
+from config.embedded.processes import ChildSpec, Supervisor
 from config.embedded.valkey import answers_ping
 from config.home import HomeError, get_secret_key, get_socket_folder, make_private_folder
 
@@ -310,3 +311,26 @@ def test_secret_key_is_made_once_and_is_private(tmp_path: Path) -> None:
     assert (tmp_path / "secrets").stat().st_mode & 0o777 == 0o700
     assert (tmp_path / "secrets" / "secret_key").stat().st_mode & 0o777 == 0o600
     assert [path.name for path in (tmp_path / "secrets").iterdir()] == ["secret_key"]
+
+
+def test_children_stop_by_rank_and_then_the_last_added_first(tmp_path: Path) -> None:
+    program = "import signal, sys, time; signal.signal(15, lambda *_: (print(sys.argv[1], flush=True), sys.exit())); "
+    program += "print('up', flush=True); time.sleep(60)"
+    log = tmp_path / "log"
+    supervisor = Supervisor()
+    for name, rank in [("server 1", 0), ("server 2", 0), ("web", 3), ("worker", 1)]:
+        spec = ChildSpec(name=name, command=[sys.executable, "-c", program, name], log=log, stop_rank=rank)
+        supervisor.add(spec)
+    wait_until(lambda: log.exists() and log.read_text().count("up") == 4)
+    supervisor.stop()
+    assert log.read_text().splitlines()[4:] == ["web", "worker", "server 2", "server 1"]
+
+
+def test_program_that_ends_is_started_again_with_growing_pauses(tmp_path: Path) -> None:
+    log, events = tmp_path / "log", list[str]()
+    supervisor = Supervisor(on_event=events.append)
+    supervisor.add(ChildSpec(name="brief", command=["sh", "-c", "echo run; exit 3"], log=log))
+    wait_until(lambda: len(events) >= 3)
+    supervisor.stop()
+    assert events[0] == "brief ended (exit 3) and is started again"
+    assert 3 <= log.read_text().count("run") <= 4

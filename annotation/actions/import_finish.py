@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connection, transaction
 from django.utils.translation import gettext as _
@@ -27,7 +27,14 @@ ANNOTATIONS_AT_ONCE = 5000
 
 Progress = Callable[[int, int | None], None]  # rows done, of how many
 Check = Callable[[], None]
-Values = list[tuple[Seat, AnnotationRow]]
+
+
+class Given(NamedTuple):
+    """An annotation that came along: on which place, by whom (a user's id), and what."""
+
+    place: QueueRow
+    person: int
+    annotation: AnnotationRow
 
 
 def finish_import(
@@ -106,18 +113,15 @@ def _annotate(
         with connection.cursor() as cursor:
             cursor.execute("select clock_timestamp()")
             now: datetime = cursor.fetchone()[0]
-        given: Values = []
-        taken: list[QueueRow] = []
+        given: list[Given] = []
         for place in places:
             parts = place.item.payload.parts
             row = next((row for row in rows[place.item.external_id] if parts_of(row) == parts), None)
-            if row is not None:
-                taken.append(place)
-                given += [(_seat(project, schema, place, people[one.annotator], now), one) for one in row.annotations]
-        if not taken:
+            given += [Given(place, people[one.annotator].pk, one) for one in (row.annotations if row else ())]
+        if not given:
             return
-        Seat.objects.bulk_create([seat for seat, _one in given], batch_size=1000)
-        _store_annotations(project, import_row, given, now)
+        _copy_annotations(project, schema, import_row, given, now)
+        taken = list({one.place.pk: one.place for one in given}.values())
         _fill_places([place.pk for place in taken])
         queue.settle(row_ids=[place.pk for place in taken])
         # Open again, and perhaps before somebody's cursor.
@@ -127,61 +131,43 @@ def _annotate(
         )
 
 
-def _seat(project: Project, schema: LabelSchema, place: QueueRow, person: User, now: datetime) -> Seat:
-    """A seat whose annotation is still to come: released until then, as a submitted one has an annotation (CHECK)."""
-    return Seat(
-        queue_row=place,
-        person=person,
-        project_id=project.pk,
-        item_id=place.item_id,
-        lane_id=place.lane_id,
-        kind=place.kind,
-        rank=place.rank,
-        tiebreak=place.tiebreak,
-        state=Seat.State.RELEASED,
-        leased_at=now,
-        expires_at=now,
-        ended_at=now,
-        draw_id=place.draw_id,
-        schema=schema,
-        guideline_id=project.guideline_id,
-    )
-
-
-def _store_annotations(project: Project, import_row: Import, given: Values, now: datetime) -> None:
-    annotations = Annotation.objects.bulk_create(
-        [
-            Annotation(
-                seat=seat,
-                project_id=project.pk,
-                item_id=seat.item_id,
-                person_id=seat.person_id,
-                schema_id=seat.schema_id,
-                guideline_id=project.guideline_id,
-                source=Annotation.Source.IMPORTED,
-                created_at=now,
-                key=f"import-{import_row.pk}-{seat.item_id}",
-                body_digest=b"",
-                lease_generation=1,
-            )
-            for seat, _one in given
-        ],
-        batch_size=1000,
-    )
+def _copy_annotations(
+    project: Project, schema: LabelSchema, import_row: Import, given: list[Given], now: datetime
+) -> None:
+    """Store seats, annotations and labels. Ids come first: a seat points to its annotation, and that to its seat."""
+    guideline = project.guideline_id
     with connection.cursor() as cursor:
+        cursor.execute(
+            "select nextval(pg_get_serial_sequence('annotation_seat', 'id')),"
+            " nextval(pg_get_serial_sequence('annotation_annotation', 'id')) from generate_series(1, %s)",
+            [len(given)],
+        )
+        numbered = list(zip(cursor.fetchall(), given, strict=True))
+        with cursor.copy(
+            "copy annotation_seat (id, annotation_id, queue_row_id, person_id, project_id, item_id, lane_id, kind,"
+            " rank, tiebreak, draw_id, state, generation, leased_at, expires_at, ended_at, reason, schema_id,"
+            " guideline_id, arm) from stdin"
+        ) as copy:
+            for (seat, annotation), (place, person, _one) in numbered:
+                where = (place.pk, person, project.pk, place.item_id, place.lane_id, place.kind, place.rank)
+                order = (place.tiebreak, place.draw_id, Seat.State.SUBMITTED.value, 1, now, now, now, "")
+                copy.write_row((seat, annotation, *where, *order, schema.pk, guideline, Seat.Arm.NONE.value))
+        with cursor.copy(
+            "copy annotation_annotation (id, seat_id, project_id, item_id, person_id, schema_id, guideline_id, source,"
+            " created_at, is_unsure, flag, clauses, key, body_digest, lease_generation) from stdin"
+        ) as copy:
+            for (seat, annotation), (place, person, _one) in numbered:
+                about = (project.pk, place.item_id, person, schema.pk, guideline, Annotation.Source.IMPORTED.value)
+                key = f"import-{import_row.pk}-{place.item_id}"
+                copy.write_row((annotation, seat, *about, now, False, "", [], key, b"", 1))
         with cursor.copy(
             "copy annotation_label (annotation_id, question, project_id, item_id, person_id, choice, choices, number)"
             " from stdin"
         ) as copy:
-            for annotation, (_given_seat, one) in zip(annotations, given, strict=True):
-                about = (project.pk, annotation.item_id, annotation.person_id)
+            for (_seat, annotation), (place, person, one) in numbered:
+                about_label = (project.pk, place.item_id, person)
                 for question, value in one.values.items():
-                    copy.write_row((annotation.pk, question, *about, value.choice, value.choices, value.number))
-        cursor.execute(
-            "update annotation_seat s set state = 2, annotation_id = a.id from annotation_annotation a"
-            " where a.seat_id = s.id and a.id = any(%s)",
-            [[annotation.pk for annotation in annotations]],
-        )
+                    copy.write_row((annotation, question, *about_label, value.choice, value.choices, value.number))
 
 
 def _fill_places(row_ids: list[int]) -> None:

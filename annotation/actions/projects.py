@@ -33,7 +33,7 @@ def create_project(
     is_demo: bool = False,
     seed: bytes | None = None,
 ) -> Project:
-    """Make a project with its first label schema; whoever creates it is its owner (None: superusers alone look after it).
+    """Make a project with its first label schema; whoever creates it is its owner (None: only superusers own it).
 
     `seed` decides everything that chance decides about the project; by default it is random.
     Raises ExistsError, InvalidError, SchemaError.
@@ -94,7 +94,7 @@ def archive_project(*, project: Project, actor: User) -> Job:
     """Archive the project and erase all payloads, by a job; labels and history stay."""
     Project.objects.filter(pk=project.pk).update(state=Project.State.ARCHIVED)
     write_event(project=project, kind="project.archived", actor=actor, ref_id=project.pk)
-    return start_job(kind="erase", project=project, created_by=actor, args={}, lock=f"erase:{project.pk}")
+    return start_job(kind="erase", project=project, created_by=actor, args={}, lock=f"import:{project.pk}")
 
 
 @transaction.atomic

@@ -1,4 +1,5 @@
-"""The HTTP API's part of annotation: one module per noun, each a thin view: parse, ask the door, call one action, answer.
+"""Annotation's part of the HTTP API: a module per noun of thin views that parse, ask the door, call one action, answer.
 
-`view` what every view shares; `bodies`, `queries` and `paging` reading requests; `exceptions` errors as JSON; `openapi` the description.
+`view` what every view shares; `bodies`, `queries` and `paging` reading requests; `sessions` the CSRF check;
+`exceptions` errors as JSON; `openapi` and `shapes` the description.
 """

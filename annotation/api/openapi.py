@@ -38,7 +38,7 @@ class ApiSchema(AutoSchema):
         return {**bodies, "4XX": error}
 
 
-class TokenScheme(OpenApiAuthenticationExtension):
+class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """`Authorization: Bearer TOKEN`."""
 
     target_class = "annotation.authentication.TokenAuthentication"
@@ -49,7 +49,7 @@ class TokenScheme(OpenApiAuthenticationExtension):
         return {"type": "http", "scheme": "bearer"}
 
 
-class SessionScheme(OpenApiAuthenticationExtension):
+class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """A browser's session, with the CSRF token in `X-CSRFToken` for what changes something."""
 
     target_class = "annotation.api.sessions.CsrfSessionAuthentication"

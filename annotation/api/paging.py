@@ -1,7 +1,7 @@
-"""Lists in pages: `{"results": [...], "next": absolute URL or null}`, by keyset, so that a page costs the same however far it is.
+"""Lists in pages, `{"results": [...], "next": URL or null}`, by keyset: a page costs the same however far it is.
 
-A cursor is opaque: a signed list that says which list it belongs to (address, order and filters) and after which row the
-page begins. It holds only what the caller was shown, or could be.
+A cursor is opaque: a signed list that says which list it belongs to (address, order and filters) and after which row
+the page begins. It holds only what the caller was shown, or could be.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from annotation.plain_text import find_storage_fault, quote
 
 
 def read_query(request: Request, known: Collection[str]) -> dict[str, str]:
-    """The parameters by name; an empty one counts as left out. Raises InvalidError for what this route does not know."""
+    """The parameters by name; an empty one counts as left out. Raises InvalidError for unknown ones."""
     faults: dict[str, str] = {}
     found: dict[str, str] = {}
     for name, values in request.query_params.lists():

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, JsonResponse
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -49,7 +50,7 @@ class ApiView(APIView):
 
 
 class HotView(ApiView):
-    """The short way, for requests that come once per label: the same door and errors, without DRF's request and renderer.
+    """The short way, for requests that come once per label: the same door and errors, past DRF's request and renderer.
 
     A handler takes `(request: HttpRequest, caller, body, **kwargs)` and returns a JsonResponse; it is described for the
     API's document by `extend_schema` as any other.
@@ -76,12 +77,12 @@ class HotView(ApiView):
 
 
 def authenticate(request: HttpRequest) -> Caller:
-    """Who sends a plain Django request, by token or session (with its CSRF token). Raises NotAuthenticatedError, CsrfError."""
+    """Who sends a plain Django request, by token or session. Raises NotAuthenticatedError, CsrfError."""
     words = request.META.get("HTTP_AUTHORIZATION", "").split()
     if words and words[0].lower() == "bearer":
         token = find_token(words[1]) if len(words) == 2 else None
         if token is None:
-            raise NotAuthenticatedError("This token is not valid, has expired or was revoked. Make a new one.")
+            raise NotAuthenticatedError(_("This token is not valid, has expired or was revoked. Make a new one."))
         return Caller(token.user, scopes=None if token.scopes is None else frozenset(token.scopes))
     user: User | AnonymousUser = request.user
     if not isinstance(user, User) or not user.is_active:
@@ -96,7 +97,7 @@ def read_json(request: HttpRequest) -> Any:
         raise LengthRequiredError
     raw = request.body
     if raw and request.content_type not in ("application/json", ""):
-        raise UnsupportedTypeError("Send the body as application/json.")
+        raise UnsupportedTypeError(_("Send the body as application/json."))
     return parse_body(raw)
 
 
@@ -108,4 +109,4 @@ def accept_job(job: Job, **more: Any) -> Response:
 def require_scope(caller: Caller, right: str) -> None:
     """Raise ForbiddenError where the caller's token is too narrow for what belongs to no project yet."""
     if caller.scopes is not None and right not in caller.scopes:
-        raise ForbiddenError("This token's scopes do not allow this. Use one with more.")
+        raise ForbiddenError(_("This token's scopes do not allow this. Use one with more."))

@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, NoReturn
+from typing import Any, BinaryIO, Literal
 
 from django.utils.translation import gettext as _
 
@@ -28,6 +27,7 @@ from annotation.importing.decompression import (
     open_unpacked,
 )
 from annotation.plain_text import quote
+from annotation.strict_json import DECODER, StrictJsonError
 
 __all__ = ["ImportFileError", "Limits", "RowProblem", "Source", "detect_source", "read_rows"]
 
@@ -36,7 +36,6 @@ Format = Literal["jsonl", "csv", "tsv", "parquet"]
 MAX_LINE_BYTES = 10 * 1024**2
 MAX_COLUMNS = 1000
 MAX_DEPTH = 20
-_INT64 = 2**63
 
 _FORMATS: dict[str, Format] = {
     "jsonl": "jsonl",
@@ -145,10 +144,6 @@ def _read_jsonl(stream: BinaryIO) -> Iterator[tuple[int, dict[str, Any] | RowPro
             yield number, parse_json_object(line)
 
 
-class _RefusedError(ValueError):
-    """A JSON value that is well formed and still refused; the message is the sentence."""
-
-
 def parse_json_object(line: bytes | str) -> dict[str, Any] | RowProblem:
     """Return the one JSON object of a line, or why there is none. Duplicate keys, NaN and such are refused."""
     try:
@@ -156,7 +151,7 @@ def parse_json_object(line: bytes | str) -> dict[str, Any] | RowProblem:
             line = line.decode("utf-8")
         if "\x00" in line:
             return RowProblem(_("The line holds a NUL byte."))
-        value = _DECODER.decode(line)
+        value = DECODER.decode(line)
         if not isinstance(value, dict):
             return RowProblem(_("The line is not a JSON object."))
         if _is_deeper(value, MAX_DEPTH):
@@ -168,45 +163,11 @@ def parse_json_object(line: bytes | str) -> dict[str, Any] | RowProblem:
             _("The line is not JSON: %(reason)s at character %(character)d.")
             % {"reason": error.msg, "character": error.pos + 1}
         )
-    except _RefusedError as error:
+    except StrictJsonError as error:
         return RowProblem(str(error))
     except RecursionError:
         return RowProblem(_("The JSON is nested deeper than %(most)d levels.") % {"most": MAX_DEPTH})
     return value
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise _RefusedError(_("%(name)s is not a JSON number.") % {"name": name})
-
-
-def _parse_int(digits: str) -> int:
-    if len(digits) > 20 or not -_INT64 <= (number := int(digits)) < _INT64:
-        raise _RefusedError(_("The number %(number)s is too large.") % {"number": quote(digits, 25)})
-    return number
-
-
-def _parse_float(digits: str) -> float:
-    number = float(digits)
-    if not math.isfinite(number):
-        raise _RefusedError(_("The number %(number)s is too large.") % {"number": quote(digits, 25)})
-    return number
-
-
-def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        seen: set[str] = set()
-        twice = next(key for key, value in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise _RefusedError(_("The key %(key)s stands there twice.") % {"key": quote(twice)})
-    return found
-
-
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_refuse_duplicates,
-    parse_int=_parse_int,
-    parse_float=_parse_float,
-    parse_constant=_refuse_constant,
-)
 
 
 def _is_deeper(value: object, levels: int) -> bool:

@@ -11,611 +11,1230 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('auth', '0012_alter_user_first_name_max_length'),
+        ("auth", "0012_alter_user_first_name_max_length"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Annotation',
+            name="Annotation",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('source', models.CharField(choices=[('human', 'human'), ('imported', 'imported'), ('simulated', 'simulated'), ('model', 'model')], max_length=9)),
-                ('created_at', models.DateTimeField()),
-                ('seconds', models.FloatField(help_text='active seconds, as the page measured them', null=True)),
-                ('is_unsure', models.BooleanField(default=False)),
-                ('flag', models.CharField(blank=True, max_length=20)),
-                ('clauses', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=100), default=list, size=None)),
-                ('text_commitment', models.BinaryField(null=True)),
-                ('key', models.CharField(max_length=255)),
-                ('body_digest', models.BinaryField()),
-                ('lease_generation', models.PositiveIntegerField()),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "source",
+                    models.CharField(
+                        choices=[
+                            ("human", "human"),
+                            ("imported", "imported"),
+                            ("simulated", "simulated"),
+                            ("model", "model"),
+                        ],
+                        max_length=9,
+                    ),
+                ),
+                ("created_at", models.DateTimeField()),
+                ("seconds", models.FloatField(help_text="active seconds, as the page measured them", null=True)),
+                ("is_unsure", models.BooleanField(default=False)),
+                ("flag", models.CharField(blank=True, max_length=20)),
+                (
+                    "clauses",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.CharField(max_length=100), default=list, size=None
+                    ),
+                ),
+                ("text_commitment", models.BinaryField(null=True)),
+                ("key", models.CharField(max_length=255)),
+                ("body_digest", models.BinaryField()),
+                ("lease_generation", models.PositiveIntegerField()),
             ],
         ),
         migrations.CreateModel(
-            name='Draw',
+            name="Draw",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('stream', models.CharField(choices=[('active', 'active'), ('audit', 'audit'), ('gold', 'gold'), ('holdout', 'holdout')], max_length=7)),
-                ('strategy', models.CharField(max_length=40)),
-                ('seed', models.BigIntegerField(null=True)),
-                ('frame_digest', models.BinaryField(help_text='SHA-256 over the sorted ids of the frame', null=True)),
-                ('n_frame', models.PositiveIntegerField(null=True)),
-                ('round', models.BigIntegerField(null=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "stream",
+                    models.CharField(
+                        choices=[("active", "active"), ("audit", "audit"), ("gold", "gold"), ("holdout", "holdout")],
+                        max_length=7,
+                    ),
+                ),
+                ("strategy", models.CharField(max_length=40)),
+                ("seed", models.BigIntegerField(null=True)),
+                ("frame_digest", models.BinaryField(help_text="SHA-256 over the sorted ids of the frame", null=True)),
+                ("n_frame", models.PositiveIntegerField(null=True)),
+                ("round", models.BigIntegerField(null=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
             ],
         ),
         migrations.CreateModel(
-            name='EventPosition',
+            name="EventPosition",
             fields=[
-                ('consumer', models.CharField(max_length=60, primary_key=True, serialize=False)),
-                ('xid', annotation.models.events.TransactionId()),
-                ('system_identifier', models.CharField(max_length=30)),
-                ('last_id', models.BigIntegerField(default=0, help_text='the highest event id read')),
-                ('boundary_id', models.BigIntegerField(default=0, help_text='the highest event id that existed at a change of cluster')),
-                ('read_at', models.DateTimeField()),
+                ("consumer", models.CharField(max_length=60, primary_key=True, serialize=False)),
+                ("xid", annotation.models.events.TransactionId()),
+                ("system_identifier", models.CharField(max_length=30)),
+                ("last_id", models.BigIntegerField(default=0, help_text="the highest event id read")),
+                (
+                    "boundary_id",
+                    models.BigIntegerField(
+                        default=0, help_text="the highest event id that existed at a change of cluster"
+                    ),
+                ),
+                ("read_at", models.DateTimeField()),
             ],
         ),
         migrations.CreateModel(
-            name='Import',
+            name="Import",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('job_id', models.BigIntegerField(help_text='the job that runs it, to find its work again after a kill', null=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('is_visible', models.BooleanField(default=False)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "job_id",
+                    models.BigIntegerField(
+                        help_text="the job that runs it, to find its work again after a kill", null=True
+                    ),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("is_visible", models.BooleanField(default=False)),
             ],
         ),
         migrations.CreateModel(
-            name='Item',
+            name="Item",
             fields=[
-                ('id', models.BigIntegerField(primary_key=True, serialize=False)),
-                ('external_id', models.CharField(max_length=200)),
-                ('has_own_id', models.BooleanField(default=True, help_text='false: the id was generated and is never matched')),
-                ('group', models.CharField(blank=True, max_length=200)),
-                ('commitment', models.BinaryField()),
-                ('metadata', models.JSONField(default=dict)),
-                ('gold', models.JSONField(null=True)),
-                ('split', models.PositiveSmallIntegerField(choices=[(0, 'pool'), (1, 'holdout')])),
-                ('lifecycle', models.PositiveSmallIntegerField(choices=[(0, 'open'), (1, 'archived'), (2, 'quarantined'), (3, 'erased')], default=0)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('imported_by', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.PROTECT, related_name='items', to='annotation.import')),
+                ("id", models.BigIntegerField(primary_key=True, serialize=False)),
+                ("external_id", models.CharField(max_length=200)),
+                (
+                    "has_own_id",
+                    models.BooleanField(default=True, help_text="false: the id was generated and is never matched"),
+                ),
+                ("group", models.CharField(blank=True, max_length=200)),
+                ("commitment", models.BinaryField()),
+                ("metadata", models.JSONField(default=dict)),
+                ("gold", models.JSONField(null=True)),
+                ("split", models.PositiveSmallIntegerField(choices=[(0, "pool"), (1, "holdout")])),
+                (
+                    "lifecycle",
+                    models.PositiveSmallIntegerField(
+                        choices=[(0, "open"), (1, "archived"), (2, "quarantined"), (3, "erased")], default=0
+                    ),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "imported_by",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="items",
+                        to="annotation.import",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='QueueCursor',
+            name="QueueCursor",
             fields=[
-                ('pk', models.CompositePrimaryKey('person_id', 'lane_id', blank=True, editable=False, primary_key=True, serialize=False)),
-                ('person_id', models.BigIntegerField()),
-                ('lane_id', models.BigIntegerField()),
-                ('epoch', models.BigIntegerField()),
-                ('rank', models.FloatField()),
-                ('tiebreak', models.BigIntegerField()),
-                ('full_epoch', models.BigIntegerField(default=-1, help_text='the epoch of the last check from the very start')),
-                ('moved_at', models.DateTimeField()),
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "person_id", "lane_id", blank=True, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("person_id", models.BigIntegerField()),
+                ("lane_id", models.BigIntegerField()),
+                ("epoch", models.BigIntegerField()),
+                ("rank", models.FloatField()),
+                ("tiebreak", models.BigIntegerField()),
+                (
+                    "full_epoch",
+                    models.BigIntegerField(default=-1, help_text="the epoch of the last check from the very start"),
+                ),
+                ("moved_at", models.DateTimeField()),
             ],
         ),
         migrations.CreateModel(
-            name='SetupLink',
+            name="SetupLink",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('digest', models.BinaryField(unique=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('expires_at', models.DateTimeField()),
-                ('used_at', models.DateTimeField(null=True)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("digest", models.BinaryField(unique=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("expires_at", models.DateTimeField()),
+                ("used_at", models.DateTimeField(null=True)),
             ],
         ),
         migrations.CreateModel(
-            name='User',
+            name="User",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('password', models.CharField(max_length=128, verbose_name='password')),
-                ('last_login', models.DateTimeField(blank=True, null=True, verbose_name='last login')),
-                ('is_superuser', models.BooleanField(default=False, help_text='Designates that this user has all permissions without explicitly assigning them.', verbose_name='superuser status')),
-                ('username', models.CharField(error_messages={'unique': 'A user with that username already exists.'}, help_text='Required. 150 characters or fewer. Letters, digits and @/./+/-/_ only.', max_length=150, unique=True, validators=[django.contrib.auth.validators.UnicodeUsernameValidator()], verbose_name='username')),
-                ('first_name', models.CharField(blank=True, max_length=150, verbose_name='first name')),
-                ('last_name', models.CharField(blank=True, max_length=150, verbose_name='last name')),
-                ('email', models.EmailField(blank=True, max_length=254, verbose_name='email address')),
-                ('is_staff', models.BooleanField(default=False, help_text='Designates whether the user can log into this admin site.', verbose_name='staff status')),
-                ('is_active', models.BooleanField(default=True, help_text='Designates whether this user should be treated as active. Unselect this instead of deleting accounts.', verbose_name='active')),
-                ('date_joined', models.DateTimeField(default=django.utils.timezone.now, verbose_name='date joined')),
-                ('kind', models.CharField(choices=[('person', 'person'), ('imported', 'imported'), ('simulated', 'simulated')], default='person', max_length=10)),
-                ('shown_name', models.CharField(blank=True, max_length=200)),
-                ('groups', models.ManyToManyField(blank=True, help_text='The groups this user belongs to. A user will get all permissions granted to each of their groups.', related_name='user_set', related_query_name='user', to='auth.group', verbose_name='groups')),
-                ('user_permissions', models.ManyToManyField(blank=True, help_text='Specific permissions for this user.', related_name='user_set', related_query_name='user', to='auth.permission', verbose_name='user permissions')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("password", models.CharField(max_length=128, verbose_name="password")),
+                ("last_login", models.DateTimeField(blank=True, null=True, verbose_name="last login")),
+                (
+                    "is_superuser",
+                    models.BooleanField(
+                        default=False,
+                        help_text="Designates that this user has all permissions without explicitly assigning them.",
+                        verbose_name="superuser status",
+                    ),
+                ),
+                (
+                    "username",
+                    models.CharField(
+                        error_messages={"unique": "A user with that username already exists."},
+                        help_text="Required. 150 characters or fewer. Letters, digits and @/./+/-/_ only.",
+                        max_length=150,
+                        unique=True,
+                        validators=[django.contrib.auth.validators.UnicodeUsernameValidator()],
+                        verbose_name="username",
+                    ),
+                ),
+                ("first_name", models.CharField(blank=True, max_length=150, verbose_name="first name")),
+                ("last_name", models.CharField(blank=True, max_length=150, verbose_name="last name")),
+                ("email", models.EmailField(blank=True, max_length=254, verbose_name="email address")),
+                (
+                    "is_staff",
+                    models.BooleanField(
+                        default=False,
+                        help_text="Designates whether the user can log into this admin site.",
+                        verbose_name="staff status",
+                    ),
+                ),
+                (
+                    "is_active",
+                    models.BooleanField(
+                        default=True,
+                        help_text="Designates whether this user should be treated as active. Unselect this instead of deleting accounts.",
+                        verbose_name="active",
+                    ),
+                ),
+                ("date_joined", models.DateTimeField(default=django.utils.timezone.now, verbose_name="date joined")),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[("person", "person"), ("imported", "imported"), ("simulated", "simulated")],
+                        default="person",
+                        max_length=10,
+                    ),
+                ),
+                ("shown_name", models.CharField(blank=True, max_length=200)),
+                (
+                    "groups",
+                    models.ManyToManyField(
+                        blank=True,
+                        help_text="The groups this user belongs to. A user will get all permissions granted to each of their groups.",
+                        related_name="user_set",
+                        related_query_name="user",
+                        to="auth.group",
+                        verbose_name="groups",
+                    ),
+                ),
+                (
+                    "user_permissions",
+                    models.ManyToManyField(
+                        blank=True,
+                        help_text="Specific permissions for this user.",
+                        related_name="user_set",
+                        related_query_name="user",
+                        to="auth.permission",
+                        verbose_name="user permissions",
+                    ),
+                ),
             ],
             managers=[
-                ('objects', django.contrib.auth.models.UserManager()),
+                ("objects", django.contrib.auth.models.UserManager()),
             ],
         ),
         migrations.CreateModel(
-            name='AnnotationText',
+            name="AnnotationText",
             fields=[
-                ('annotation', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, primary_key=True, related_name='text', serialize=False, to='annotation.annotation')),
-                ('comment', models.TextField(blank=True)),
-                ('answers', models.JSONField(default=dict, help_text='text answers: {question: text}')),
-                ('salt', models.BinaryField()),
-            ],
-        ),
-        migrations.AddField(
-            model_name='annotation',
-            name='person',
-            field=models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.PROTECT, related_name='annotations', to=settings.AUTH_USER_MODEL),
-        ),
-        migrations.CreateModel(
-            name='ApiToken',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('digest', models.BinaryField(unique=True)),
-                ('scopes', models.JSONField(help_text='null: all that the person may', null=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('expires_at', models.DateTimeField()),
-                ('last_used_at', models.DateTimeField(null=True)),
-                ('revoked_at', models.DateTimeField(null=True)),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='tokens', to=settings.AUTH_USER_MODEL)),
-            ],
-        ),
-        migrations.CreateModel(
-            name='Guideline',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('version', models.PositiveIntegerField()),
-                ('change', models.CharField(choices=[('major', 'major'), ('minor', 'minor')], max_length=5)),
-                ('clauses', models.JSONField()),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('created_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "annotation",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        primary_key=True,
+                        related_name="text",
+                        serialize=False,
+                        to="annotation.annotation",
+                    ),
+                ),
+                ("comment", models.TextField(blank=True)),
+                ("answers", models.JSONField(default=dict, help_text="text answers: {question: text}")),
+                ("salt", models.BinaryField()),
             ],
         ),
         migrations.AddField(
-            model_name='annotation',
-            name='guideline',
-            field=models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='annotation.guideline'),
+            model_name="annotation",
+            name="person",
+            field=models.ForeignKey(
+                db_constraint=False,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="annotations",
+                to=settings.AUTH_USER_MODEL,
+            ),
         ),
         migrations.CreateModel(
-            name='ItemPayload',
+            name="ApiToken",
             fields=[
-                ('item', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='payload', serialize=False, to='annotation.item')),
-                ('parts', models.JSONField()),
-                ('salt', models.BinaryField()),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("digest", models.BinaryField(unique=True)),
+                ("scopes", models.JSONField(help_text="null: all that the person may", null=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("expires_at", models.DateTimeField()),
+                ("last_used_at", models.DateTimeField(null=True)),
+                ("revoked_at", models.DateTimeField(null=True)),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="tokens", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='DrawItem',
+            name="Guideline",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('probability', models.FloatField(null=True)),
-                ('rank', models.PositiveIntegerField()),
-                ('utility', models.FloatField(null=True)),
-                ('draw', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='items', to='annotation.draw')),
-                ('item', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='draws', to='annotation.item')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("version", models.PositiveIntegerField()),
+                ("change", models.CharField(choices=[("major", "major"), ("minor", "minor")], max_length=5)),
+                ("clauses", models.JSONField()),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
         ),
         migrations.AddField(
-            model_name='annotation',
-            name='item',
-            field=models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.PROTECT, related_name='annotations', to='annotation.item'),
+            model_name="annotation",
+            name="guideline",
+            field=models.ForeignKey(
+                db_constraint=False,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to="annotation.guideline",
+            ),
         ),
         migrations.CreateModel(
-            name='LabelSchema',
+            name="ItemPayload",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('version', models.PositiveIntegerField()),
-                ('compiled', models.JSONField()),
-                ('change', models.CharField(choices=[('first', 'first version'), ('compatible', 'compatible'), ('breaking', 'breaking')], max_length=10)),
-                ('map', models.JSONField(help_text='breaking: {question: {old value: new value or null}}', null=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('created_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "item",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="payload",
+                        serialize=False,
+                        to="annotation.item",
+                    ),
+                ),
+                ("parts", models.JSONField()),
+                ("salt", models.BinaryField()),
+            ],
+        ),
+        migrations.CreateModel(
+            name="DrawItem",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("probability", models.FloatField(null=True)),
+                ("rank", models.PositiveIntegerField()),
+                ("utility", models.FloatField(null=True)),
+                (
+                    "draw",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="items", to="annotation.draw"
+                    ),
+                ),
+                (
+                    "item",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="draws", to="annotation.item"
+                    ),
+                ),
             ],
         ),
         migrations.AddField(
-            model_name='annotation',
-            name='schema',
-            field=models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='annotation.labelschema'),
+            model_name="annotation",
+            name="item",
+            field=models.ForeignKey(
+                db_constraint=False,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="annotations",
+                to="annotation.item",
+            ),
         ),
         migrations.CreateModel(
-            name='Organisation',
+            name="LabelSchema",
             fields=[
-                ('id', models.SmallIntegerField(default=1, primary_key=True, serialize=False)),
-                ('max_held', models.PositiveSmallIntegerField(default=50, help_text='leases that one person may hold in one project')),
-                ('max_overlap', models.PositiveSmallIntegerField(default=50)),
-                ('min_lease_seconds', models.PositiveIntegerField(default=1)),
-                ('max_lease_seconds', models.PositiveIntegerField(default=604800)),
-                ('max_token_days', models.PositiveIntegerField(default=365)),
-                ('max_upload_bytes', models.BigIntegerField(default=2147483648)),
-                ('undo_seconds', models.PositiveIntegerField(default=900, help_text='how long an answer can be taken back')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("version", models.PositiveIntegerField()),
+                ("compiled", models.JSONField()),
+                (
+                    "change",
+                    models.CharField(
+                        choices=[("first", "first version"), ("compatible", "compatible"), ("breaking", "breaking")],
+                        max_length=10,
+                    ),
+                ),
+                ("map", models.JSONField(help_text="breaking: {question: {old value: new value or null}}", null=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+            ],
+        ),
+        migrations.AddField(
+            model_name="annotation",
+            name="schema",
+            field=models.ForeignKey(
+                db_constraint=False,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to="annotation.labelschema",
+            ),
+        ),
+        migrations.CreateModel(
+            name="Organisation",
+            fields=[
+                ("id", models.SmallIntegerField(default=1, primary_key=True, serialize=False)),
+                (
+                    "max_held",
+                    models.PositiveSmallIntegerField(
+                        default=50, help_text="leases that one person may hold in one project"
+                    ),
+                ),
+                ("max_overlap", models.PositiveSmallIntegerField(default=50)),
+                ("min_lease_seconds", models.PositiveIntegerField(default=1)),
+                ("max_lease_seconds", models.PositiveIntegerField(default=604800)),
+                ("max_token_days", models.PositiveIntegerField(default=365)),
+                ("max_upload_bytes", models.BigIntegerField(default=2147483648)),
+                (
+                    "undo_seconds",
+                    models.PositiveIntegerField(default=900, help_text="how long an answer can be taken back"),
+                ),
             ],
             options={
-                'constraints': [models.CheckConstraint(condition=models.Q(('id', 1)), name='organisation_is_one_row')],
+                "constraints": [models.CheckConstraint(condition=models.Q(("id", 1)), name="organisation_is_one_row")],
             },
         ),
         migrations.CreateModel(
-            name='Project',
+            name="Project",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('slug', models.SlugField(max_length=63, unique=True)),
-                ('name', models.CharField(max_length=200)),
-                ('description', models.TextField(blank=True)),
-                ('state', models.CharField(choices=[('active', 'active'), ('paused', 'paused'), ('archived', 'archived')], default='active', max_length=10)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('is_demo', models.BooleanField(default=False)),
-                ('overlap_min', models.PositiveSmallIntegerField(default=1)),
-                ('overlap_max', models.PositiveSmallIntegerField(default=1)),
-                ('rule', models.JSONField(help_text='{"kind": "majority" or "unanimous"}')),
-                ('skips_to_dispute', models.PositiveSmallIntegerField(default=3)),
-                ('lease_seconds', models.PositiveIntegerField(default=600)),
-                ('max_held', models.PositiveSmallIntegerField(default=5)),
-                ('shown_metadata', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=200), default=list, size=None)),
-                ('show_external_id', models.BooleanField(default=False)),
-                ('learning', models.JSONField(null=True)),
-                ('snapshots', models.JSONField(null=True)),
-                ('gold_rate', models.FloatField(default=0)),
-                ('blind_share', models.FloatField(default=0)),
-                ('holdout_share_now', models.FloatField(default=0.2, help_text='share of served work from the holdout: the set share until the holdout is full, then 0')),
-                ('seed', models.BinaryField()),
-                ('guideline', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='annotation.guideline')),
-                ('schema', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='annotation.labelschema')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("slug", models.SlugField(max_length=63, unique=True)),
+                ("name", models.CharField(max_length=200)),
+                ("description", models.TextField(blank=True)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("active", "active"), ("paused", "paused"), ("archived", "archived")],
+                        default="active",
+                        max_length=10,
+                    ),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("is_demo", models.BooleanField(default=False)),
+                ("overlap_min", models.PositiveSmallIntegerField(default=1)),
+                ("overlap_max", models.PositiveSmallIntegerField(default=1)),
+                ("rule", models.JSONField(help_text='{"kind": "majority" or "unanimous"}')),
+                ("skips_to_dispute", models.PositiveSmallIntegerField(default=3)),
+                ("lease_seconds", models.PositiveIntegerField(default=600)),
+                ("max_held", models.PositiveSmallIntegerField(default=5)),
+                (
+                    "shown_metadata",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.CharField(max_length=200), default=list, size=None
+                    ),
+                ),
+                ("show_external_id", models.BooleanField(default=False)),
+                ("learning", models.JSONField(null=True)),
+                ("snapshots", models.JSONField(null=True)),
+                ("gold_rate", models.FloatField(default=0)),
+                ("blind_share", models.FloatField(default=0)),
+                (
+                    "holdout_share_now",
+                    models.FloatField(
+                        default=0.2,
+                        help_text="share of served work from the holdout: the set share until the holdout is full, then 0",
+                    ),
+                ),
+                ("seed", models.BinaryField()),
+                (
+                    "guideline",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="annotation.guideline",
+                    ),
+                ),
+                (
+                    "schema",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="annotation.labelschema",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Member',
+            name="Member",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('role', models.CharField(choices=[('annotator', 'annotator'), ('reviewer', 'reviewer'), ('engineer', 'engineer'), ('owner', 'owner')], max_length=10)),
-                ('team', models.CharField(blank=True, max_length=100)),
-                ('languages', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=35), default=list, help_text='none: any', size=None)),
-                ('qualifications', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=100), default=list, size=None)),
-                ('is_active', models.BooleanField(default=True)),
-                ('joined_at', models.DateTimeField(auto_now_add=True)),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='memberships', to=settings.AUTH_USER_MODEL)),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='members', to='annotation.project')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "role",
+                    models.CharField(
+                        choices=[
+                            ("annotator", "annotator"),
+                            ("reviewer", "reviewer"),
+                            ("engineer", "engineer"),
+                            ("owner", "owner"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                ("team", models.CharField(blank=True, max_length=100)),
+                (
+                    "languages",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.CharField(max_length=35), default=list, help_text="none: any", size=None
+                    ),
+                ),
+                (
+                    "qualifications",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.CharField(max_length=100), default=list, size=None
+                    ),
+                ),
+                ("is_active", models.BooleanField(default=True)),
+                ("joined_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="memberships",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="members", to="annotation.project"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Media',
+            name="Media",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('sha256', models.CharField(max_length=64)),
-                ('size', models.BigIntegerField()),
-                ('mime', models.CharField(max_length=100)),
-                ('width', models.PositiveIntegerField(null=True)),
-                ('height', models.PositiveIntegerField(null=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='media', to='annotation.project')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("sha256", models.CharField(max_length=64)),
+                ("size", models.BigIntegerField()),
+                ("mime", models.CharField(max_length=100)),
+                ("width", models.PositiveIntegerField(null=True)),
+                ("height", models.PositiveIntegerField(null=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="media", to="annotation.project"
+                    ),
+                ),
             ],
         ),
         migrations.AddField(
-            model_name='labelschema',
-            name='project',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='schemas', to='annotation.project'),
+            model_name="labelschema",
+            name="project",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="schemas", to="annotation.project"
+            ),
         ),
         migrations.CreateModel(
-            name='Label',
+            name="Label",
             fields=[
-                ('pk', models.CompositePrimaryKey('annotation_id', 'question', blank=True, editable=False, primary_key=True, serialize=False)),
-                ('question', models.PositiveSmallIntegerField()),
-                ('choice', models.IntegerField(null=True)),
-                ('choices', django.contrib.postgres.fields.ArrayField(base_field=models.IntegerField(), null=True, size=None)),
-                ('number', models.FloatField(null=True)),
-                ('data', models.JSONField(help_text='spans, boxes, segments, ranking', null=True)),
-                ('text_commitment', models.BinaryField(null=True)),
-                ('annotation', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='labels', to='annotation.annotation')),
-                ('item', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='annotation.item')),
-                ('person', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('project', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='annotation.project')),
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "annotation_id", "question", blank=True, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("question", models.PositiveSmallIntegerField()),
+                ("choice", models.IntegerField(null=True)),
+                (
+                    "choices",
+                    django.contrib.postgres.fields.ArrayField(base_field=models.IntegerField(), null=True, size=None),
+                ),
+                ("number", models.FloatField(null=True)),
+                ("data", models.JSONField(help_text="spans, boxes, segments, ranking", null=True)),
+                ("text_commitment", models.BinaryField(null=True)),
+                (
+                    "annotation",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="labels", to="annotation.annotation"
+                    ),
+                ),
+                (
+                    "item",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="annotation.item",
+                    ),
+                ),
+                (
+                    "person",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="annotation.project",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Job',
+            name="Job",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(max_length=40)),
-                ('args', models.JSONField(default=dict, help_text='ids and settings, never content')),
-                ('lock', models.CharField(blank=True, max_length=100, null=True)),
-                ('state', models.CharField(choices=[('queued', 'queued'), ('running', 'running'), ('done', 'done'), ('failed', 'failed'), ('dead', 'dead')], default='queued', max_length=7)),
-                ('attempt', models.PositiveSmallIntegerField(default=0)),
-                ('max_attempts', models.PositiveSmallIntegerField(default=3)),
-                ('created_at', models.DateTimeField()),
-                ('run_at', models.DateTimeField()),
-                ('claimed_at', models.DateTimeField(null=True)),
-                ('heartbeat_at', models.DateTimeField(null=True)),
-                ('ended_at', models.DateTimeField(null=True)),
-                ('done', models.BigIntegerField(default=0)),
-                ('total', models.BigIntegerField(null=True)),
-                ('result', models.JSONField(null=True)),
-                ('error', models.TextField(blank=True)),
-                ('created_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('project', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='jobs', to='annotation.project')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("kind", models.CharField(max_length=40)),
+                ("args", models.JSONField(default=dict, help_text="ids and settings, never content")),
+                ("lock", models.CharField(blank=True, max_length=100, null=True)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("queued", "queued"),
+                            ("running", "running"),
+                            ("done", "done"),
+                            ("failed", "failed"),
+                            ("dead", "dead"),
+                        ],
+                        default="queued",
+                        max_length=7,
+                    ),
+                ),
+                ("attempt", models.PositiveSmallIntegerField(default=0)),
+                ("max_attempts", models.PositiveSmallIntegerField(default=3)),
+                ("created_at", models.DateTimeField()),
+                ("run_at", models.DateTimeField()),
+                ("claimed_at", models.DateTimeField(null=True)),
+                ("heartbeat_at", models.DateTimeField(null=True)),
+                ("ended_at", models.DateTimeField(null=True)),
+                ("done", models.BigIntegerField(default=0)),
+                ("total", models.BigIntegerField(null=True)),
+                ("result", models.JSONField(null=True)),
+                ("error", models.TextField(blank=True)),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="jobs",
+                        to="annotation.project",
+                    ),
+                ),
             ],
         ),
         migrations.AddField(
-            model_name='item',
-            name='project',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='items', to='annotation.project'),
+            model_name="item",
+            name="project",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="items", to="annotation.project"
+            ),
         ),
         migrations.AddField(
-            model_name='import',
-            name='project',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='imports', to='annotation.project'),
+            model_name="import",
+            name="project",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="imports", to="annotation.project"
+            ),
         ),
         migrations.AddField(
-            model_name='guideline',
-            name='project',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='guidelines', to='annotation.project'),
+            model_name="guideline",
+            name="project",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="guidelines", to="annotation.project"
+            ),
         ),
         migrations.CreateModel(
-            name='Event',
+            name="Event",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(max_length=60)),
-                ('item_id', models.BigIntegerField(null=True)),
-                ('ref_id', models.BigIntegerField(help_text='the row that the event is about', null=True)),
-                ('data', models.JSONField(null=True)),
-                ('at', models.DateTimeField()),
-                ('xid', annotation.models.events.TransactionId()),
-                ('actor', models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('project', models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='annotation.project')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("kind", models.CharField(max_length=60)),
+                ("item_id", models.BigIntegerField(null=True)),
+                ("ref_id", models.BigIntegerField(help_text="the row that the event is about", null=True)),
+                ("data", models.JSONField(null=True)),
+                ("at", models.DateTimeField()),
+                ("xid", annotation.models.events.TransactionId()),
+                (
+                    "actor",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="annotation.project",
+                    ),
+                ),
             ],
         ),
         migrations.AddField(
-            model_name='draw',
-            name='project',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='draws', to='annotation.project'),
+            model_name="draw",
+            name="project",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="draws", to="annotation.project"
+            ),
         ),
         migrations.AddField(
-            model_name='annotation',
-            name='project',
-            field=models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='annotation.project'),
+            model_name="annotation",
+            name="project",
+            field=models.ForeignKey(
+                db_constraint=False,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to="annotation.project",
+            ),
         ),
         migrations.CreateModel(
-            name='QueueLane',
+            name="QueueLane",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.PositiveSmallIntegerField(choices=[(1, 'label'), (2, 'adjudicate'), (3, 'review'), (4, 'relabel'), (5, 'practice')])),
-                ('stream', models.PositiveSmallIntegerField(choices=[(0, 'pool'), (1, 'holdout'), (2, 'gold')])),
-                ('language', models.CharField(blank=True, max_length=35)),
-                ('severity', models.PositiveSmallIntegerField(default=0)),
-                ('epoch', models.BigIntegerField(default=0)),
-                ('floor_rank', models.FloatField(default=float("-inf"))),
-                ('floor_tiebreak', models.BigIntegerField(default=0)),
-                ('lease_floor', models.DateTimeField(null=True)),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='lanes', to='annotation.project')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "kind",
+                    models.PositiveSmallIntegerField(
+                        choices=[(1, "label"), (2, "adjudicate"), (3, "review"), (4, "relabel"), (5, "practice")]
+                    ),
+                ),
+                ("stream", models.PositiveSmallIntegerField(choices=[(0, "pool"), (1, "holdout"), (2, "gold")])),
+                ("language", models.CharField(blank=True, max_length=35)),
+                ("severity", models.PositiveSmallIntegerField(default=0)),
+                ("epoch", models.BigIntegerField(default=0)),
+                ("floor_rank", models.FloatField(default=float("-inf"))),
+                ("floor_tiebreak", models.BigIntegerField(default=0)),
+                ("lease_floor", models.DateTimeField(null=True)),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="lanes", to="annotation.project"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='QueueRow',
+            name="QueueRow",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.PositiveSmallIntegerField(choices=[(1, 'label'), (2, 'adjudicate'), (3, 'review'), (4, 'relabel'), (5, 'practice')])),
-                ('pass_no', models.PositiveSmallIntegerField(default=1)),
-                ('rank', models.FloatField(default=0)),
-                ('tiebreak', models.BigIntegerField()),
-                ('overlap', models.PositiveSmallIntegerField()),
-                ('taken', models.PositiveSmallIntegerField(default=0)),
-                ('n_submitted', models.PositiveSmallIntegerField(default=0)),
-                ('state', models.PositiveSmallIntegerField(choices=[(0, 'open'), (1, 'agreed'), (2, 'disputed'), (3, 'adjudicated')], default=0)),
-                ('is_closed', models.BooleanField(default=False)),
-                ('is_returned', models.BooleanField(default=False)),
-                ('is_open', models.GeneratedField(db_persist=True, expression=models.ExpressionWrapper(models.Q(('taken__lt', models.F('overlap')), ('is_closed', False)), output_field=models.BooleanField()), output_field=models.BooleanField())),
-                ('draw', models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='annotation.draw')),
-                ('item', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='queue_rows', to='annotation.item')),
-                ('lane', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='annotation.queuelane')),
-                ('project', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='annotation.project')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "kind",
+                    models.PositiveSmallIntegerField(
+                        choices=[(1, "label"), (2, "adjudicate"), (3, "review"), (4, "relabel"), (5, "practice")]
+                    ),
+                ),
+                ("pass_no", models.PositiveSmallIntegerField(default=1)),
+                ("rank", models.FloatField(default=0)),
+                ("tiebreak", models.BigIntegerField()),
+                ("overlap", models.PositiveSmallIntegerField()),
+                ("taken", models.PositiveSmallIntegerField(default=0)),
+                ("n_submitted", models.PositiveSmallIntegerField(default=0)),
+                (
+                    "state",
+                    models.PositiveSmallIntegerField(
+                        choices=[(0, "open"), (1, "agreed"), (2, "disputed"), (3, "adjudicated")], default=0
+                    ),
+                ),
+                ("is_closed", models.BooleanField(default=False)),
+                ("is_returned", models.BooleanField(default=False)),
+                (
+                    "is_open",
+                    models.GeneratedField(
+                        db_persist=True,
+                        expression=models.ExpressionWrapper(
+                            models.Q(("taken__lt", models.F("overlap")), ("is_closed", False)),
+                            output_field=models.BooleanField(),
+                        ),
+                        output_field=models.BooleanField(),
+                    ),
+                ),
+                (
+                    "draw",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="annotation.draw",
+                    ),
+                ),
+                (
+                    "item",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="queue_rows", to="annotation.item"
+                    ),
+                ),
+                (
+                    "lane",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="annotation.queuelane",
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="annotation.project",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Seat',
+            name="Seat",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.PositiveSmallIntegerField(choices=[(1, 'label'), (2, 'adjudicate'), (3, 'review'), (4, 'relabel'), (5, 'practice')])),
-                ('rank', models.FloatField()),
-                ('tiebreak', models.BigIntegerField()),
-                ('state', models.PositiveSmallIntegerField(choices=[(1, 'held'), (2, 'submitted'), (3, 'skipped'), (4, 'released'), (5, 'withdrawn')])),
-                ('generation', models.PositiveIntegerField(default=1)),
-                ('leased_at', models.DateTimeField()),
-                ('expires_at', models.DateTimeField()),
-                ('ended_at', models.DateTimeField(null=True)),
-                ('reason', models.CharField(blank=True, help_text='why it was skipped', max_length=20)),
-                ('arm', models.PositiveSmallIntegerField(choices=[(0, 'none'), (1, 'shown'), (2, 'withheld')], default=0)),
-                ('annotation', models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='annotation.annotation')),
-                ('draw', models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='annotation.draw')),
-                ('guideline', models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='annotation.guideline')),
-                ('item', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.CASCADE, related_name='seats', to='annotation.item')),
-                ('lane', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='annotation.queuelane')),
-                ('person', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.PROTECT, related_name='seats', to=settings.AUTH_USER_MODEL)),
-                ('project', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='annotation.project')),
-                ('queue_row', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='seats', to='annotation.queuerow')),
-                ('schema', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='annotation.labelschema')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "kind",
+                    models.PositiveSmallIntegerField(
+                        choices=[(1, "label"), (2, "adjudicate"), (3, "review"), (4, "relabel"), (5, "practice")]
+                    ),
+                ),
+                ("rank", models.FloatField()),
+                ("tiebreak", models.BigIntegerField()),
+                (
+                    "state",
+                    models.PositiveSmallIntegerField(
+                        choices=[(1, "held"), (2, "submitted"), (3, "skipped"), (4, "released"), (5, "withdrawn")]
+                    ),
+                ),
+                ("generation", models.PositiveIntegerField(default=1)),
+                ("leased_at", models.DateTimeField()),
+                ("expires_at", models.DateTimeField()),
+                ("ended_at", models.DateTimeField(null=True)),
+                ("reason", models.CharField(blank=True, help_text="why it was skipped", max_length=20)),
+                (
+                    "arm",
+                    models.PositiveSmallIntegerField(choices=[(0, "none"), (1, "shown"), (2, "withheld")], default=0),
+                ),
+                (
+                    "annotation",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="annotation.annotation",
+                    ),
+                ),
+                (
+                    "draw",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="annotation.draw",
+                    ),
+                ),
+                (
+                    "guideline",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="annotation.guideline",
+                    ),
+                ),
+                (
+                    "item",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="seats",
+                        to="annotation.item",
+                    ),
+                ),
+                (
+                    "lane",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="annotation.queuelane",
+                    ),
+                ),
+                (
+                    "person",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="seats",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="annotation.project",
+                    ),
+                ),
+                (
+                    "queue_row",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="seats", to="annotation.queuerow"
+                    ),
+                ),
+                (
+                    "schema",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="annotation.labelschema",
+                    ),
+                ),
             ],
         ),
         migrations.AddField(
-            model_name='annotation',
-            name='seat',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='annotations', to='annotation.seat'),
+            model_name="annotation",
+            name="seat",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="annotations", to="annotation.seat"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='user',
-            constraint=models.CheckConstraint(condition=models.Q(('kind', 'person'), ('username__contains', '/'), _negated=True), name='user_login_has_no_slash'),
+            model_name="user",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("kind", "person"), ("username__contains", "/"), _negated=True),
+                name="user_login_has_no_slash",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='drawitem',
-            constraint=models.UniqueConstraint(fields=('draw', 'item'), name='draw_item_once'),
+            model_name="drawitem",
+            constraint=models.UniqueConstraint(fields=("draw", "item"), name="draw_item_once"),
         ),
         migrations.AddConstraint(
-            model_name='drawitem',
-            constraint=models.CheckConstraint(condition=models.Q(('probability__isnull', True), models.Q(('probability__gt', 0), ('probability__lte', 1)), _connector='OR'), name='draw_probability_is_one'),
+            model_name="drawitem",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("probability__isnull", True),
+                    models.Q(("probability__gt", 0), ("probability__lte", 1)),
+                    _connector="OR",
+                ),
+                name="draw_probability_is_one",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='project',
-            constraint=models.CheckConstraint(condition=models.Q(('overlap_max__gte', models.F('overlap_min')), ('overlap_min__gte', 1)), name='project_overlap_range'),
+            model_name="project",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("overlap_max__gte", models.F("overlap_min")), ("overlap_min__gte", 1)),
+                name="project_overlap_range",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='project',
-            constraint=models.CheckConstraint(condition=models.Q(('gold_rate__range', (0, 1))), name='project_gold_rate_is_share'),
+            model_name="project",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("gold_rate__range", (0, 1))), name="project_gold_rate_is_share"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='project',
-            constraint=models.CheckConstraint(condition=models.Q(('blind_share__range', (0, 1))), name='project_blind_share_is_share'),
+            model_name="project",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("blind_share__range", (0, 1))), name="project_blind_share_is_share"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='project',
-            constraint=models.CheckConstraint(condition=models.Q(('lease_seconds__gte', 1), ('max_held__gte', 1), ('skips_to_dispute__gte', 1)), name='project_limits_positive'),
+            model_name="project",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("lease_seconds__gte", 1), ("max_held__gte", 1), ("skips_to_dispute__gte", 1)),
+                name="project_limits_positive",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='member',
-            constraint=models.UniqueConstraint(fields=('project', 'user'), name='member_once'),
+            model_name="member",
+            constraint=models.UniqueConstraint(fields=("project", "user"), name="member_once"),
         ),
         migrations.AddConstraint(
-            model_name='member',
-            constraint=models.CheckConstraint(condition=models.Q(('role__in', ['annotator', 'reviewer', 'engineer', 'owner'])), name='member_role_known'),
+            model_name="member",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("role__in", ["annotator", "reviewer", "engineer", "owner"])),
+                name="member_role_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='media',
-            constraint=models.UniqueConstraint(fields=('project', 'sha256'), name='media_once'),
+            model_name="media",
+            constraint=models.UniqueConstraint(fields=("project", "sha256"), name="media_once"),
         ),
         migrations.AddConstraint(
-            model_name='labelschema',
-            constraint=models.UniqueConstraint(fields=('project', 'version'), name='schema_version_once'),
+            model_name="labelschema",
+            constraint=models.UniqueConstraint(fields=("project", "version"), name="schema_version_once"),
         ),
         migrations.AddIndex(
-            model_name='label',
-            index=models.Index(fields=['project', 'question', 'item'], name='label_of_question'),
+            model_name="label",
+            index=models.Index(fields=["project", "question", "item"], name="label_of_question"),
         ),
         migrations.AddConstraint(
-            model_name='label',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('choice__isnull', False), ('choices', None), ('data', None), ('number', None), ('text_commitment', None)), models.Q(('choice', None), ('choices__isnull', False), ('data', None), ('number', None), ('text_commitment', None)), models.Q(('choice', None), ('choices', None), ('data', None), ('number__isnull', False), ('text_commitment', None)), models.Q(('choice', None), ('choices', None), ('data__isnull', False), ('number', None), ('text_commitment', None)), models.Q(('choice', None), ('choices', None), ('data', None), ('number', None), ('text_commitment__isnull', False)), _connector='OR'), name='label_has_one_value'),
+            model_name="label",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(
+                        ("choice__isnull", False),
+                        ("choices", None),
+                        ("data", None),
+                        ("number", None),
+                        ("text_commitment", None),
+                    ),
+                    models.Q(
+                        ("choice", None),
+                        ("choices__isnull", False),
+                        ("data", None),
+                        ("number", None),
+                        ("text_commitment", None),
+                    ),
+                    models.Q(
+                        ("choice", None),
+                        ("choices", None),
+                        ("data", None),
+                        ("number__isnull", False),
+                        ("text_commitment", None),
+                    ),
+                    models.Q(
+                        ("choice", None),
+                        ("choices", None),
+                        ("data__isnull", False),
+                        ("number", None),
+                        ("text_commitment", None),
+                    ),
+                    models.Q(
+                        ("choice", None),
+                        ("choices", None),
+                        ("data", None),
+                        ("number", None),
+                        ("text_commitment__isnull", False),
+                    ),
+                    _connector="OR",
+                ),
+                name="label_has_one_value",
+            ),
         ),
         migrations.AddIndex(
-            model_name='job',
-            index=models.Index(condition=models.Q(('state__in', ['queued', 'running'])), fields=['run_at', 'id'], name='job_due'),
+            model_name="job",
+            index=models.Index(
+                condition=models.Q(("state__in", ["queued", "running"])), fields=["run_at", "id"], name="job_due"
+            ),
         ),
         migrations.AddIndex(
-            model_name='job',
-            index=models.Index(fields=['project', 'kind', 'id'], name='job_of_project'),
+            model_name="job",
+            index=models.Index(fields=["project", "kind", "id"], name="job_of_project"),
         ),
         migrations.AddConstraint(
-            model_name='job',
-            constraint=models.UniqueConstraint(condition=models.Q(('state', 'running')), fields=('lock',), name='job_one_running_per_lock'),
+            model_name="job",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("state", "running")), fields=("lock",), name="job_one_running_per_lock"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='job',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['queued', 'running', 'done', 'failed', 'dead'])), name='job_state_known'),
+            model_name="job",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("state__in", ["queued", "running", "done", "failed", "dead"])),
+                name="job_state_known",
+            ),
         ),
         migrations.AddIndex(
-            model_name='item',
-            index=models.Index(fields=['project', 'external_id'], name='item_external_id_prefix', opclasses=['int8_ops', 'varchar_pattern_ops']),
+            model_name="item",
+            index=models.Index(
+                fields=["project", "external_id"],
+                name="item_external_id_prefix",
+                opclasses=["int8_ops", "varchar_pattern_ops"],
+            ),
         ),
         migrations.AddIndex(
-            model_name='item',
-            index=models.Index(fields=['project', 'id'], name='item_by_id'),
+            model_name="item",
+            index=models.Index(fields=["project", "id"], name="item_by_id"),
         ),
         migrations.AddConstraint(
-            model_name='item',
-            constraint=models.UniqueConstraint(fields=('project', 'external_id'), name='item_external_id_once'),
+            model_name="item",
+            constraint=models.UniqueConstraint(fields=("project", "external_id"), name="item_external_id_once"),
         ),
         migrations.AddConstraint(
-            model_name='item',
-            constraint=models.CheckConstraint(condition=models.Q(('split__in', [0, 1])), name='item_split_known'),
+            model_name="item",
+            constraint=models.CheckConstraint(condition=models.Q(("split__in", [0, 1])), name="item_split_known"),
         ),
         migrations.AddConstraint(
-            model_name='item',
-            constraint=models.CheckConstraint(condition=models.Q(('lifecycle__in', [0, 1, 2, 3])), name='item_lifecycle_known'),
+            model_name="item",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("lifecycle__in", [0, 1, 2, 3])), name="item_lifecycle_known"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='guideline',
-            constraint=models.UniqueConstraint(fields=('project', 'version'), name='guideline_version_once'),
+            model_name="guideline",
+            constraint=models.UniqueConstraint(fields=("project", "version"), name="guideline_version_once"),
         ),
         migrations.AddIndex(
-            model_name='event',
-            index=models.Index(fields=['xid', 'id'], name='event_in_order'),
+            model_name="event",
+            index=models.Index(fields=["xid", "id"], name="event_in_order"),
         ),
         migrations.AddIndex(
-            model_name='event',
-            index=models.Index(fields=['project', 'id'], name='event_of_project'),
+            model_name="event",
+            index=models.Index(fields=["project", "id"], name="event_of_project"),
         ),
         migrations.AddConstraint(
-            model_name='draw',
-            constraint=models.CheckConstraint(condition=models.Q(('stream__in', ['active', 'audit', 'gold', 'holdout'])), name='draw_stream_known'),
+            model_name="draw",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("stream__in", ["active", "audit", "gold", "holdout"])), name="draw_stream_known"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='queuelane',
-            constraint=models.UniqueConstraint(fields=('project', 'kind', 'stream', 'language', 'severity'), name='queue_lane_once'),
+            model_name="queuelane",
+            constraint=models.UniqueConstraint(
+                fields=("project", "kind", "stream", "language", "severity"), name="queue_lane_once"
+            ),
         ),
         migrations.AddIndex(
-            model_name='queuerow',
-            index=models.Index(condition=models.Q(('is_open', True)), fields=['lane', 'rank', 'tiebreak'], name='queue_serving'),
+            model_name="queuerow",
+            index=models.Index(
+                condition=models.Q(("is_open", True)), fields=["lane", "rank", "tiebreak"], name="queue_serving"
+            ),
         ),
         migrations.AddIndex(
-            model_name='queuerow',
-            index=models.Index(condition=models.Q(('is_open', True), ('is_returned', True)), fields=['lane', 'rank', 'tiebreak'], name='queue_returned'),
+            model_name="queuerow",
+            index=models.Index(
+                condition=models.Q(("is_open", True), ("is_returned", True)),
+                fields=["lane", "rank", "tiebreak"],
+                name="queue_returned",
+            ),
         ),
         migrations.AddIndex(
-            model_name='queuerow',
-            index=models.Index(fields=['project', 'kind', 'state', 'item'], name='queue_by_state'),
+            model_name="queuerow",
+            index=models.Index(fields=["project", "kind", "state", "item"], name="queue_by_state"),
         ),
         migrations.AddIndex(
-            model_name='queuerow',
-            index=models.Index(fields=['project', 'kind', 'rank', 'item'], name='queue_by_priority'),
+            model_name="queuerow",
+            index=models.Index(fields=["project", "kind", "rank", "item"], name="queue_by_priority"),
         ),
         migrations.AddConstraint(
-            model_name='queuerow',
-            constraint=models.UniqueConstraint(fields=('item', 'kind', 'pass_no'), name='queue_row_once'),
+            model_name="queuerow",
+            constraint=models.UniqueConstraint(fields=("item", "kind", "pass_no"), name="queue_row_once"),
         ),
         migrations.AddConstraint(
-            model_name='queuerow',
-            constraint=models.CheckConstraint(condition=models.Q(('taken__gte', 0), ('taken__lte', models.F('overlap'))), name='queue_taken_in_overlap'),
+            model_name="queuerow",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("taken__gte", 0), ("taken__lte", models.F("overlap"))),
+                name="queue_taken_in_overlap",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='queuerow',
-            constraint=models.CheckConstraint(condition=models.Q(('n_submitted__gte', 0), ('n_submitted__lte', models.F('taken'))), name='queue_submitted_in_taken'),
+            model_name="queuerow",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("n_submitted__gte", 0), ("n_submitted__lte", models.F("taken"))),
+                name="queue_submitted_in_taken",
+            ),
         ),
         migrations.AddIndex(
-            model_name='seat',
-            index=models.Index(condition=models.Q(('state', 1)), fields=['lane', 'expires_at'], name='seat_expiring'),
+            model_name="seat",
+            index=models.Index(condition=models.Q(("state", 1)), fields=["lane", "expires_at"], name="seat_expiring"),
         ),
         migrations.AddIndex(
-            model_name='seat',
-            index=models.Index(condition=models.Q(('state', 1)), fields=['person', 'project', 'kind'], name='seat_held'),
+            model_name="seat",
+            index=models.Index(
+                condition=models.Q(("state", 1)), fields=["person", "project", "kind"], name="seat_held"
+            ),
         ),
         migrations.AddIndex(
-            model_name='seat',
-            index=models.Index(fields=['item', 'kind', 'state'], name='seat_of_item'),
+            model_name="seat",
+            index=models.Index(fields=["item", "kind", "state"], name="seat_of_item"),
         ),
         migrations.AddIndex(
-            model_name='seat',
-            index=models.Index(fields=['project', 'person', 'state'], name='seat_of_person'),
+            model_name="seat",
+            index=models.Index(fields=["project", "person", "state"], name="seat_of_person"),
         ),
         migrations.AddConstraint(
-            model_name='seat',
-            constraint=models.UniqueConstraint(fields=('queue_row', 'person'), name='seat_once'),
+            model_name="seat",
+            constraint=models.UniqueConstraint(fields=("queue_row", "person"), name="seat_once"),
         ),
         migrations.AddConstraint(
-            model_name='seat',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', [1, 2, 3, 4, 5])), name='seat_state_known'),
+            model_name="seat",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("state__in", [1, 2, 3, 4, 5])), name="seat_state_known"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='seat',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 2), _negated=True), ('annotation__isnull', False), ('kind', 2), _connector='OR'), name='seat_submitted_has_annotation'),
+            model_name="seat",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("state", 2), _negated=True), ("annotation__isnull", False), ("kind", 2), _connector="OR"
+                ),
+                name="seat_submitted_has_annotation",
+            ),
         ),
         migrations.AddIndex(
-            model_name='annotation',
-            index=models.Index(fields=['project', 'person', 'created_at'], name='annotation_of_person'),
+            model_name="annotation",
+            index=models.Index(fields=["project", "person", "created_at"], name="annotation_of_person"),
         ),
         migrations.AddIndex(
-            model_name='annotation',
-            index=models.Index(fields=['item'], name='annotation_of_item'),
+            model_name="annotation",
+            index=models.Index(fields=["item"], name="annotation_of_item"),
         ),
         migrations.AddIndex(
-            model_name='annotation',
-            index=models.Index(fields=['seat'], name='annotation_of_seat'),
+            model_name="annotation",
+            index=models.Index(fields=["seat"], name="annotation_of_seat"),
         ),
         migrations.AddConstraint(
-            model_name='annotation',
-            constraint=models.UniqueConstraint(fields=('person', 'key'), name='annotation_key_once'),
+            model_name="annotation",
+            constraint=models.UniqueConstraint(fields=("person", "key"), name="annotation_key_once"),
         ),
         migrations.AddConstraint(
-            model_name='annotation',
-            constraint=models.CheckConstraint(condition=models.Q(('source__in', ['human', 'imported', 'simulated', 'model'])), name='annotation_source_known'),
+            model_name="annotation",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("source__in", ["human", "imported", "simulated", "model"])),
+                name="annotation_source_known",
+            ),
         ),
     ]

@@ -3,16 +3,17 @@
 A figure is a mapping in the shape of the API's metrics: `value`, `interval` (low, high) or None, `level`, `method`,
 `n_items`, `n_labels`, `n_annotators`, `refusal`; a page may add `label`, `note`, `drawn` (how its items were drawn),
 `guideline_version`, `start` and `end` (of the axis; 0 and 1) and `moved` (`{"by": float, "is_noise": bool, "since":
-str}`). One of `value` and `refusal` is always there.
+str}`) and `is_count` (a plain count, which has no interval). One of `value` and `refusal` is always there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django import template
+from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
@@ -131,8 +132,12 @@ def answer_text(value: Any) -> str:
 
 @register.filter
 def ago(at: datetime | None) -> str:
-    """How long ago in its largest unit: "3 hours ago"; an en dash for None."""
-    return "–" if at is None else _("%(since)s ago") % {"since": timesince(at, depth=1)}
+    """How long ago in its largest unit: "3 hours ago", "just now" within the minute; an en dash for None."""
+    if at is None:
+        return "–"
+    if timezone.now() - at < timedelta(minutes=1):
+        return _("just now")
+    return _("%(since)s ago") % {"since": timesince(at, depth=1)}
 
 
 @register.simple_tag
@@ -191,6 +196,7 @@ def figure(metric: Mapping[str, Any], label: str = "") -> dict[str, Any]:
         "refusal": metric.get("refusal"),
         "start": metric.get("start", 0.0),
         "end": metric.get("end", 1.0),
+        "is_count": metric.get("is_count", False),
     }
 
 

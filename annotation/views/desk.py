@@ -1,9 +1,10 @@
-"""The desk: where people label. The page is filled by `static/js/label.js` from the API; here is what it starts with."""
+"""The desk: where people label. `static/js/label.js` fills the page from the API; here is what it starts with."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.http import urlencode
@@ -65,6 +66,6 @@ def _stem(name: str) -> str:
 def schemas_to_draw(access: Access) -> dict[str, dict[str, Any]]:
     """The schema in force and those that this person's leases are pinned to, by version, as their kinds render them."""
     held = Seat.objects.filter(project=access.project, person=access.user, state=Seat.State.HELD)
-    wanted = {access.project.schema_id, *held.values_list("schema_id", flat=True)}
-    rows = LabelSchema.objects.filter(pk__in=wanted, project=access.project)
+    rows = LabelSchema.objects.filter(project=access.project)
+    rows = rows.filter(Q(pk=access.project.schema_id) | Q(pk__in=held.values("schema_id")))
     return {str(row.version): {"questions": render_schema(row.compiled)} for row in rows}

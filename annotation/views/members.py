@@ -37,15 +37,9 @@ class MembersView(ProjectPage):
         return self._show(access, self._form(access))
 
     def post(self, request: HttpRequest, slug: str) -> HttpResponse:
-        """`action` says what: add, role, or remove."""
+        """Remove somebody (`action=remove`), else add or change them."""
         access = self.enter(slug)
-        match request.POST.get("action"):
-            case "remove":
-                return self._remove(access)
-            case "role":
-                return self._change_role(access)
-            case _:
-                return self._add(access)
+        return self._remove(access) if request.POST.get("action") == "remove" else self._add(access)
 
     def _form(self, access: Access, data: Any = None) -> MemberForm:
         return MemberForm(data, may_make_accounts=access.user.is_superuser)
@@ -89,22 +83,6 @@ class MembersView(ProjectPage):
             return _("There is nobody of this name. Tick the box below to make an account.")
         return _("There is nobody of this name. An administrator of this server can make an account.")
 
-    def _change_role(self, access: Access) -> HttpResponse:
-        member = self._member(access)
-        if member is not None:
-            try:
-                actions.set_member(
-                    project=access.project,
-                    user=member.user,
-                    role=self.request.POST.get("role", ""),
-                    team=member.team,
-                    languages=member.languages,
-                    actor=access.user,
-                )
-            except TouchstoneError as error:
-                messages.error(self.request, sentence_of(error))
-        return redirect("project-members", slug=access.project.slug)
-
     def _remove(self, access: Access) -> HttpResponse:
         member = self._member(access)
         if member is not None:
@@ -131,7 +109,6 @@ class MembersView(ProjectPage):
         context = {
             "members": [show_member(member, access) for member in members.order_by("joined_at", "pk")[:MOST_LISTED]],
             "form": form,
-            "roles": Member.Role.choices,
             "new_password": new_password,
         }
         return self.show(access, "annotation/members.html", context, status)

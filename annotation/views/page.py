@@ -115,6 +115,12 @@ def frame(access: Access, tab: str) -> Context:
         ],
         "tab": tab,
         "role": access.role,
+        "role_title": {
+            "annotator": _("an annotator"),
+            "reviewer": _("a reviewer"),
+            "engineer": _("an engineer"),
+            "owner": _("an owner"),
+        }[access.role],
         "can_view_as": may_view_as,
         "view_as": access.role if may_view_as and access.role != OWNER else None,
         "view_as_roles": [
@@ -175,7 +181,9 @@ def read_position(request: HttpRequest, filters: Mapping[str, str] | None = None
     return list(position) if which == _which(request, filters) else None
 
 
-def next_url(request: HttpRequest, position: Sequence[Any] | None, filters: Mapping[str, str] | None = None) -> str | None:
+def next_url(
+    request: HttpRequest, position: Sequence[Any] | None, filters: Mapping[str, str] | None = None
+) -> str | None:
     """The address of the page after the row at `position` (values that JSON can hold); None for None."""
     if position is None:
         return None

@@ -49,7 +49,7 @@ def list_projects(caller: Caller) -> list[dict[str, Any]]:
             "role": roles[project.pk],
             "state": project.state,
             "is_demo": project.is_demo,
-            "about": project.description.split("\n")[0],
+            "about": project.description.partition("\n")[0],
             "portions": progress[project.pk].portions if project.pk in progress else [],
             "n_items": progress[project.pk].n_items if project.pk in progress else None,
             "mine": mine.get(project.pk, OwnWork()) if _may(roles[project.pk], "label") else None,

@@ -37,7 +37,8 @@ class ChildSpec:
     `stop_signals` are sent one after the other with the seconds that each gets; then the group is killed.
     `death_signal` is what the kernel sends when the supervisor dies. `run_as` is None, "namespace" (see `child`) or a
     user's name. `before_start` runs before every start and may raise EmbeddedError; `is_ready` is asked until it is
-    true. A child with `is_kept` False runs once.
+    true. A child with `is_kept` False runs once. Children with a higher `stop_rank` stop before others; among
+    equals the last added stops first.
     """
 
     name: str
@@ -50,6 +51,7 @@ class ChildSpec:
     before_start: Callable[[], None] | None = None
     is_ready: Callable[[], bool] | None = None
     is_kept: bool = True
+    stop_rank: int = 0
 
 
 @dataclass
@@ -162,7 +164,7 @@ class Supervisor:
         }
 
     def stop(self) -> None:
-        """Stop all children, the last added first, and the thread."""
+        """Stop all children in order (see `ChildSpec`), and the thread."""
         self._is_stopping.set()
         self._thread.join()
 
@@ -179,7 +181,8 @@ class Supervisor:
                 self._is_stopping.wait(TICK_SECONDS)
             self._is_stopping.wait(POLL_SECONDS)
         self._take_requests(starting=False)
-        for child in reversed(self._children):
+        ranked = sorted(enumerate(self._children), key=lambda pair: (pair[1].spec.stop_rank, pair[0]), reverse=True)
+        for _place, child in ranked:
             if child.process is not None:
                 stop_process(child.process, child.spec.stop_signals)
             child.ended.set()

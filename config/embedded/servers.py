@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
+from psycopg.conninfo import make_conninfo
 
 from config.embedded import valkey
 from config.embedded.errors import EmbeddedError
 from config.embedded.ownership import Ownership
-from config.embedded.postgres import Postgres, get_fallback_uid
+from config.embedded.postgres import DATABASE, PORT, USER, Postgres, get_fallback_uid
 from config.embedded.processes import Supervisor
 from config.home import get_socket_folder, make_private_folder
 
@@ -71,6 +72,10 @@ class Servers:
             self._start()
         self._is_open = True
 
+    def get_conninfo(self) -> str:
+        """Return how libpq reaches the project's database on the embedded server."""
+        return make_conninfo(host=str(self.socket_folder), port=PORT, user=USER, dbname=DATABASE)
+
     def close(self) -> None:
         """Stop every child of the supervisor, the servers last, then let go of the home."""
         self._is_open = False
@@ -97,9 +102,7 @@ class Servers:
         if not self._with_postgres:
             return True
         try:
-            psycopg.connect(
-                host=str(self.socket_folder), user="touchstone", dbname="touchstone", connect_timeout=5
-            ).close()
+            psycopg.connect(self.get_conninfo(), connect_timeout=5).close()
         except psycopg.OperationalError:
             return False
         return True

@@ -7,93 +7,179 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('annotation', '0001_tables'),
+        ("annotation", "0001_tables"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Adjudication',
+            name="Adjudication",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('pass_no', models.PositiveSmallIntegerField(default=1)),
-                ('answers', models.JSONField()),
-                ('reason', models.CharField(choices=[('annotator_error', "annotator's error"), ('ambiguous', 'ambiguous item'), ('guideline_gap', 'gap in the guideline'), ('guideline_conflict', 'conflict in the guideline'), ('item_defect', 'defect of the item'), ('other', 'other')], max_length=20)),
-                ('is_precedent', models.BooleanField(default=False)),
-                ('is_own_work', models.BooleanField(default=False, help_text='the reviewer had labelled this item')),
-                ('note_commitment', models.BinaryField(null=True)),
-                ('guideline_version', models.PositiveIntegerField(null=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('item', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='adjudications', to='annotation.item')),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='annotation.project')),
-                ('reviewer', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='adjudications', to=settings.AUTH_USER_MODEL)),
-                ('seat', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='adjudications', to='annotation.seat')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("pass_no", models.PositiveSmallIntegerField(default=1)),
+                ("answers", models.JSONField()),
+                (
+                    "reason",
+                    models.CharField(
+                        choices=[
+                            ("annotator_error", "annotator's error"),
+                            ("ambiguous", "ambiguous item"),
+                            ("guideline_gap", "gap in the guideline"),
+                            ("guideline_conflict", "conflict in the guideline"),
+                            ("item_defect", "defect of the item"),
+                            ("other", "other"),
+                        ],
+                        max_length=20,
+                    ),
+                ),
+                ("is_precedent", models.BooleanField(default=False)),
+                ("is_own_work", models.BooleanField(default=False, help_text="the reviewer had labelled this item")),
+                ("note_commitment", models.BinaryField(null=True)),
+                ("guideline_version", models.PositiveIntegerField(null=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "item",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="adjudications", to="annotation.item"
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="annotation.project"
+                    ),
+                ),
+                (
+                    "reviewer",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="adjudications",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "seat",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="adjudications", to="annotation.seat"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='AdjudicationNote',
+            name="AdjudicationNote",
             fields=[
-                ('adjudication', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, primary_key=True, related_name='note', serialize=False, to='reviewers.adjudication')),
-                ('text', models.TextField()),
-                ('salt', models.BinaryField()),
+                (
+                    "adjudication",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        primary_key=True,
+                        related_name="note",
+                        serialize=False,
+                        to="reviewers.adjudication",
+                    ),
+                ),
+                ("text", models.TextField()),
+                ("salt", models.BinaryField()),
             ],
         ),
         migrations.CreateModel(
-            name='Resolution',
+            name="Resolution",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('question', models.PositiveSmallIntegerField()),
-                ('pass_no', models.PositiveSmallIntegerField(default=1)),
-                ('state', models.PositiveSmallIntegerField(choices=[(0, 'open'), (1, 'agreed'), (2, 'disputed'), (3, 'adjudicated')])),
-                ('choice', models.IntegerField(null=True)),
-                ('choices', django.contrib.postgres.fields.ArrayField(base_field=models.IntegerField(), null=True, size=None)),
-                ('number', models.FloatField(null=True)),
-                ('data', models.JSONField(null=True)),
-                ('confidence', models.FloatField(help_text='share of the votes, 0 to 1; null where a person decided', null=True)),
-                ('method', models.CharField(help_text='majority, unanimous, adjudication, skipped', max_length=20)),
-                ('votes', models.JSONField(default=dict)),
-                ('n_votes', models.PositiveSmallIntegerField(default=0)),
-                ('disagreement', models.FloatField(default=0, help_text='share of pairs of votes that differ, 0 to 1')),
-                ('version', models.PositiveIntegerField(default=1)),
-                ('changed_at', models.DateTimeField()),
-                ('item', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='resolutions', to='annotation.item')),
-                ('project', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='annotation.project')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("question", models.PositiveSmallIntegerField()),
+                ("pass_no", models.PositiveSmallIntegerField(default=1)),
+                (
+                    "state",
+                    models.PositiveSmallIntegerField(
+                        choices=[(0, "open"), (1, "agreed"), (2, "disputed"), (3, "adjudicated")]
+                    ),
+                ),
+                ("choice", models.IntegerField(null=True)),
+                (
+                    "choices",
+                    django.contrib.postgres.fields.ArrayField(base_field=models.IntegerField(), null=True, size=None),
+                ),
+                ("number", models.FloatField(null=True)),
+                ("data", models.JSONField(null=True)),
+                (
+                    "confidence",
+                    models.FloatField(help_text="share of the votes, 0 to 1; null where a person decided", null=True),
+                ),
+                ("method", models.CharField(help_text="majority, unanimous, adjudication, skipped", max_length=20)),
+                ("votes", models.JSONField(default=dict)),
+                ("n_votes", models.PositiveSmallIntegerField(default=0)),
+                ("disagreement", models.FloatField(default=0, help_text="share of pairs of votes that differ, 0 to 1")),
+                ("version", models.PositiveIntegerField(default=1)),
+                ("changed_at", models.DateTimeField()),
+                (
+                    "item",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="resolutions", to="annotation.item"
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="annotation.project",
+                    ),
+                ),
             ],
         ),
         migrations.AddIndex(
-            model_name='adjudication',
-            index=models.Index(fields=['project', 'is_precedent', 'id'], name='adjudication_precedents'),
+            model_name="adjudication",
+            index=models.Index(fields=["project", "is_precedent", "id"], name="adjudication_precedents"),
         ),
         migrations.AddConstraint(
-            model_name='adjudication',
-            constraint=models.CheckConstraint(condition=models.Q(('reason__in', ['annotator_error', 'ambiguous', 'guideline_gap', 'guideline_conflict', 'item_defect', 'other'])), name='adjudication_reason_known'),
+            model_name="adjudication",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    (
+                        "reason__in",
+                        ["annotator_error", "ambiguous", "guideline_gap", "guideline_conflict", "item_defect", "other"],
+                    )
+                ),
+                name="adjudication_reason_known",
+            ),
         ),
         migrations.AddIndex(
-            model_name='resolution',
-            index=models.Index(fields=['project', 'question', 'state', 'item'], name='resolution_by_state'),
+            model_name="resolution",
+            index=models.Index(fields=["project", "question", "state", "item"], name="resolution_by_state"),
         ),
         migrations.AddIndex(
-            model_name='resolution',
-            index=models.Index(fields=['project', 'disagreement', 'item'], name='resolution_by_disagreement'),
+            model_name="resolution",
+            index=models.Index(fields=["project", "disagreement", "item"], name="resolution_by_disagreement"),
         ),
         migrations.AddConstraint(
-            model_name='resolution',
-            constraint=models.UniqueConstraint(fields=('item', 'question', 'pass_no'), name='resolution_once'),
+            model_name="resolution",
+            constraint=models.UniqueConstraint(fields=("item", "question", "pass_no"), name="resolution_once"),
         ),
         migrations.AddConstraint(
-            model_name='resolution',
-            constraint=models.CheckConstraint(condition=models.Q(('disagreement__gte', 0), ('disagreement__lte', 1)), name='resolution_disagreement'),
+            model_name="resolution",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("disagreement__gte", 0), ("disagreement__lte", 1)), name="resolution_disagreement"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='resolution',
-            constraint=models.CheckConstraint(condition=models.Q(('confidence__isnull', True), models.Q(('confidence__gte', 0), ('confidence__lte', 1)), _connector='OR'), name='resolution_confidence'),
+            model_name="resolution",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("confidence__isnull", True),
+                    models.Q(("confidence__gte", 0), ("confidence__lte", 1)),
+                    _connector="OR",
+                ),
+                name="resolution_confidence",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='resolution',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', [0, 1, 2, 3])), name='resolution_state_known'),
+            model_name="resolution",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("state__in", [0, 1, 2, 3])), name="resolution_state_known"
+            ),
         ),
     ]

@@ -1,0 +1,1 @@
+"""Measurements: each writes its figures into `docs/`, with the command that made them."""

@@ -1,0 +1,172 @@
+"""Models and their scores: kept, built beside the old ones, turned current in one short transaction."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from django.db import connection, transaction
+from django.utils.translation import gettext as _
+from numpy.typing import NDArray
+
+from annotation.actions.events import write_event
+from annotation.errors import InvalidError
+from annotation.models import Project
+from learning.model_files import remove_proba, store_weights
+from learning.models import ModelVersion, Round, Score
+
+TRAINED_NAME = "touchstone-logistic"
+BATCH = 20_000
+
+Check = Callable[[], Any]
+
+
+def keep_model(
+    *,
+    round: Round,
+    check: Check,
+    data: bytes,
+    digest: str,
+    classes: Sequence[int],
+    n_train: int,
+    evaluation: Mapping[str, Any],
+) -> ModelVersion:
+    """Store what a round has fitted, as the next version ("1", "2", ...) or in the place of the round's earlier try.
+
+    The file is on disk before the row says so. Not current yet. `check` is the job's: it raises where another attempt
+    has taken over.
+    """
+    earlier = round.model_version
+    version = earlier.version if earlier is not None else _next_version(round)
+    path = store_weights(round, version, data, digest)
+    fields: dict[str, Any] = {
+        "classes": list(classes),
+        "n_train": n_train,
+        "path": path,
+        "sha256": digest,
+        "seed": round.seed,
+        "evaluation": dict(evaluation),
+    }
+    with transaction.atomic():
+        check()
+        if earlier is not None:
+            ModelVersion.objects.filter(pk=earlier.pk).update(**fields)
+            model = ModelVersion.objects.get(pk=earlier.pk)
+        else:
+            model = ModelVersion.objects.create(
+                project=round.project,
+                question=round.question,
+                name=TRAINED_NAME,
+                version=version,
+                origin=ModelVersion.Origin.TRAINED,
+                **fields,
+            )
+            write_event(project=round.project, kind="model.kept", actor=None, ref_id=model.pk)
+        Round.objects.filter(pk=round.pk).update(model_version=model)
+    round.model_version = model
+    return model
+
+
+def _next_version(round_: Round) -> str:
+    taken = ModelVersion.objects.filter(
+        project=round_.project, question=round_.question, name=TRAINED_NAME
+    ).values_list("version", flat=True)
+    return str(1 + max((int(version) for version in taken if version.isdigit()), default=0))
+
+
+def ensure_external_model(
+    *, project: Project, question: int, name: str, version: str, classes: Sequence[int]
+) -> ModelVersion:
+    """The row of an outside model, made on its first prediction.
+
+    Raises InvalidError where the version was sent under another list of choices: its old scores would not compare.
+    """
+    model, _is_new = ModelVersion.objects.get_or_create(
+        project=project,
+        question=question,
+        name=name,
+        version=version,
+        defaults={"origin": ModelVersion.Origin.EXTERNAL, "classes": list(classes)},
+    )
+    if list(model.classes) != list(classes):
+        raise InvalidError(
+            _("The choices of this question have changed since this version was first sent. Send a new `version`.")
+        )
+    return model
+
+
+def write_scores(
+    *,
+    model: ModelVersion,
+    items: NDArray[np.int64],
+    proba: NDArray[np.float64],
+    utilities: NDArray[np.float64],
+    classes: Sequence[int],
+    check: Check,
+    is_sent: bool = False,
+) -> None:
+    """Store scores of items under a model version, in batches, each a short transaction; what is there is replaced.
+
+    `classes` are the choices behind the columns of `proba`. `is_sent`: keep the full probabilities in the row, as
+    nothing else holds them. Safe to repeat.
+    """
+    codes = np.asarray(classes, np.int64)
+    for start in range(0, len(items), BATCH):
+        part = slice(start, start + BATCH)
+        top = proba[part].argmax(axis=1)
+        rows: list[Any] = [
+            items[part].tolist(),
+            codes[top].tolist(),
+            np.clip(proba[part][np.arange(len(top)), top], 0, 1).tolist(),
+            utilities[part].tolist(),
+            [json.dumps(row) for row in proba[part].tolist()] if is_sent else [None] * len(top),
+        ]
+        with transaction.atomic():
+            check()
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "insert into learning_score (model_version_id, item_id, choice, probability, utility, proba)"
+                    " select %s, r.item, r.choice, r.probability, r.utility, r.proba::jsonb from unnest(%s::bigint[],"
+                    " %s::int[], %s::float8[], %s::float8[], %s::text[])"
+                    " as r(item, choice, probability, utility, proba)"
+                    " on conflict (model_version_id, item_id) do update set choice = excluded.choice,"
+                    " probability = excluded.probability, utility = excluded.utility,"
+                    " proba = coalesce(excluded.proba, learning_score.proba)",
+                    [model.pk, *rows],
+                )
+
+
+def make_current(*, model: ModelVersion, check: Check, evaluation: Mapping[str, Any] | None = None) -> None:
+    """The swap: from this commit on, this model's scores are the ones shown. `evaluation` replaces the stored one."""
+    with transaction.atomic():
+        check()
+        others = ModelVersion.objects.filter(project=model.project, question=model.question, is_current=True)
+        others.exclude(pk=model.pk).update(is_current=False)
+        fields = {} if evaluation is None else {"evaluation": dict(evaluation)}
+        changed = ModelVersion.objects.filter(pk=model.pk, is_current=False).update(is_current=True)
+        if fields:
+            ModelVersion.objects.filter(pk=model.pk).update(**fields)
+        if changed:
+            write_event(project=model.project, kind="model.turned_current", actor=None, ref_id=model.pk)
+    model.is_current = True
+
+
+def remove_old_scores(*, project: Project, question: int, check: Check) -> None:
+    """Remove the scores of models trained here that are no longer current, in batches; weights and versions stay.
+
+    Scores that were sent in stay as well: nothing else holds them.
+    """
+    old = ModelVersion.objects.filter(
+        project=project, question=question, origin=ModelVersion.Origin.TRAINED, is_current=False
+    )
+    for model in old:
+        while True:
+            with transaction.atomic():
+                check()
+                ids = list(Score.objects.filter(model_version=model).values_list("pk", flat=True)[:BATCH])
+                Score.objects.filter(pk__in=ids).delete()
+            if not ids:
+                break
+        remove_proba(model)

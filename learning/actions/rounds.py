@@ -1,0 +1,296 @@
+"""A round from the request to the raised batch: the rows of it, one short transaction each, fenced by its job."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import Max
+from django.db.models.functions import Now
+from django.utils.translation import gettext as _
+
+from annotation.actions.events import write_event
+from annotation.actions.items import set_holdout_share, set_priorities
+from annotation.actions.jobs import start_job
+from annotation.errors import InvalidError, StateError
+from annotation.kinds import Question
+from annotation.models import Draw, DrawItem, Event, Item, Job, Project, QueueRow, User
+from annotation.settings import STRATEGIES, learning_settings
+from learning.actions.models import TRAINED_NAME
+from learning.models import ModelVersion, Round
+from learning.questions import require_question
+
+KIND = "round"
+MAX_BATCH = 1_000_000
+MAX_SEED = 2**32 - 1
+HOLDOUT_FULL = 300
+# Begun in an earlier batch and not finished: after the new batch, before what was never chosen.
+BEGUN_PRIORITY = 0.5
+
+Check = Callable[[], Any]
+
+
+@dataclass(frozen=True)
+class Pick:
+    """One item of a batch. `probability` is None where the choice was deterministic, `utility` where none was used."""
+
+    item: int
+    probability: float | None
+    utility: float | None
+
+
+def lock_name(project: Project) -> str:
+    """The lock of the jobs that change a project's models, scores and priorities: one at a time."""
+    return f"round:{project.pk}"
+
+
+@transaction.atomic
+def start_round(
+    *,
+    project: Project,
+    actor: User | None,
+    trigger: str,
+    strategy: str | None = None,
+    batch: int | None = None,
+    question: str | None = None,
+    model: str | None = None,
+    train: bool | None = None,
+    seed: int | None = None,
+    random_share: float | None = None,
+) -> Job:
+    """Queue a round; while another one runs or waits, it comes after that one.
+
+    What is left out comes from the project's learning settings. `train` False: the current model's scores are used.
+    `model`: a name (its newest version), `NAME@VERSION` or an id; its scores are used as they are, or made anew if it
+    was trained here. The bare name of the model that is trained here asks for training, unless `train` is False. A seed
+    makes all chance in a round repeatable. Raises InvalidError with a sentence per field, StateError for an archived
+    project.
+    """
+    if project.state == Project.State.ARCHIVED:
+        raise StateError(_("This project is archived."))
+    fields = _check_fields(project, strategy, batch, seed, random_share)
+    asked = require_question(project, question)
+    if model == TRAINED_NAME and train is not False:
+        model = None
+    chosen = None if model is None else _find_model(project, asked, model)
+    if chosen is not None and train:
+        raise InvalidError(fields={"train": _("A named model is used, not trained. Leave `model` or `train` out.")})
+    round_ = _create_round(project, asked, trigger, fields)
+    job = start_job(
+        kind=KIND,
+        project=project,
+        created_by=actor,
+        args={
+            "round": round_.pk,
+            "train": chosen is None and train is not False,
+            "model": chosen.pk if chosen is not None else None,
+        },
+        lock=lock_name(project),
+    )
+    Round.objects.filter(pk=round_.pk).update(job=job)
+    write_event(project=project, kind="round.requested", actor=actor, ref_id=round_.pk, data={"trigger": trigger})
+    return job
+
+
+@transaction.atomic
+def open_round(*, project: Project, job: Job, question: Question, trigger: str, check: Check) -> Round:
+    """The round that a job carries out as its last part, under the project's settings; the same one each attempt."""
+    check()
+    before = Round.objects.filter(project=project, job=job).first()
+    if before is not None:
+        return before
+    round_ = _create_round(project, question, trigger, _check_fields(project, None, None, None, None))
+    Round.objects.filter(pk=round_.pk).update(job=job)
+    round_.job = job
+    write_event(
+        project=project, kind="round.requested", actor=job.created_by, ref_id=round_.pk, data={"trigger": trigger}
+    )
+    return round_
+
+
+def _check_fields(
+    project: Project, strategy: object, batch: object, seed: object, random_share: object
+) -> dict[str, Any]:
+    settings = learning_settings(project)
+    faults: dict[str, str] = {}
+    strategy = settings["strategy"] if strategy is None else strategy
+    if strategy not in STRATEGIES:
+        faults["strategy"] = _("One of: %(known)s.") % {"known": ", ".join(STRATEGIES)}
+    batch = settings["batch"] if batch is None else batch
+    if isinstance(batch, bool) or not isinstance(batch, int) or not 1 <= batch <= MAX_BATCH:
+        faults["batch"] = _("A whole number from 1 to %(most)d.") % {"most": MAX_BATCH}
+    seed = secrets.randbelow(MAX_SEED + 1) if seed is None else seed
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= MAX_SEED:
+        faults["seed"] = _("A whole number from 0 to %(most)d.") % {"most": MAX_SEED}
+    share = settings["random_share"] if random_share is None else random_share
+    if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share <= 1:
+        faults["random_share"] = _("A number from 0 to 1.")
+    if faults:
+        raise InvalidError(fields=faults)
+    return {"strategy": strategy, "batch": batch, "seed": seed, "random_share": share}
+
+
+def _find_model(project: Project, question: Question, wanted: str) -> ModelVersion:
+    models = ModelVersion.objects.filter(project=project, question=question["id"]).order_by("-pk")
+    found = models.filter(name=wanted).first()
+    if found is None and "@" in wanted:
+        name, _at, version = wanted.rpartition("@")
+        found = models.filter(name=name, version=version).first()
+    if found is None and wanted.isascii() and wanted.isdigit() and len(wanted) < 19:
+        found = models.filter(pk=int(wanted)).first()
+    if found is None:
+        raise InvalidError(
+            fields={
+                "model": _("There is no such model for this question. `GET models` lists them: give its name or id.")
+            }
+        )
+    return found
+
+
+def _create_round(project: Project, question: Question, trigger: str, fields: dict[str, Any]) -> Round:
+    with connection.cursor() as cursor:
+        cursor.execute("select pg_advisory_xact_lock(hashtext('round'), %s::int)", [project.pk])
+    last = Round.objects.filter(project=project).aggregate(last=Max("number"))["last"] or 0
+    return Round.objects.create(
+        project=project,
+        number=last + 1,
+        question=question["id"],
+        trigger=trigger,
+        last_event_id=_last_event(project),
+        **fields,
+    )
+
+
+def _last_event(project: Project) -> int:
+    return Event.objects.filter(project=project).order_by("-pk").values_list("pk", flat=True).first() or 0
+
+
+@transaction.atomic
+def begin_round(*, round: Round, check: Check) -> None:
+    """Note which resolutions the round has seen: those up to now, which it is about to load."""
+    check()
+    Round.objects.filter(pk=round.pk).update(last_event_id=_last_event(round.project))
+
+
+def digest_frame(items: Iterable[int]) -> bytes:
+    """SHA-256 over the sorted ids in decimal, one a line: which items could have been chosen."""
+    return hashlib.sha256("\n".join(str(item) for item in sorted(items)).encode()).digest()
+
+
+@transaction.atomic
+def raise_batch(
+    *,
+    round: Round,
+    check: Check,
+    picks: Sequence[Pick],
+    frame: Sequence[int],
+    n_pool: int,
+    n_train: int | None,
+    model: ModelVersion | None,
+    strategy: str,
+    note: str = "",
+) -> None:
+    """Put a batch at the head of the queue, first pick first, in the place of the batch before; this ends the round.
+
+    Items of earlier batches that nobody has taken fall back to priority 0; those that somebody has stay before them and
+    come after the new batch. `frame`: the ids that could have been picked. `strategy`: the one that chose, which is
+    "random" where there was nothing to choose by. One short transaction.
+    """
+    check()
+    project = round.project
+    chosen = {pick.item for pick in picks}
+    unserved, begun = _find_earlier(project, chosen)
+    # All rows first, in the order of their ids: what follows waits for none, so nobody waits in a circle.
+    rows = QueueRow.objects.filter(project=project, kind=1, item_id__in=[*chosen, *unserved, *begun])
+    list(rows.order_by("pk").select_for_update(no_key=True).values_list("pk", flat=True))
+    if unserved:
+        set_priorities(project=project, priorities=dict.fromkeys(unserved, 0.0), draw=_import_draw(project))
+    if begun:
+        set_priorities(project=project, priorities=dict.fromkeys(begun, BEGUN_PRIORITY))
+    draw = None
+    if picks:
+        draw = Draw.objects.create(
+            project=project,
+            stream=Draw.Stream.ACTIVE,
+            strategy=strategy,
+            seed=round.seed,
+            frame_digest=digest_frame(frame),
+            n_frame=len(frame),
+            round=round.pk,
+        )
+        set_priorities(
+            project=project,
+            priorities={pick.item: float(len(picks) - rank) for rank, pick in enumerate(picks)},
+            draw=draw,
+            draw_items=[
+                DrawItem(draw=draw, item_id=pick.item, probability=pick.probability, rank=rank, utility=pick.utility)
+                for rank, pick in enumerate(picks, start=1)
+            ],
+        )
+    Round.objects.filter(pk=round.pk).update(
+        draw=draw,
+        model_version=model,
+        n_train=n_train,
+        n_pool=n_pool,
+        n_selected=len(picks),
+        note=note,
+        finished_at=Now(),
+    )
+    write_event(
+        project=project,
+        kind="round.finished",
+        actor=None,
+        ref_id=round.pk,
+        data={"number": round.number, "n_selected": len(picks)},
+    )
+
+
+def _find_earlier(project: Project, chosen: set[int]) -> tuple[list[int], list[int]]:
+    """Items that earlier rounds raised and that are still open: nobody's yet, and begun."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select q.item_id, q.taken from annotation_queuerow q join annotation_draw d on d.id = q.draw_id"
+            " where q.project_id = %s and q.kind = 1 and q.rank < 0 and q.state = 0 and d.round is not null",
+            [project.pk],
+        )
+        rows = [(item, taken) for item, taken in cursor.fetchall() if item not in chosen]
+    return [item for item, taken in rows if not taken], [item for item, taken in rows if taken]
+
+
+def _import_draw(project: Project) -> Draw | None:
+    """What an item that fell back is served by: the order of the pool, as it was imported."""
+    return Draw.objects.filter(project=project, stream=Draw.Stream.ACTIVE, round=None).order_by("pk").first()
+
+
+@transaction.atomic
+def fail_round(*, round: Round, reason: str, check: Check) -> None:
+    """End a round that could not be carried out, with the sentence why."""
+    check()
+    ended = Round.objects.filter(pk=round.pk, finished_at=None).update(note=reason, finished_at=Now())
+    if ended:
+        write_event(project=round.project, kind="round.failed", actor=None, ref_id=round.pk)
+
+
+def count_resolved_holdout(project: Project, at_most: int | None = None) -> int:
+    """How many items of the holdout are settled; counting stops at `at_most`."""
+    settled = QueueRow.objects.filter(
+        project=project,
+        kind__in=(1, 4),
+        state__in=[QueueRow.State.AGREED, QueueRow.State.ADJUDICATED],
+        item__split=Item.Split.HOLDOUT,
+    )
+    return settled.values("item").distinct()[:at_most].count()
+
+
+def settle_holdout_share(*, project: Project) -> float:
+    """Serve nothing more from the holdout once 300 of its items are settled, and the set share until then."""
+    wanted = float(learning_settings(project)["holdout_share"])
+    if wanted and count_resolved_holdout(project, HOLDOUT_FULL) >= HOLDOUT_FULL:
+        wanted = 0.0
+    if Project.objects.filter(pk=project.pk).values_list("holdout_share_now", flat=True).get() != wanted:
+        set_holdout_share(project=project, share=wanted)
+    return wanted

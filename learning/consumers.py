@@ -1,0 +1,54 @@
+"""What learning does by itself when items are settled: count them, start the next round, close the holdout's tap.
+
+Called by whoever reads the events, within a second or so; never by the submit itself.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from annotation.errors import TouchstoneError
+from annotation.models import Event, Job, Project
+from annotation.settings import learning_settings
+from learning.actions.rounds import KIND, settle_holdout_share, start_round
+from learning.models import Round
+from learning.questions import default_question
+
+CONSUMER = "learning"
+RESOLVED = ("item.agreed", "item.adjudicated")
+
+logger = logging.getLogger(__name__)
+
+
+def read_resolutions(events: list[Event]) -> None:
+    """Look at each project in which an item was settled. A project that fails does not hold up the others."""
+    concerned = {event.project_id for event in events if event.kind in RESOLVED and event.project_id is not None}
+    for project in Project.objects.filter(pk__in=concerned, state=Project.State.ACTIVE).select_related("schema"):
+        settle_holdout_share(project=project)
+        start_if_due(project)
+
+
+def start_if_due(project: Project) -> Job | None:
+    """Start a round if as many items were settled since the last one as the project says, unless one waits already."""
+    every = learning_settings(project)["every"]
+    if every is None or count_new(project) < every:
+        return None
+    if Job.objects.filter(project=project, kind=KIND, state=Job.State.QUEUED).exists():
+        return None
+    question = default_question(project)
+    if question is None:
+        return None
+    try:
+        return start_round(
+            project=project, actor=None, trigger=Round.Trigger.RESOLUTIONS, question=question["name"], train=True
+        )
+    except TouchstoneError as error:
+        logger.warning("no round for project %s: %s", project.pk, error.code)
+        return None
+
+
+def count_new(project: Project) -> int:
+    """How many different items were settled since the newest round looked."""
+    last = Round.objects.filter(project=project).order_by("-number").first()
+    events = Event.objects.filter(project=project, kind__in=RESOLVED, pk__gt=last.last_event_id if last else 0)
+    return events.values("item_id").distinct().count()

@@ -1,0 +1,46 @@
+"""The form that starts a round."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from annotation.models import Project
+from annotation.settings import STRATEGIES, learning_settings
+from learning.questions import learnable_questions
+
+
+class RoundForm(forms.Form):
+    """What `start_round` takes; the project's settings stand in it already."""
+
+    question = forms.ChoiceField(label=_("Question"), required=False)
+    strategy = forms.ChoiceField(
+        label=_("Choose by"),
+        help_text=_("Margin asks where the model's two best answers are closest."),
+    )
+    batch = forms.IntegerField(label=_("Items"), min_value=1)
+    random_share = forms.FloatField(
+        label=_("Share at random"),
+        min_value=0,
+        max_value=1,
+        help_text=_("So that what the model is blind to is asked as well."),
+        widget=forms.NumberInput(attrs={"step": "any"}),
+    )
+    seed = forms.IntegerField(label=_("Seed"), required=False, min_value=0)
+    train = forms.BooleanField(label=_("Train a new model first"), required=False, initial=True)
+
+    def __init__(self, data: Any = None, *, project: Project) -> None:
+        settings = learning_settings(project)
+        super().__init__(data, initial={key: settings[key] for key in ("strategy", "batch", "random_share")})
+        strategy = self.fields["strategy"]
+        assert isinstance(strategy, forms.ChoiceField)
+        strategy.choices = [(name, name) for name in STRATEGIES]
+        names = [question["name"] for question in learnable_questions(project)]
+        question = self.fields["question"]
+        assert isinstance(question, forms.ChoiceField)
+        question.choices = [(name, name) for name in names]
+        question.initial = settings["question"] or (names[0] if names else "")
+        if len(names) < 2:
+            del self.fields["question"]

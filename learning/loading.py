@@ -1,0 +1,188 @@
+"""Rows to arrays: accepted labels, the pool, the content of items in batches, probabilities that were sent in.
+
+Everything is read in short statements: nothing here holds a transaction open while a model is fitted.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from django.db import connection
+from numpy.typing import NDArray
+
+from annotation.kinds import Question
+from annotation.media import media_path
+from annotation.models import Item, Project
+from learning.models import ModelVersion
+from learning.questions import classes_of
+from learning.snapshots.accepted import ACCEPTED, accepted_parameters
+
+BATCH = 2000
+
+# An audit draw measures the world: its items teach nothing, whatever other draws they are in.
+_AUDITED = """exists (select 1 from annotation_drawitem di join annotation_draw d on d.id = di.draw_id
+    where di.item_id = {item} and d.stream = 'audit')"""
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """Items with an accepted label.
+
+    Attributes
+    ----------
+    items : ndarray of int64, (n_items,)
+        Ids, ascending.
+    y : ndarray of int64, (n_items,)
+        Codes: positions in `classes_of(question)`.
+    """
+
+    items: NDArray[np.int64]
+    y: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """Items whose label is still wanted.
+
+    Attributes
+    ----------
+    items : ndarray of int64, (n_items,)
+        Ids, ascending.
+    has_place : ndarray of bool, (n_items,)
+        Whether somebody could still be given the item; the others wait for answers that are under way.
+    """
+
+    items: NDArray[np.int64]
+    has_place: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a model sees of one item: its target texts as one, the bytes of its first target image; None for neither."""
+
+    text: str | None
+    image: bytes | None
+
+
+def load_training(project: Project, question: Question) -> Labelled:
+    """The accepted labels that a model may learn from: of the pool, and in no audit draw.
+
+    Accepted as for a snapshot (agreed or adjudicated, newest pass, open item). A choice that left the schema teaches
+    nothing. Empty arrays where there is none.
+    """
+    return _load_accepted(project, question, Item.Split.POOL, f"not {_AUDITED.format(item='a.item_id')}")
+
+
+def load_holdout(project: Project, question: Question) -> Labelled:
+    """The accepted labels that judge a model and never train one."""
+    return _load_accepted(project, question, Item.Split.HOLDOUT, "true")
+
+
+def _load_accepted(project: Project, question: Question, split: Item.Split, condition: str) -> Labelled:
+    classes = classes_of(question)
+    rows = _fetch(
+        f"select a.item_id, array_position(%(classes)s::int[], a.choice) - 1 from ({ACCEPTED}) a"  # noqa: S608
+        f" where a.choice = any(%(classes)s::int[]) and {condition} order by a.item_id",
+        {
+            **accepted_parameters(project_id=project.pk, questions=[question["id"]], split=split.value),
+            "classes": classes,
+        },
+    )
+    table = np.array(rows, np.int64).reshape(-1, 2)
+    return Labelled(table[:, 0], table[:, 1])
+
+
+def load_pool(project: Project) -> Pool:
+    """The items that a batch may be chosen from: open, visible, of the pool's split, not settled, in no audit draw."""
+    rows = _fetch(
+        f"""
+        select i.id, q.is_open and q.kind = 1 from annotation_queuerow q
+        join annotation_item i on i.id = q.item_id and i.lifecycle = 0 and i.split = 0
+        join annotation_import m on m.id = i.imported_by_id and m.is_visible
+        where q.project_id = %(project)s and q.kind in (1, 4) and q.state = 0 and not q.is_closed
+          and not exists (select 1 from annotation_queuerow n
+                          where n.item_id = q.item_id and n.kind in (1, 4) and n.pass_no > q.pass_no)
+          and not {_AUDITED.format(item="i.id")}
+        order by i.id""",  # noqa: S608
+        {"project": project.pk},
+    )
+    table = np.array(rows, np.int64).reshape(-1, 2)
+    return Pool(table[:, 0], table[:, 1].astype(bool))
+
+
+def load_contents(
+    project: Project, items: Sequence[int] | NDArray[np.int64], batch: int = BATCH
+) -> Iterator[list[Content]]:
+    """What a model sees of the items, `batch` at a time, in the order of the ids.
+
+    An item that was erased meanwhile, and an image that is not on this host, count as empty.
+    """
+    for start in range(0, len(items), batch):
+        ids = [int(item) for item in items[start : start + batch]]
+        rows = _fetch("select item_id, parts from annotation_itempayload where item_id = any(%(ids)s)", {"ids": ids})
+        parts = {item: json.loads(text) if isinstance(text, str) else text for item, text in rows}
+        yield [_read_content(project, parts.get(item, [])) for item in ids]
+
+
+def _read_content(project: Project, parts: Sequence[dict[str, Any]]) -> Content:
+    targets = [part for part in parts if part["role"] == "target"]
+    texts = [part["text"] for part in targets if part["kind"] == "text"]
+    images = [part["media"] for part in targets if part["kind"] == "image"]
+    image = None
+    if images:
+        try:
+            image = media_path(project.pk, images[0]).read_bytes()
+        except OSError:
+            image = None
+    return Content("\n".join(texts) if texts else None, image)
+
+
+def load_sent_proba(model: ModelVersion, items: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """The probabilities that were sent in for the items.
+
+    Returns
+    -------
+    (ndarray of bool, (n_items,), ndarray of float64, (n_known, n_classes))
+        Which of the items have any, and those, in the order of the items; columns as `model.classes`.
+    """
+    rows = _fetch(
+        "select item_id, proba from learning_score where model_version_id = %(model)s and proba is not null"
+        " and item_id = any(%(items)s::bigint[])",
+        {"model": model.pk, "items": [int(item) for item in items]},
+    )
+    found = {item: json.loads(proba) if isinstance(proba, str) else proba for item, proba in rows}
+    known = np.array([int(item) in found for item in items], bool)
+    proba = np.array([found[int(item)] for item in items[known]], np.float64)
+    return known, proba.reshape(int(known.sum()), len(model.classes))
+
+
+def align_proba(proba: NDArray[Any], classes: Sequence[int], wanted: Sequence[int]) -> NDArray[np.float64]:
+    """Probabilities over `classes` as probabilities over `wanted`, the choices of today.
+
+    A choice that left gives its share to the others, one that is new gets 0; a row that keeps nothing becomes uniform.
+    """
+    if list(classes) == list(wanted):
+        return np.asarray(proba, np.float64)
+    aligned = np.zeros((len(proba), len(wanted)))
+    for column, choice in enumerate(wanted):
+        if choice in classes:
+            aligned[:, column] = proba[:, list(classes).index(choice)]
+    sums = aligned.sum(axis=1, keepdims=True)
+    aligned[(sums == 0).ravel()] = 1 / len(wanted)
+    return np.asarray(aligned / aligned.sum(axis=1, keepdims=True), np.float64)
+
+
+def _fetch(sql: str, params: dict[str, Any]) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        return list(cursor.fetchall())

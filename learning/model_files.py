@@ -1,0 +1,111 @@
+"""Models' files under MODEL_DIR: weights in one safetensors file, probabilities of the pool in shards beside it.
+
+`PROJECT/qQUESTION-VERSION/model-SHA.safetensors` and `.../scores-ATTEMPT/NNNNN.safetensors` with their digests in
+`scores.json`, which is written last. A file appears whole or not at all. Names carry a hash or the attempt's number, so
+that a worker that lost its job writes nowhere that matters.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from django.conf import settings
+from numpy.typing import NDArray
+
+from learning.models import ModelVersion, Round
+
+SHARD = 50_000
+_INDEX = "scores.json"
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file that is there whole, and durable, once this returns."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor, name = tempfile.mkstemp(prefix=".incoming-", dir=path.parent)  # mode 0600
+    try:
+        with os.fdopen(descriptor, "wb") as out:
+            out.write(data)
+            out.flush()
+            os.fsync(out.fileno())
+        Path(name).replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def store_weights(round_: Round, version: str, data: bytes, digest: str) -> str:
+    """Write a model's weights; returns the path to record, relative to MODEL_DIR."""
+    path = f"{round_.project_id}/q{round_.question}-{version}/model-{digest[:16]}.safetensors"
+    write_whole(Path(settings.MODEL_DIR) / path, data)
+    return path
+
+
+def read_weights(model: ModelVersion) -> bytes:
+    """The bytes as they lie there, unchecked (`weights.unpack` checks them). Raises OSError."""
+    return (Path(settings.MODEL_DIR) / model.path).read_bytes()
+
+
+def store_proba(
+    model: ModelVersion, attempt: str, items: NDArray[np.int64], proba: NDArray[Any], check: Callable[[], Any]
+) -> None:
+    """Write the probabilities of the pool as shards, and their index; the shards of an earlier scoring go."""
+    from learning.algorithms import weights
+
+    folder = _folder(model) / f"scores-{attempt}"
+    shutil.rmtree(folder, ignore_errors=True)
+    shards = []
+    for number, start in enumerate(range(0, max(1, len(items)), SHARD)):
+        part = slice(start, start + SHARD)
+        data = weights.pack(
+            {"items": np.asarray(items[part], np.int64), "proba": np.asarray(proba[part], np.float32)},
+            {"kind": "scores", "classes": list(model.classes)},
+        )
+        name = f"{folder.name}/{number:05}.safetensors"
+        write_whole(folder.parent / name, data)
+        shards.append({"path": name, "sha256": weights.sha256(data), "n_items": len(items[part])})
+        check()
+    write_whole(folder.parent / _INDEX, json.dumps({"shards": shards}).encode())
+    for other in folder.parent.glob("scores-*"):
+        if other != folder:
+            shutil.rmtree(other, ignore_errors=True)
+
+
+def read_proba(model: ModelVersion) -> tuple[NDArray[np.int64], NDArray[np.float64]] | None:
+    """Items and probabilities as `store_proba` left them; None where they are not there or not whole."""
+    from learning.algorithms import weights
+
+    try:
+        index = json.loads((_folder(model) / _INDEX).read_bytes())
+        parts = [
+            weights.unpack((_folder(model) / shard["path"]).read_bytes(), shard["sha256"])[0]
+            for shard in index["shards"]
+        ]
+    except (OSError, ValueError):
+        return None
+    items = np.concatenate([part["items"] for part in parts])
+    return items, np.concatenate([part["proba"] for part in parts]).astype(np.float64)
+
+
+def remove_proba(model: ModelVersion) -> None:
+    """Remove the shards of a model that is not the current one; its weights stay."""
+    if model.path:
+        with contextlib.suppress(OSError):
+            (_folder(model) / _INDEX).unlink(missing_ok=True)
+        for folder in _folder(model).glob("scores-*"):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _folder(model: ModelVersion) -> Path:
+    return (Path(settings.MODEL_DIR) / model.path).parent

@@ -1,0 +1,137 @@
+"""A line of predictions, checked: `{"external_id", "model", "version"?, "question"?, "proba" or "answers"}`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from annotation.kinds import Question
+from annotation.plain_text import find_line_fault, quote
+from annotation.schema import leaf_choices
+from learning.actions.models import TRAINED_NAME
+
+DEFAULT_VERSION = "1"
+MAX_NAME = 100
+TOLERANCE = 1e-6
+_KEYS = frozenset({"external_id", "model", "version", "question", "proba", "answers"})
+
+
+class PredictionError(ValueError):
+    """The line is not a valid prediction; the message is a sentence that says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """Probabilities of one item: `proba` over the choices of the question, summing to 1."""
+
+    external_id: str
+    model: str
+    version: str
+    question: int
+    proba: tuple[float, ...]
+
+
+def parse_prediction(row: Mapping[str, Any], learnable: Sequence[Question]) -> list[Prediction]:
+    """Check one line; one prediction for each question that it speaks about.
+
+    `learnable` are the questions that can be learned. `proba`: choice -> probability; choices left out share what is
+    missing to 1 equally. `answers`: question -> choice, which gets probability 1. Raises PredictionError.
+    """
+    unknown = sorted(set(row) - _KEYS)
+    if unknown:
+        raise PredictionError(
+            _("There is no field %(name)s. Known: %(known)s.")
+            % {"name": quote(unknown[0]), "known": ", ".join(sorted(_KEYS))}
+        )
+    external_id = _read_name(row, "external_id", 200)
+    model = _read_name(row, "model", MAX_NAME)
+    if model == TRAINED_NAME:
+        raise PredictionError(_("The name %(name)s belongs to models trained here.") % {"name": quote(model)})
+    version = DEFAULT_VERSION if row.get("version") is None else _read_name(row, "version", MAX_NAME)
+    if ("proba" in row) == ("answers" in row):
+        raise PredictionError(_("Give either `proba` or `answers`."))
+    if "proba" in row:
+        question = _find_question(row, learnable)
+        found = {question["id"]: _read_proba(row["proba"], question)}
+    else:
+        found = _read_answers(row, learnable)
+    return [Prediction(external_id, model, version, number, proba) for number, proba in found.items()]
+
+
+def _read_name(row: Mapping[str, Any], field: str, most: int) -> str:
+    value = row.get(field)
+    fault = find_line_fault(value, most)
+    if fault is not None:
+        raise PredictionError(_("`%(field)s` %(fault)s.") % {"field": field, "fault": fault})
+    return str(value)
+
+
+def _find_question(row: Mapping[str, Any], learnable: Sequence[Question]) -> Question:
+    name = row.get("question")
+    if name is None:
+        if len(learnable) == 1:
+            return learnable[0]
+        raise PredictionError(_("Say which `question`: one of: %(names)s.") % {"names": _names(learnable)})
+    for question in learnable:
+        if question["name"] == name:
+            return question
+    raise PredictionError(
+        _("%(name)s is no question that can be learned. There are: %(names)s.")
+        % {"name": quote(name), "names": _names(learnable)}
+    )
+
+
+def _names(learnable: Sequence[Question]) -> str:
+    return ", ".join(question["name"] for question in learnable) or "-"
+
+
+def _read_proba(sent: object, question: Question) -> tuple[float, ...]:
+    if not isinstance(sent, dict):
+        raise PredictionError(_('`proba` must be an object: {"CHOICE": probability}.'))
+    values = [choice["value"] for choice in leaf_choices(question)]
+    unknown = sorted(str(value) for value in sent if value not in values)
+    if unknown:
+        raise PredictionError(_("%(value)s is not one of the choices.") % {"value": quote(unknown[0])})
+    for value, p in sent.items():
+        if (
+            isinstance(p, bool)
+            or not isinstance(p, (int, float))
+            or not math.isfinite(p)
+            or not 0 <= p <= 1 + TOLERANCE
+        ):
+            raise PredictionError(
+                _("The probability of %(value)s must be a number from 0 to 1.") % {"value": quote(value)}
+            )
+    total = math.fsum(sent.values())
+    if total > 1 + TOLERANCE:
+        raise PredictionError(_("The probabilities sum to %(sum).6g, which is more than 1.") % {"sum": total})
+    left_out = len(values) - len(sent)
+    if left_out == 0 and total < 1 - 1e-3:  # rounded figures pass
+        raise PredictionError(
+            _("All choices are named and their probabilities sum to %(sum).6g, not 1.") % {"sum": total}
+        )
+    each = max(0.0, 1 - total) / left_out if left_out else 0.0
+    proba = [float(sent.get(value, each)) for value in values]
+    whole = math.fsum(proba)
+    return tuple(p / whole for p in proba)
+
+
+def _read_answers(row: Mapping[str, Any], learnable: Sequence[Question]) -> dict[int, tuple[float, ...]]:
+    answers = row["answers"]
+    if not isinstance(answers, dict) or not answers:
+        raise PredictionError(_('`answers` must be an object: {"QUESTION": "CHOICE"}.'))
+    names = [row["question"]] if row.get("question") is not None else list(answers)
+    if len(names) < len(answers) or names[0] not in answers:
+        raise PredictionError(_("`answers` and `question` name different questions."))
+    found: dict[int, tuple[float, ...]] = {}
+    for name in names:
+        question = _find_question({"question": name}, learnable)
+        values = [choice["value"] for choice in leaf_choices(question)]
+        if answers[name] not in values:
+            raise PredictionError(_("%(value)s is not one of the choices.") % {"value": quote(answers[name])})
+        found[question["id"]] = tuple(float(value == answers[name]) for value in values)
+    return found

@@ -1,0 +1,172 @@
+"""What pages and the API show of learning: rounds, models, the learning curve, the holdout, what comes next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import connection
+from django.db.models import QuerySet
+
+from annotation.kinds import Question
+from annotation.models import Job, Project
+from annotation.settings import learning_settings
+from learning.actions.rounds import count_resolved_holdout
+from learning.consumers import count_new
+from learning.models import ModelVersion, Round
+from reviewers.answers import compiled_schema, questions_by_id
+
+MIN_HOLDOUT = 100  # as learning/algorithms/evaluation.py, which a page cannot import
+
+
+def current_model(project: Project, question: Question | None) -> ModelVersion | None:
+    """The model whose scores are shown for the question; None where there is none."""
+    if question is None:
+        return None
+    return ModelVersion.objects.filter(project=project, question=question["id"], is_current=True).first()
+
+
+def rounds_of(project: Project) -> QuerySet[Round]:
+    """A project's rounds, with what `round_row` needs."""
+    return Round.objects.filter(project=project).select_related("job", "model_version")
+
+
+def round_state(round_: Round) -> str:
+    """`queued`, `running`, `done`, `failed` or `dead`: the job's state; that of the row where the job is gone."""
+    if round_.job is not None:
+        return round_.job.state
+    return Job.State.DONE if round_.n_selected is not None else Job.State.FAILED
+
+
+def find_metric(evaluation: dict[str, Any] | None, metric: str) -> dict[str, Any] | None:
+    """A figure of an evaluation by its name; None where there is no such figure."""
+    metrics = (evaluation or {}).get("metrics", ())
+    return next((figure for figure in metrics if figure["metric"] == metric), None)
+
+
+def round_rows(project: Project, limit: int = 50) -> list[dict[str, Any]]:
+    """The newest rounds for a page, newest first: figure, model, how much of the batch was served, why it failed."""
+    rounds = list(rounds_of(project).order_by("-number")[:limit])
+    served = _count_served([round_.draw_id for round_ in rounds if round_.draw_id is not None])
+    return [
+        {
+            "id": round_.pk,
+            "number": round_.number,
+            "at": round_.created_at,
+            "finished_at": round_.finished_at,
+            "state": round_state(round_),
+            "strategy": round_.strategy,
+            "seed": round_.seed,
+            "batch": round_.batch,
+            "random_share": round_.random_share,
+            "trigger": round_.trigger,
+            "n_train": round_.n_train,
+            "n_pool": round_.n_pool,
+            "n_selected": round_.n_selected,
+            "n_served": served.get(round_.draw_id or 0, 0),
+            "figure": find_metric(round_.model_version.evaluation if round_.model_version else None, "macro_f1"),
+            "model": str(round_.model_version) if round_.model_version else "",
+            "note": round_.note,
+            "error": _error_of(round_),
+        }
+        for round_ in rounds
+    ]
+
+
+def _error_of(round_: Round) -> str:
+    if round_state(round_) not in (Job.State.FAILED, Job.State.DEAD):
+        return ""
+    return round_.note or (round_.job.error if round_.job is not None else "")
+
+
+def _count_served(draws: list[int]) -> dict[int, int]:
+    """How many items of each draw somebody has been given since under that draw."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select di.draw_id, count(*) from annotation_drawitem di where di.draw_id = any(%s) and exists ("
+            " select 1 from annotation_seat s where s.item_id = di.item_id and s.draw_id = di.draw_id) group by 1",
+            [draws],
+        )
+        return dict(cursor.fetchall())
+
+
+def model_rows(project: Project, limit: int = 50) -> list[dict[str, Any]]:
+    """The newest models for a page, newest first."""
+    models = ModelVersion.objects.filter(project=project).order_by("-pk")[:limit]
+    names = questions_by_id(compiled_schema(project))
+    return [
+        {
+            "id": model.pk,
+            "name": model.name,
+            "version": model.version,
+            "question": names[model.question]["name"] if model.question in names else "",
+            "state": "kept",
+            "is_current": model.is_current,
+            "at": model.created_at,
+            "source": model.origin,
+            "n_train": model.n_train,
+            "figure": find_metric(model.evaluation, "macro_f1"),
+            "sha256": model.sha256,
+        }
+        for model in models
+    ]
+
+
+def learning_curve(project: Project, question: Question) -> list[dict[str, Any]]:
+    """One point for each model trained here, in the order of rounds.
+
+    `{"n_train", "macro_f1": figure, "round": number, "strategy", "model"}`; a refused figure keeps its place.
+    """
+    rounds = (
+        Round.objects.filter(
+            project=project,
+            question=question["id"],
+            finished_at__isnull=False,
+            model_version__origin=ModelVersion.Origin.TRAINED,
+        )
+        .select_related("model_version")
+        .order_by("number")
+    )
+    points: list[dict[str, Any]] = []
+    seen: set[int] = set()
+    for round_ in rounds:
+        model = round_.model_version
+        figure = find_metric(model.evaluation, "macro_f1") if model is not None else None
+        if model is None or figure is None or model.pk in seen:  # a model that is used again is no new point
+            continue
+        seen.add(model.pk)
+        points.append(
+            {
+                "n_train": model.n_train,
+                "macro_f1": figure,
+                "round": round_.number,
+                "strategy": round_.strategy,
+                "model": str(model),
+            }
+        )
+    return points
+
+
+def class_rows(model: ModelVersion | None) -> list[dict[str, Any]]:
+    """Figures of each choice on the holdout: `{"choice", "f1", "precision", "recall", "n_items", "n_predicted"}`."""
+    evaluation = model.evaluation if model is not None else None
+    figure = find_metric(evaluation, "macro_f1")
+    if evaluation is None or figure is None or figure["refusal"]:
+        return []
+    return list(evaluation["classes"])
+
+
+def holdout_state(project: Project) -> dict[str, Any]:
+    """`{"n_resolved", "n_needed", "share"}`: settled items, those needed for a figure, the share served from it now."""
+    return {
+        "n_resolved": count_resolved_holdout(project),
+        "n_needed": MIN_HOLDOUT,
+        "share": Project.objects.values_list("holdout_share_now", flat=True).get(pk=project.pk),
+    }
+
+
+def next_round(project: Project) -> dict[str, int] | None:
+    """`{"every", "n_until_next"}`, or None where no round starts by itself."""
+    every = learning_settings(project)["every"]
+    if every is None:
+        return None
+    return {"every": every, "n_until_next": max(0, every - count_new(project))}

@@ -1,0 +1,183 @@
+"""The job that takes in scores from elsewhere: line by line into one table, then the same selection as any round."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from django.conf import settings
+from django.utils.translation import gettext as _
+
+from annotation.errors import InvalidError, TouchstoneError
+from annotation.importing.formats import RowProblem, Source, read_rows
+from annotation.jobs import JobLostError, RunningJob, job_kind
+from annotation.kinds import Question
+from annotation.models import Item, Project
+from annotation.plain_text import quote
+from annotation.settings import learning_settings
+from learning.actions.models import ensure_external_model, make_current, remove_old_scores, write_scores
+from learning.actions.predictions import KIND
+from learning.actions.rounds import open_round
+from learning.models import ModelVersion, Round
+from learning.predictions import Prediction, PredictionError, parse_prediction
+from learning.questions import classes_of, default_question, learnable_questions
+from learning.scoring import utilities_for
+from learning.tasks.rounds import conduct, judge_sent
+
+BATCH = 5000
+SHOWN_ERRORS = 100
+
+Line = tuple[int, dict[str, Any] | RowProblem]
+Key = tuple[int, str, str]  # question, model, version
+
+
+@dataclass(slots=True)
+class Taken:
+    """What became of the lines, and the model that came last for each question (the last question last)."""
+
+    accepted: int = 0
+    rejected: int = 0
+    errors: list[dict[str, Any]] = field(default_factory=list)
+    models: dict[int, ModelVersion] = field(default_factory=dict)
+
+    def reject(self, faults: Iterable[tuple[int, str]]) -> None:
+        for line, reason in sorted(faults):
+            self.rejected += 1
+            if len(self.errors) < SHOWN_ERRORS:
+                self.errors.append({"line": line, "reason": reason})
+
+
+@job_kind(KIND)
+def run_predictions(running: RunningJob) -> None:
+    """Take in the spooled lines; the result is `{"accepted", "rejected", "errors"}`."""
+    path = Path(settings.UPLOAD_DIR) / running.args["file"]
+    try:
+        taken = _take(running, path)
+        _use(running, taken)
+    except JobLostError:
+        raise
+    except TouchstoneError:
+        path.unlink(missing_ok=True)
+        raise
+    running.finish({"accepted": taken.accepted, "rejected": taken.rejected, "errors": taken.errors})
+    path.unlink(missing_ok=True)
+
+
+def _take(running: RunningJob, path: Path) -> Taken:
+    project, taken, done = running.project, Taken(), 0
+    learnable = learnable_questions(project)
+    for batch in _batches(read_rows(path, Source("jsonl", running.args["compression"]))):
+        _take_batch(running, project, learnable, batch, taken)
+        done += len(batch)
+        running.progress(done)
+    return taken
+
+
+def _batches(rows: Iterable[Line]) -> Iterator[list[Line]]:
+    iterator = iter(rows)
+    while batch := list(islice(iterator, BATCH)):
+        yield batch
+
+
+def _take_batch(
+    running: RunningJob, project: Project, learnable: list[Question], batch: list[Line], taken: Taken
+) -> None:
+    """Good lines become scores, in the order of the file, so that the last one about an item stands."""
+    faults: list[tuple[int, str]] = []
+    parsed: list[tuple[int, list[Prediction]]] = []
+    for line, row in batch:
+        if isinstance(row, RowProblem):
+            faults.append((line, row.reason))
+            continue
+        try:
+            parsed.append((line, parse_prediction(row, learnable)))
+        except PredictionError as error:
+            faults.append((line, str(error)))
+    items = _find_items(project, {found[0].external_id for _line, found in parsed})
+    classes = {question["id"]: classes_of(question) for question in learnable}
+    models: dict[Key, ModelVersion | str] = {}
+    scores: dict[Key, dict[int, tuple[float, ...]]] = {}
+    for line, found in parsed:
+        item = items.get(found[0].external_id)
+        if item is None:
+            faults.append(
+                (line, _("There is no item with the external_id %(id)s.") % {"id": quote(found[0].external_id)})
+            )
+            continue
+        keys = [(one.question, one.model, one.version) for one in found]
+        for key in keys:
+            if key not in models:
+                models[key] = _find_model(project, key, classes[key[0]])
+        refusal = next((model for key in keys if isinstance(model := models[key], str)), None)
+        if refusal is not None:
+            faults.append((line, refusal))
+            continue
+        taken.accepted += 1
+        for key, one in zip(keys, found, strict=True):
+            scores.setdefault(key, {})[item] = one.proba
+            model = models[key]
+            assert isinstance(model, ModelVersion)
+            taken.models.pop(key[0], None)
+            taken.models[key[0]] = model
+    taken.reject(faults)
+    strategy = str(learning_settings(project)["strategy"])
+    for key, rows in scores.items():
+        model = models[key]
+        assert isinstance(model, ModelVersion)
+        proba = np.array(list(rows.values()), np.float64)
+        write_scores(
+            model=model,
+            items=np.array(list(rows), np.int64),
+            proba=proba,
+            utilities=utilities_for(strategy, proba),
+            classes=classes[key[0]],
+            check=running.check,
+            is_sent=True,
+        )
+
+
+def _find_items(project: Project, external_ids: set[str]) -> dict[str, int]:
+    found = Item.objects.filter(
+        project=project,
+        external_id__in=external_ids,
+        imported_by__is_visible=True,
+        lifecycle__in=[Item.Lifecycle.OPEN, Item.Lifecycle.ARCHIVED],
+    )
+    return dict(found.values_list("external_id", "pk"))
+
+
+def _find_model(project: Project, key: Key, classes: list[int]) -> ModelVersion | str:
+    """The model's row, or the sentence why it takes no scores."""
+    question, name, version = key
+    try:
+        return ensure_external_model(project=project, question=question, name=name, version=version, classes=classes)
+    except InvalidError as error:
+        return error.detail
+
+
+def _use(running: RunningJob, taken: Taken) -> None:
+    """Let the models that came last be the current ones; raise a batch by one of them, unless told not to."""
+    project = running.project
+    if not taken.models:
+        return
+    questions = {question["id"]: question for question in learnable_questions(project)}
+    default = default_question(project)
+    asked = default["id"] if default is not None and default["id"] in taken.models else list(taken.models)[-1]
+    for number, model in taken.models.items():
+        if number != asked or not running.args["select"]:
+            figures = judge_sent(project, questions[number], model, seed=0)
+            make_current(model=model, check=running.check, evaluation=figures)
+            remove_old_scores(project=project, question=number, check=running.check)
+    if running.args["select"]:
+        round_ = open_round(
+            project=project,
+            job=running.job,
+            question=questions[asked],
+            trigger=Round.Trigger.PREDICTIONS,
+            check=running.check,
+        )
+        conduct(running, round_, train=False, model_id=taken.models[asked].pk)

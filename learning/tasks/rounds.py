@@ -1,0 +1,305 @@
+"""The job of a round: train (or take scores), judge, score the pool, choose a batch, raise it.
+
+Each step may be cut off anywhere and run again: a model kept by an earlier attempt is replaced, scores are written
+over, and a round whose swap is done goes on from the stored probabilities. The batch is raised in one transaction.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from django.utils.translation import gettext as _
+from numpy.typing import NDArray
+
+from annotation.errors import TouchstoneError
+from annotation.jobs import JobFailedError, JobLostError, RunningJob, job_kind
+from annotation.kinds import Question
+from annotation.models import Project
+from learning.actions.models import keep_model, make_current, remove_old_scores, write_scores
+from learning.actions.rounds import (
+    KIND,
+    Pick,
+    begin_round,
+    fail_round,
+    raise_batch,
+    settle_holdout_share,
+)
+from learning.loading import Pool, load_holdout, load_pool, load_sent_proba, load_training
+from learning.model_files import read_proba, store_proba
+from learning.models import ModelVersion, Round
+from learning.questions import classes_of, learnable_questions
+from learning.scoring import (
+    align_to,
+    fit_space,
+    join_items,
+    judge,
+    pack_model,
+    predict,
+    unpack_model,
+    utilities_for,
+    vectorise,
+)
+
+if TYPE_CHECKING:
+    from learning.algorithms.strategies import Batch
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """Probabilities of items of the pool, or none (a cold start)."""
+
+    model: ModelVersion | None
+    items: NDArray[np.int64]
+    proba: NDArray[np.float64] | None
+    n_train: int | None
+    note: str = ""
+
+
+@job_kind(KIND)
+def run_round(running: RunningJob) -> dict[str, Any]:
+    """Carry out the round that the job was started for; the result is `{"round"}`."""
+    round_ = Round.objects.select_related("project__schema", "project__guideline", "model_version").get(
+        pk=running.args["round"]
+    )
+    conduct(running, round_, train=bool(running.args["train"]), model_id=running.args["model"])
+    return {"round": str(round_.pk)}
+
+
+def conduct(running: RunningJob, round_: Round, *, train: bool, model_id: int | None) -> None:
+    """Carry a round out; where that cannot be done, its row says why before the error goes on."""
+    try:
+        carry_out(running, round_, train=train, model_id=model_id)
+    except JobLostError:
+        raise
+    except TouchstoneError as error:
+        fail_round(round=round_, reason=error.detail, check=running.check)
+        raise
+    except Exception as error:
+        if running.job.attempt >= running.job.max_attempts:
+            reason = _("It stopped unexpectedly (%(error)s), each time that this was tried.")
+            fail_round(round=round_, reason=reason % {"error": type(error).__name__}, check=running.check)
+        raise
+
+
+def carry_out(running: RunningJob, round_: Round, *, train: bool, model_id: int | None) -> None:
+    """All of a round, from wherever an earlier attempt left it. JobFailedError where there is nothing to go by."""
+    project = round_.project
+    question = next((q for q in learnable_questions(project) if q["id"] == round_.question), None)
+    if question is None:
+        raise JobFailedError(_("The question of this round is no longer one that can be learned."))
+    if round_.finished_at is None:
+        scored = _score(running, round_, question, train=train, model_id=model_id)
+        _raise_batch(running, round_, question, scored)
+    # Within the job, whose lock keeps others from building scores meanwhile.
+    remove_old_scores(project=project, question=round_.question, check=running.check)
+    settle_holdout_share(project=project)
+
+
+def _score(running: RunningJob, round_: Round, question: Question, *, train: bool, model_id: int | None) -> Scored:
+    if model_id is not None:
+        return score_with(running, round_, question, ModelVersion.objects.get(pk=model_id))
+    kept = round_.model_version
+    if train and kept is not None and kept.is_current:  # cut off between the swap and the batch
+        stored = read_proba(kept)
+        if stored is not None:
+            items, proba = stored
+            return Scored(kept, items, align_to(question, proba, kept.classes), kept.n_train)
+    if train:
+        return _train(running, round_, question)
+    current = _current(round_.project, question)
+    if current is None:
+        raise JobFailedError(
+            _("There is no model for this question yet. Start a round that trains one, or send predictions.")
+        )
+    return score_with(running, round_, question, current)
+
+
+def _current(project: Project, question: Question) -> ModelVersion | None:
+    return ModelVersion.objects.filter(project=project, question=question["id"], is_current=True).first()
+
+
+class _Progress:
+    """Counts items over all steps of a round."""
+
+    def __init__(self, running: RunningJob, total: int) -> None:
+        self.running, self.done, self.total = running, 0, total
+        running.progress(0, total)
+
+    def __call__(self, n: int) -> None:
+        self.done += n
+        self.running.progress(min(self.done, self.total), self.total)
+
+
+def _train(running: RunningJob, round_: Round, question: Question) -> Scored:
+    from learning.algorithms import weights
+    from learning.algorithms.estimators import TooFewClassesError, fit_logistic
+
+    project, classes = round_.project, classes_of(question)
+    begin_round(round=round_, check=running.check)
+    training, holdout, pool = load_training(project, question), load_holdout(project, question), load_pool(project)
+    if len(np.unique(training.y)) < 2:
+        return _without_training(running, round_, question, pool, str(TooFewClassesError(len(training))), len(training))
+
+    known = join_items(training, pool.items)
+    progress = _Progress(running, len(known) + len(training) + len(holdout) + len(pool))
+    features = fit_space(project, known, np.random.default_rng([round_.seed, 2]))
+    progress(len(known))
+    X = vectorise(project, features, training.items, progress)
+    model = fit_logistic(X, training.y, len(classes), round_.seed)
+    running.check()
+    judged = predict(project, features, model, holdout.items, progress)
+    evaluation = {
+        **judge(project, question, holdout.y, judged, round_.seed),
+        "n_train": len(training),
+        "settings": model.settings,
+    }
+    data = pack_model(features, model, classes)
+    kept = keep_model(
+        round=round_,
+        check=running.check,
+        data=data,
+        digest=weights.sha256(data),
+        classes=classes,
+        n_train=len(training),
+        evaluation=evaluation,
+    )
+    proba = predict(project, features, model, pool.items, progress)
+    _publish(running, round_, question, kept, pool.items, proba)
+    return Scored(kept, pool.items, proba, len(training))
+
+
+def _without_training(
+    running: RunningJob, round_: Round, question: Question, pool: Pool, reason: str, n_labels: int
+) -> Scored:
+    """Too few labels to fit: the current model's scores if there is one, else a batch by chance. The note says so."""
+    current = _current(round_.project, question)
+    if current is None:
+        note = _("Nothing could be trained yet (%(reason)s): this batch was drawn at random.") % {"reason": reason}
+        return Scored(None, pool.items, None, n_labels, note)
+    note = _("Nothing could be trained yet (%(reason)s): the scores of %(model)s were used.")
+    scored = score_with(running, round_, question, current)
+    return Scored(
+        scored.model,
+        scored.items,
+        scored.proba,
+        scored.n_train,
+        f"{note % {'reason': reason, 'model': current}} {scored.note}".strip(),
+    )
+
+
+def score_with(running: RunningJob, round_: Round, question: Question, model: ModelVersion) -> Scored:
+    """Scores of the pool by a model that is there: stored ones where they were sent in, new ones where it was trained.
+
+    The model becomes the current one. Raises JobFailedError where its file cannot be used.
+    """
+    pool = load_pool(round_.project)
+    if model.origin == ModelVersion.Origin.EXTERNAL:
+        return _score_sent(running, round_, question, model, pool)
+    from learning.algorithms.weights import WeightsError
+
+    try:
+        features, fitted = unpack_model(model)
+    except (OSError, WeightsError) as error:
+        raise JobFailedError(
+            _("The file of %(model)s is not on this host or was changed. Train a new one.") % {"model": model}
+        ) from error
+    progress = _Progress(running, len(pool))
+    raw = predict(round_.project, features, fitted, pool.items, progress)
+    proba = align_to(question, raw, model.classes)
+    _publish(running, round_, question, model, pool.items, proba)
+    return Scored(model, pool.items, proba, model.n_train)
+
+
+def _publish(
+    running: RunningJob,
+    round_: Round,
+    question: Question,
+    model: ModelVersion,
+    items: NDArray[np.int64],
+    proba: NDArray[np.float64],
+) -> None:
+    """Build the scores beside those that are shown, then swap."""
+    write_scores(
+        model=model,
+        items=items,
+        proba=proba,
+        utilities=utilities_for(round_.strategy, proba),
+        classes=classes_of(question),
+        check=running.check,
+    )
+    if list(model.classes) == classes_of(question):
+        store_proba(model, f"{running.job.pk}-{running.job.attempt}", items, proba, running.check)
+    make_current(model=model, check=running.check)
+
+
+def _score_sent(running: RunningJob, round_: Round, question: Question, model: ModelVersion, pool: Pool) -> Scored:
+    known, raw = load_sent_proba(model, pool.items)
+    proba = align_to(question, raw, model.classes)
+    items = pool.items[known]
+    write_scores(
+        model=model,
+        items=items,
+        proba=proba,
+        utilities=utilities_for(round_.strategy, proba),
+        classes=classes_of(question),
+        check=running.check,
+    )
+    make_current(model=model, check=running.check, evaluation=judge_sent(round_.project, question, model, round_.seed))
+    note = ""
+    if len(items) < len(pool):
+        note = _("%(n)d of %(total)d open items have no scores by %(model)s and could not be chosen.") % {
+            "n": len(pool) - len(items),
+            "total": len(pool),
+            "model": model,
+        }
+    return Scored(model, items, proba, model.n_train, note)
+
+
+def judge_sent(project: Project, question: Question, model: ModelVersion, seed: int) -> dict[str, Any]:
+    """Figures of an outside model on those holdout items for which it sent scores."""
+    holdout = load_holdout(project, question)
+    known, raw = load_sent_proba(model, holdout.items)
+    return judge(project, question, holdout.y[known], align_to(question, raw, model.classes), seed)
+
+
+def _raise_batch(running: RunningJob, round_: Round, question: Question, scored: Scored) -> None:
+    from learning.algorithms.strategies import RANDOM, draw_batch, select_batch
+
+    pool = load_pool(round_.project)  # anew: scoring takes a while, and people go on
+    with_place = pool.items[pool.has_place]
+    is_candidate = np.isin(scored.items, with_place)
+    frame = scored.items[is_candidate]
+    rng = np.random.default_rng([round_.seed, 0])
+    strategy = round_.strategy
+    if scored.proba is None:
+        strategy = RANDOM
+        batch = select_batch(np.zeros(len(frame)), round_.batch, 1.0, rng)
+    else:
+        batch = draw_batch(strategy, scored.proba[is_candidate], round_.batch, round_.random_share, rng)
+    note = scored.note
+    if not len(frame):
+        note = f"{note} {_('No open item is left to choose from.')}".strip()
+    raise_batch(
+        round=round_,
+        check=running.check,
+        picks=_picks(frame, batch, has_utility=strategy != RANDOM),
+        frame=[int(item) for item in frame],
+        n_pool=len(pool),
+        n_train=scored.n_train,
+        model=scored.model,
+        strategy=strategy,
+        note=note,
+    )
+
+
+def _picks(frame: NDArray[np.int64], batch: Batch, *, has_utility: bool) -> list[Pick]:
+    def known(value: float) -> float | None:
+        return None if math.isnan(value) else float(value)
+
+    return [
+        Pick(int(frame[index]), known(probability), float(utility) if has_utility else None)
+        for index, probability, utility in zip(batch.index, batch.probability, batch.utility, strict=True)
+    ]

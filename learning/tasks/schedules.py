@@ -1,0 +1,61 @@
+"""What beat asks for every minute: snapshots that are due, content to take out of them, builds that were given up."""
+
+from __future__ import annotations
+
+import logging
+
+from celery import shared_task
+from django.db import connection, transaction
+from django.utils import timezone
+
+from annotation.models import Item, Job, Project
+from learning.actions.snapshots import WITHDRAW_KIND, fail_snapshot, start_snapshot, start_withdrawal
+from learning.models import Snapshot
+from learning.snapshots.files import remove_leftovers
+from learning.snapshots.rows import WITHDRAWN
+from learning.snapshots.schedule import is_content_stale, is_due
+
+logger = logging.getLogger(__name__)
+
+
+@shared_task(name="learning.tasks.run_schedules")
+def run_schedules() -> None:
+    """Start what is due. Safe to run anywhere and twice at once; a project that fails does not hold up the others."""
+    for project in Project.objects.filter(state=Project.State.ACTIVE, snapshots__isnull=False).order_by("pk"):
+        try:
+            _start_if_due(project)
+        except Exception:
+            logger.exception("the snapshot schedule of project %s", project.pk)
+    give_up_abandoned()
+    withdraw_content()
+
+
+def _start_if_due(project: Project) -> None:
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("select pg_try_advisory_xact_lock(hashtext('snapshot schedule'), %s::int)", [project.pk])
+            if not cursor.fetchone()[0]:
+                return
+        if is_due(project, timezone.now()):
+            start_snapshot(project=project, actor=None)
+
+
+def give_up_abandoned() -> None:
+    """Fail the snapshots whose job ended without publishing them (its worker was killed each time)."""
+    ended = [Job.State.DONE, Job.State.FAILED, Job.State.DEAD]
+    for snapshot in Snapshot.objects.filter(state=Snapshot.State.BUILDING, job__state__in=ended):
+        fail_snapshot(snapshot=snapshot, reason="job_ended")
+        remove_leftovers(snapshot)
+
+
+def withdraw_content() -> None:
+    """Start the removal of content in each project with a published snapshot that still holds some."""
+    sealed = Item.objects.filter(lifecycle__in=WITHDRAWN)
+    concerned = Project.objects.filter(pk__in=sealed.values("project_id"), snapshot_versions__state="published")
+    for project in concerned.distinct().order_by("pk"):
+        waiting = Job.objects.filter(
+            project=project, kind=WITHDRAW_KIND, state__in=[Job.State.QUEUED, Job.State.RUNNING]
+        )
+        published = Snapshot.objects.filter(project=project, state=Snapshot.State.PUBLISHED)
+        if not waiting.exists() and any(map(is_content_stale, published)):
+            start_withdrawal(project=project)

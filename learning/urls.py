@@ -1,0 +1,18 @@
+"""Pages of learning, and those that bring all apps together."""
+
+from __future__ import annotations
+
+from django.urls import URLPattern, URLResolver, path
+
+from learning.views.items import ItemsView
+from learning.views.learning import LearningView
+from learning.views.overview import OverviewView
+from learning.views.snapshots import SnapshotsView, SnapshotView
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("p/<slug:slug>/", OverviewView.as_view(), name="project"),
+    path("p/<slug:slug>/items/", ItemsView.as_view(), name="project-items"),
+    path("p/<slug:slug>/learning/", LearningView.as_view(), name="project-learning"),
+    path("p/<slug:slug>/snapshots/", SnapshotsView.as_view(), name="project-snapshots"),
+    path("p/<slug:slug>/snapshots/<str:version>/", SnapshotView.as_view(), name="project-snapshot"),
+]

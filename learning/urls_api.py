@@ -1,0 +1,13 @@
+"""Addresses of learning, below `/api/v1/`: predictions, rounds, models."""
+
+from __future__ import annotations
+
+from django.urls import URLPattern, URLResolver, path
+
+from learning.api import ModelsView, PredictionsView, RoundsView
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("projects/<slug:slug>/predictions", PredictionsView.as_view(), name="api-predictions"),
+    path("projects/<slug:slug>/rounds", RoundsView.as_view(), name="api-rounds"),
+    path("projects/<slug:slug>/models", ModelsView.as_view(), name="api-models"),
+]

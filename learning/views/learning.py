@@ -1,0 +1,148 @@
+"""What the model has learned so far, and the next round."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils.translation import gettext as _
+
+from annotation.access import Access
+from annotation.errors import TouchstoneError
+from annotation.kinds import Question
+from annotation.models import Project
+from annotation.progress import jobs_to_show
+from annotation.schema import leaf_choices
+from annotation.views.page import ProjectPage, add_error
+from learning import reports
+from learning.actions.rounds import start_round
+from learning.forms import RoundForm
+from learning.models import Round
+from learning.questions import default_question, learnable_questions
+
+METRICS = ("macro_f1", "accuracy", "log_loss")
+
+
+def metric_words() -> dict[str, str]:
+    """The figures' names for people."""
+    return {
+        "macro_f1": _("Macro-F1, holdout"),
+        "accuracy": _("Accuracy, holdout"),
+        "log_loss": _("Log-loss, holdout"),
+        "alpha_nominal": _("Krippendorff's alpha"),
+        "alpha_ordinal": _("Krippendorff's alpha, ordinal"),
+        "raw_agreement": _("Raw agreement"),
+    }
+
+
+def shown_question(project: Project) -> Question | None:
+    """The question whose learning is shown: the default one, else the first that can be learned; None without any."""
+    found = learnable_questions(project)
+    return default_question(project) or (found[0] if found else None)
+
+
+def model_figures(project: Project, question: Question) -> list[dict[str, Any]]:
+    """The current model's figures on the holdout, refusals included; one refusal where there is no model yet."""
+    model = reports.current_model(project, question)
+    if model is None:
+        return [{"metric": "macro_f1", "label": _("Macro-F1, holdout"), "refusal": _("No model has been trained yet.")}]
+    words = metric_words()
+    figures = []
+    for name in METRICS:
+        figure = reports.find_metric(model.evaluation, name)
+        if figure is not None:
+            end = {"end": max(1.0, *(figure["interval"] or [0.0]))} if name == "log_loss" else {}
+            figures.append(figure | {"label": words[name], "note": f"{model.name} {model.version}"} | end)
+    if not figures:
+        return [{"label": words["macro_f1"], "refusal": _("This model has not been judged yet."), "note": model.name}]
+    return figures
+
+
+class LearningView(ProjectPage):
+    """Curve, figures, rounds, models, and a form for the next round."""
+
+    right = "learn"
+    tab = "learning"
+
+    def get(self, request: HttpRequest, slug: str) -> HttpResponse:
+        """How far it is."""
+        access = self.enter(slug)
+        return self._show(access, RoundForm(project=access.project))
+
+    def post(self, request: HttpRequest, slug: str) -> HttpResponse:
+        """Start a round."""
+        access = self.enter(slug)
+        form = RoundForm(request.POST, project=access.project)
+        if not form.is_valid():
+            return self._show(access, form, 400)
+        found = form.cleaned_data
+        question = found.get("question") or (shown_question(access.project) or {}).get("name")
+        try:
+            start_round(
+                project=access.project,
+                actor=access.user,
+                trigger=Round.Trigger.DEMAND,
+                question=question,
+                strategy=found["strategy"],
+                batch=found["batch"],
+                random_share=found["random_share"],
+                seed=found["seed"],
+                train=found["train"],
+            )
+        except TouchstoneError as error:
+            add_error(form, error)
+            return self._show(access, form, error.status)
+        return redirect("project-learning", slug=slug)
+
+    def _show(self, access: Access, form: RoundForm, status: int = 200) -> HttpResponse:
+        project = access.project
+        jobs = jobs_to_show(project, ["round", "predictions"], with_done=False)
+        if self.request.headers.get("HX-Target") == "jobs":
+            return self.show(access, "learning/learning.html", {"jobs": jobs})
+        question = shown_question(project)
+        context: dict[str, Any] = {"jobs": jobs, "question": None}
+        if question is not None:
+            model = reports.current_model(project, question)
+            texts = {choice["value"]: choice.get("text") or choice["value"] for choice in leaf_choices(question)}
+            context |= {
+                "question": question.get("text") or question["name"],
+                "learns_by_itself": reports.next_round(project),
+                "figures": model_figures(project, question),
+                "holdout": reports.holdout_state(project),
+                "curve": show_curve(reports.learning_curve(project, question)),
+                "rounds": reports.round_rows(project),
+                "models": reports.model_rows(project),
+                "per_class": [_show_class(row, texts) for row in reports.class_rows(model)],
+                "per_class_refusal": "",
+                "form": form,
+                "can_start": access.may("learn"),
+            }
+        return self.show(access, "learning/learning.html", context, status)
+
+
+def show_curve(points: list[dict[str, Any]]) -> dict[str, Any]:
+    """The learning curve as a chart: one line for each strategy, in the order of their first rounds."""
+    lines: dict[str, list[dict[str, Any]]] = {}
+    refusal = _("No model has been trained yet.")
+    for point in points:
+        figure = point["macro_f1"]
+        low, high = figure["interval"] or (None, None)
+        refusal = figure["refusal"] or refusal
+        lines.setdefault(point["strategy"], []).append(
+            {"x": point["n_train"] or 0, "y": figure["value"], "low": low, "high": high, "n": figure["n_items"]}
+        )
+    return {
+        "series": [{"name": name, "points": line} for name, line in lines.items()],
+        "x_label": _("accepted labels used for training"),
+        "y_label": _("macro-F1 on the holdout"),
+        "refusal": refusal,
+    }
+
+
+def _show_class(row: dict[str, Any], texts: dict[str, str]) -> dict[str, Any]:
+    return {
+        "label": texts.get(row["choice"], row["choice"]),
+        "value": row["f1"],
+        "note": _("n=%(n)d") % {"n": row["n_items"]},
+    }

@@ -1,0 +1,12 @@
+"""The reviewers' pages."""
+
+from __future__ import annotations
+
+from django.urls import URLPattern, URLResolver, path
+
+from reviewers.views import DisputesView, DisputeView
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("p/<slug:slug>/disputes/", DisputesView.as_view(), name="project-disputes"),
+    path("p/<slug:slug>/disputes/<str:item_id>/", DisputeView.as_view(), name="project-dispute"),
+]

@@ -1,0 +1,13 @@
+"""The reviewers' part of `/api/v1/`."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from reviewers.api import AdjudicationView, AgreementView, ResolutionsView
+
+urlpatterns = [
+    path("projects/<slug:slug>/agreement", AgreementView.as_view(), name="api-agreement"),
+    path("projects/<slug:slug>/resolutions", ResolutionsView.as_view(), name="api-resolutions"),
+    path("projects/<slug:slug>/items/<str:item_id>/adjudication", AdjudicationView.as_view(), name="api-adjudication"),
+]
