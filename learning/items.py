@@ -33,7 +33,7 @@ _CURRENT = """(select 1 from annotation_queuerow n
     where n.item_id = q.item_id and n.kind in (1, 4) and n.pass_no > q.pass_no limit 1) is null"""
 _VISIBLE = "(select m.is_visible from annotation_import m where m.id = i.imported_by_id)"
 _WORDS = """i.lifecycle in (0, 1) and exists (select 1 from annotation_itempayload p where p.item_id = i.id
-    and to_tsvector('simple', jsonb_path_query_array(p.parts, '$[*].text')) @@ plainto_tsquery('simple', %(words)s))"""
+    and item_words(p.parts) @@ plainto_tsquery('simple', %(words)s))"""
 # The pool: what a model may choose from. Outside it, an item has no utility.
 _POOL = """(i.lifecycle = 0 and i.split = 0 and q.state = 0 and not q.is_closed and (
     select 1 from annotation_drawitem di join annotation_draw d on d.id = di.draw_id

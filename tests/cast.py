@@ -14,8 +14,8 @@ from annotation import queue
 from annotation.access import Access, Caller, access_to
 from annotation.actions import projects
 from annotation.actions.answers import answer_lease
-from annotation.actions.items import set_holdout_share
 from annotation.actions.imports import Outcome, load_items
+from annotation.actions.items import set_holdout_share
 from annotation.actions.people import create_user
 from annotation.importing.rows import parse_row
 from annotation.models import Item, Organisation, Project, QueueRow, Seat, User

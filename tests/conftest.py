@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
 from typing import Any
-from urllib.parse import quote, urlencode
 
 import pytest
-from django.conf import settings
-from django.db import connection
 
-from config.home import ROOT
 from tests.cast import cast, make_desk
+from tests.workers import shared_worker, worker
 
-__all__ = ["cast", "make_desk"]
+__all__ = ["cast", "make_desk", "shared_worker", "worker"]
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CHROMIUM_OPTIONS = [
@@ -51,36 +44,3 @@ def browser_type_launch_args(chromium_path: str) -> dict[str, Any]:
     """How pytest-playwright starts the browser: the machine's own, and without its sandbox only as root."""
     options = [*CHROMIUM_OPTIONS, *(["--no-sandbox"] if os.getuid() == 0 else [])]
     return {"executable_path": chromium_path, "args": options, "headless": True}
-
-
-@pytest.fixture
-def celery_worker_process(transactional_db: None) -> Iterator[subprocess.Popen[bytes]]:
-    """A real Celery worker on the test database and the test broker, in a process of its own, ready to take tasks."""
-    from config.celery import app
-
-    parameters = connection.get_connection_params()
-    where = {name: parameters[name] for name in ("host", "port") if parameters.get(name)}
-    who = quote(parameters["user"]) + (f":{quote(parameters['password'])}" if parameters.get("password") else "")
-    url = f"postgres://{who}@/{parameters['dbname']}?{urlencode(where)}"
-    environment = {
-        **os.environ,
-        "DJANGO_SETTINGS_MODULE": "tests.settings",
-        "DATABASE_URL": url,
-        "BROKER_URL": settings.BROKER_URL,
-        "WORKER_PROCESSES": "1",
-    }
-    command = [sys.executable, "-m", "config.cli", "worker"]
-    process = subprocess.Popen(command, env=environment, cwd=ROOT, start_new_session=True)
-    try:
-        deadline = time.monotonic() + 60
-        while not app.control.broadcast("ping", reply=True, timeout=0.5, limit=1):
-            assert process.poll() is None, "the worker ended while it started"
-            assert time.monotonic() < deadline, "the worker did not answer within 60 s"
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()

@@ -200,3 +200,9 @@ BODIES: dict[tuple[str, str], MakeBody] = {
     ("media/<slug:slug>/<str:sha256>", "GET"): _media_link,
     **PAGE_BODIES,
 }
+
+
+def make_body(world: World, route: str, method: str) -> Body:
+    """What a row sends."""
+    make = BODIES.get((route, method))
+    return make(world) if make else Body()

@@ -40,9 +40,7 @@ def test_readiness_names_the_part_that_is_missing(client: Client, db: None, read
 
 
 @pytest.mark.slow
-def test_readiness_is_given_when_a_worker_answers(
-    client: Client, celery_worker_process: object, ready_checks: Path
-) -> None:
+def test_readiness_is_given_when_a_worker_answers(client: Client, worker: object, ready_checks: Path) -> None:
     answer = client.get("/readyz")
     assert answer.status_code == 200, answer.json()
 

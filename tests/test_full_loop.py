@@ -16,7 +16,7 @@ from annotation.actions.people import create_token
 from annotation.models import Item
 from learning.models import Score
 from tests.cast import ROLES, Cast
-from tests.workers import wait_until
+from tests.workers import Worker, wait_until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
@@ -92,9 +92,7 @@ def truth(lease: dict[str, Any]) -> str:
     )
 
 
-def test_import_label_dispute_adjudicate_train_ask_and_publish(
-    cast: Cast, celery_worker_process: subprocess.Popen[bytes], tmp_path: Path
-) -> None:
+def test_import_label_dispute_adjudicate_train_ask_and_publish(cast: Cast, worker: Worker, tmp_path: Path) -> None:
     people = {name: Person(cast, name) for name in ROLES}
     olga, rita, enzo = people["olga"], people["rita"], people["enzo"]
 

@@ -14,9 +14,7 @@ from annotation.actions.jobs import RUN_TASK, sweep_jobs
 from annotation.models import Event, Job
 from config.celery import app
 from tests.job_rows import age_heartbeat, count, has_state, in_threads, start
-from tests.workers import Worker, shared_worker, wait_until, worker
-
-__all__ = ["shared_worker", "worker"]
+from tests.workers import Worker, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

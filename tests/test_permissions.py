@@ -1,8 +1,8 @@
 """Every route, every method, every role: `permissions.csv` says the status, and a route without a row fails.
 
 A cell is a status, or `=` where the route does not look at who asks (then `anonymous` alone is run). Columns:
-`outsider` is in no project; `disabled` an owner who was switched off; `narrow_token` an owner's token of scope `see`. Addresses
-below `/api/` and `/media/` are asked with a bearer token, pages with a session.
+`outsider` is in no project; `disabled` an owner who was switched off; `narrow_token` an owner's token of scope `see`.
+Addresses below `/api/` and `/media/` are asked with a bearer token, pages with a session.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from pytest_django import DjangoDbBlocker
 
-from tests.permission_bodies import BODIES, SECRET, Body, World, build_world
+from tests.permission_bodies import SECRET, World, build_world, make_body
 
 TABLE = Path(__file__).with_name("permissions.csv")
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -80,16 +80,14 @@ def send(
     world: World, route: str, method: str, role: str, sender: tuple[Client, dict[str, str]] | None = None, **names: str
 ) -> Any:
     """The request of a row, as a role would send it."""
-    body = BODIES.get((route, method), lambda _world: Body())(world)
+    body = make_body(world, route, method)
     known = {**world.names, **body.path, **names}
     path = "/" + re.sub(r"<(?:\w+:)?(\w+)>", lambda found: known[found[1]], route)
     client, headers = sender or make_client(world, role, route)
     if body.query:
         path += "?" + "&".join(f"{name}={value}" for name, value in body.query.items())
     with transaction.atomic():
-        return client.generic(  # type: ignore[no-untyped-call]
-            method, path, body.data, body.content_type, headers={**headers, **body.headers}
-        )
+        return client.generic(method, path, body.data, body.content_type, headers={**headers, **body.headers})
 
 
 def count_changes() -> dict[str, int]:
@@ -156,7 +154,7 @@ def test_to_outsiders_absent_and_forbidden_look_alike(world: World, route: str, 
     there = send(world, route, method, "outsider")
     nowhere = {name: "no-such-thing" for name in re.findall(r"<\w+:(\w+)>", route) if name in ("slug", "name")}
     numbers = dict.fromkeys(re.findall(r"<\w+:(\w+_id)>", route), "1")
-    absent = send(world, route, method, "outsider", **{**nowhere, **numbers})
+    absent = send(world, route, method, "outsider", None, **nowhere, **numbers)
     assert (there.status_code, plain(there)) == (absent.status_code, plain(absent))
 
 
@@ -176,12 +174,10 @@ def test_a_function_takes_no_method_without_a_row(world: World, route: str) -> N
 def test_a_session_needs_the_csrf_token(world: World, row: dict[str, str]) -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(world.users["superuser"], backend="django.contrib.auth.backends.ModelBackend")
-    body = BODIES.get((row["route"], row["method"]), lambda _world: Body())(world)
+    body = make_body(world, row["route"], row["method"])
     known = {**world.names, **body.path}
     path = "/" + re.sub(r"<(?:\w+:)?(\w+)>", lambda found: known[found[1]], row["route"])
     before = count_changes()
-    response = client.generic(  # type: ignore[no-untyped-call]
-        row["method"], path, body.data, body.content_type, headers=dict(body.headers)
-    )
+    response = client.generic(row["method"], path, body.data, body.content_type, headers=dict(body.headers))
     assert (response.status_code, response.json()["code"]) == (403, "csrf_failed")
     assert count_changes() == before

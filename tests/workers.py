@@ -73,9 +73,9 @@ class Worker:
             self._process.wait()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def shared_worker(django_db_setup: None, django_db_blocker: object) -> Iterator[Worker]:
-    """One worker for the whole run: a start takes seconds. Tests ask for `worker`."""
+    """One worker for a module, since a start takes seconds; no longer, or it would take other tests' jobs."""
     worker = Worker(get_database_url())
     yield worker
     worker.stop()

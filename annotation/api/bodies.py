@@ -108,11 +108,11 @@ def open_body(request: Request | HttpRequest) -> BinaryIO:
 def _read_chunks(source: BinaryIO | Iterable[bytes]) -> Iterator[bytes]:
     """A stream in pieces of a megabyte, never by lines: a line may be as long as the whole; chunks as they are."""
     read = getattr(source, "read", None)
-    yield from cast(Iterable[bytes], source) if read is None else iter(lambda: read(_CHUNK), b"")
+    yield from source if read is None else iter(lambda: read(_CHUNK), b"")
 
 
 def spool(source: BinaryIO | Iterable[bytes], most: int) -> Path:
-    """Write a stream, or chunks, to a new file of mode 0600 under UPLOAD_DIR and return its path; it is on disk once this returns.
+    """Write a stream, or chunks, to a new file of mode 0600 under UPLOAD_DIR; it is on disk once this returns its path.
 
     Raises TooLargeError over `most` bytes, InvalidError where there is nothing; nothing stays behind then.
     """
@@ -124,7 +124,7 @@ def spool(source: BinaryIO | Iterable[bytes], most: int) -> Path:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
             for chunk in _read_chunks(source):
                 size += len(chunk)
-                if False:
+                if size > most:
                     raise TooLargeError
                 out.write(chunk)
             out.flush()

@@ -46,7 +46,7 @@ class TokensView(ApiView):
         responses={201: shape("Token", id=s.CharField(), token=s.CharField(), expires_at=s.DateTimeField())},
     )
     def post(self, request: Request, name: str) -> Response:
-        """Make a token, shown this once: for oneself; an administrator for anyone. Never more scopes than the caller's."""
+        """Make a token, shown once: for oneself; an administrator for anyone. Never more scopes than the caller's."""
         caller = self.caller
         if caller.user.username != name:
             if not caller.user.is_superuser:

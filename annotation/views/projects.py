@@ -76,9 +76,10 @@ def _next_step(
         return None
     if progress is not None and not progress.n_items:
         return step("project-import", _("Import items")) if _may(role, "import") else None
-    if n_disputes and role != OWNER:
+    is_all_answered = progress is not None and not progress.by_state.get("open")
+    if n_disputes and (role != OWNER or is_all_answered):
         return step("project-disputes", _("Decide disputes"))
-    if _may(role, "label") and project.state == Project.State.ACTIVE:
+    if _may(role, "label") and project.state == Project.State.ACTIVE and not is_all_answered:
         return step("project-label", _("Go on labelling") if mine and mine.n_total else _("Start labelling"))
     return step("project-learning", _("See the model")) if _may(role, "learn") else None
 

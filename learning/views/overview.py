@@ -49,7 +49,7 @@ class OverviewView(ProjectPage):
         context: dict[str, Any] = {
             "about": about,
             "attribution": attribution,
-            "mine": self._mine(access) if access.may("label") else None,
+            "mine": self._mine(access, progress) if access.may("label") else None,
             "progress": {
                 "portions": progress.portions,
                 "n_items": progress.n_items,
@@ -66,13 +66,14 @@ class OverviewView(ProjectPage):
         }
         return self.show(access, "annotation/project_detail.html", context)
 
-    def _mine(self, access: Access) -> dict[str, Any]:
+    def _mine(self, access: Access, progress: Progress | None) -> dict[str, Any]:
+        n_open = progress.by_state.get("open", 0) if progress else 0
         work = next(iter(work_by_person(access.project, access.user)), None)
         return {
             "n_today": work.n_today if work else 0,
             "n_total": work.n_total if work else 0,
             "median_seconds": work.median_seconds if work else None,
-            "can_label": access.project.state == Project.State.ACTIVE,
+            "can_label": access.project.state == Project.State.ACTIVE and (progress is None or bool(n_open)),
         }
 
     def _figures(self, access: Access) -> list[dict[str, Any]]:
