@@ -13,6 +13,7 @@ COMMANDS_WITHOUT_DATABASE = {
     "version",
     "compilemessages",
     "makemessages",
+    "simulate",
     "collectstatic",
     "startapp",
     "diffsettings",

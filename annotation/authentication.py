@@ -1,11 +1,7 @@
-"""API tokens: `Authorization: Bearer ts_...`. The form lets secret scanners find a leaked one; only its SHA-256 is stored."""
+"""Who a request comes from, by API token: `Authorization: Bearer ts_...`."""
 
 from __future__ import annotations
 
-import hashlib
-import secrets
-import string
-import zlib
 from datetime import timedelta
 
 from django.utils import timezone
@@ -15,32 +11,11 @@ from rest_framework.request import Request
 from annotation.actions.people import touch_token
 from annotation.errors import NotAuthenticatedError
 from annotation.models import ApiToken, User
-
-PREFIX = "ts_"
-_ALPHABET = string.digits + string.ascii_letters
-
-
-def _base62(number: int, width: int) -> str:
-    digits = ""
-    while number:
-        number, rest = divmod(number, 62)
-        digits = _ALPHABET[rest] + digits
-    return digits.rjust(width, "0")
-
-
-def make_token() -> str:
-    """A new token: prefix, 30 random characters, and their CRC-32 in 6."""
-    body = "".join(secrets.choice(_ALPHABET) for _ in range(30))
-    return f"{PREFIX}{body}{_base62(zlib.crc32(body.encode()), 6)}"
-
-
-def digest_token(token: str) -> bytes:
-    """What is stored of a token. It is random and long, so a plain hash is enough."""
-    return hashlib.sha256(token.encode()).digest()
+from annotation.tokens import digest_token
 
 
 class TokenAuthentication(BaseAuthentication):
-    """Bearer tokens for DRF. No header: not ours (the session may do). A bad, old or revoked token: 401, never a guess."""
+    """Bearer tokens for DRF. No header: not ours (the session may do). A bad, old or revoked token is a 401."""
 
     def authenticate(self, request: Request) -> tuple[User, ApiToken] | None:
         words = get_authorization_header(request).split()

@@ -314,7 +314,8 @@ every seed at {n_ahead} of the {ROUNDS - 1} sizes after the first batch, which b
   label; {ties} ties went to the reviewer, who decides by the file's majority.
 - The holdout was filled first: its share of served work was 1 until {N_HOLDOUT:,} of its items were settled (the
   product stops at 300, which is enough for a figure). With about 60 tweets of hate speech even 1,000 leave intervals
-  wider than the gain of the strategy: the table of five seeds, each on 20 % of the file, is the one to go by. Holdout labels are votes of three as well, so no model can reach 1.
+  wider than the gain of the strategy: the table of five seeds, each on 20 % of the file, is the one to go by.
+  Holdout labels are votes of three as well, so no model can reach 1.
 - Model: logistic regression on hashed TF-IDF, balanced classes; round 1 is trained on the first hundred in every
   project.
 """

@@ -11,8 +11,8 @@ import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
 
-from annotation.authentication import digest_token
 from annotation.models import ApiToken, Item, Job, Member, Project, User
+from annotation.tokens import digest_token
 from tests.cast import CHOICE_SCHEMA, PASSWORD, Cast, MakeDesk
 
 pytestmark = pytest.mark.django_db

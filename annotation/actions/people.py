@@ -17,6 +17,7 @@ from annotation.access import RIGHTS
 from annotation.actions.events import write_event
 from annotation.errors import AbsentError, ExistsError, InvalidError
 from annotation.models import ApiToken, Organisation, Project, SetupLink, User
+from annotation.tokens import digest_token, make_token
 
 LINK_LIFE = timedelta(days=1)
 
@@ -69,8 +70,6 @@ def create_token(
     *, user: User, scopes: Collection[str] | None = None, days: int = 90, actor: User
 ) -> tuple[ApiToken, str]:
     """Make an API token; its text is returned here and never again. Raises InvalidError for odd scopes or days."""
-    from annotation.authentication import digest_token, make_token
-
     most = Organisation.objects.get().max_token_days
     if not 1 <= days <= most:
         raise InvalidError(fields={"days": _("A token lives 1 to %(most)d days.") % {"most": most}})

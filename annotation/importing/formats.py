@@ -26,6 +26,7 @@ from annotation.importing.decompression import (
     Limits,
     open_unpacked,
 )
+from annotation.importing.raw_rows import MAX_COLUMNS, MAX_LINE_BYTES, RowProblem
 from annotation.plain_text import quote
 from annotation.strict_json import DECODER, StrictJsonError
 
@@ -33,8 +34,6 @@ __all__ = ["ImportFileError", "Limits", "RowProblem", "Source", "detect_source",
 
 Format = Literal["jsonl", "csv", "tsv", "parquet"]
 
-MAX_LINE_BYTES = 10 * 1024**2
-MAX_COLUMNS = 1000
 MAX_DEPTH = 20
 
 _FORMATS: dict[str, Format] = {
@@ -52,13 +51,6 @@ _FORMATS: dict[str, Format] = {
     "application/x-parquet": "parquet",
 }
 _COMPRESSIONS: dict[str, Compression] = {"gz": "gz", "gzip": "gz", "x-gzip": "gz", "xz": "xz", "x-xz": "xz"}
-
-
-@dataclass(frozen=True, slots=True)
-class RowProblem:
-    """A row that could not be read, and why, as a sentence."""
-
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from django.utils.translation import gettext as _
 
 from annotation.importing.decompression import Compression, ImportFileError, Limits, open_unpacked
-from annotation.importing.formats import MAX_COLUMNS, MAX_LINE_BYTES, RowProblem
+from annotation.importing.raw_rows import MAX_COLUMNS, MAX_LINE_BYTES, RowProblem
 
 BATCH_ROWS = 256
 MAX_ROW_GROUP_BYTES = 2 * 1024**3

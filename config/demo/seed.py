@@ -15,6 +15,7 @@ from functools import partial
 from importlib import import_module
 from random import Random
 
+from django.db import connection
 from django.utils.translation import gettext as _
 
 from annotation import queue
@@ -50,9 +51,17 @@ class SeedError(Exception):
 
 
 def seed(say: Say) -> None:
-    """Make both demo projects complete. `say` gets a line for each step. Raises SeedError."""
-    seed_community(say)
-    seed_digits(say)
+    """Make both demo projects complete. `say` gets a line for each step. Raises SeedError.
+
+    One run at a time, whoever started it: the lock goes with the connection, so a killed run keeps nobody waiting.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("select pg_advisory_lock(hashtext('touchstone demo'))")
+        try:
+            seed_community(say)
+            seed_digits(say)
+        finally:
+            cursor.execute("select pg_advisory_unlock(hashtext('touchstone demo'))")
 
 
 def seed_community(say: Say) -> None:
