@@ -42,6 +42,7 @@ from annotation.models import Draw, Event, Import, Item, Job, Project, User
 
 KIND = "import"
 BATCH_ROWS = 2000
+ANALYZED_FROM = 1000  # rows: smaller imports leave it to autovacuum
 HOLDOUT_SHARE = 0.2
 
 
@@ -155,6 +156,8 @@ def load_items(
             outcome.fault = _("The file holds no rows.")
         elif not outcome.rejected or partial:
             _flip(project, import_row, loader, actor)
+            if outcome.imported >= ANALYZED_FROM:
+                _analyze()
     except TouchstoneError as error:
         outcome.fault = error.detail
     if outcome.fault or (outcome.rejected and not partial):
@@ -290,6 +293,12 @@ def _flip(project: Project, import_row: Import, loader: _Loader, actor: User | N
             ref_id=import_row.pk,
             data={"imported": outcome.imported, "unchanged": outcome.unchanged, "rejected": outcome.rejected},
         )
+
+
+def _analyze() -> None:
+    """Tell the planner what came: plans that other connections made for small tables are given up at once."""
+    with connection.cursor() as cursor:
+        cursor.execute("analyze annotation_item, annotation_itempayload, annotation_queuerow")
 
 
 def _queue_items(project: Project, import_row: Import, loader: _Loader) -> None:

@@ -65,7 +65,9 @@ create or replace function queue_claim(
   p_project bigint, p_person bigint, p_kind smallint, p_lanes bigint[], p_seconds int, p_schema bigint, p_guideline bigint,
   p_now timestamptz
 ) returns bigint language plpgsql
-  set enable_seqscan = off   -- guards plans that were cached while the tables were empty
+  -- Plans are cached for as long as a connection lives, also those made while the tables were empty or small. Of the ways
+  -- to answer these queries only one stays good at any size: walk the index that has the serving order, stop at the first.
+  set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off
 as $$
 declare
   v_lane bigint; lane annotation_queuelane; cur annotation_queuecursor; f record; best record; c record;

@@ -43,7 +43,7 @@ class Series(TypedDict):
 
 
 class Bar(TypedDict):
-    """One bar; `low` and `high` draw a whisker, `note` stands in the table."""
+    """One bar; `low` and `high` draw a whisker, `note` (its n, say) stands beside the value and in the table."""
 
     label: str
     value: float | None
@@ -485,7 +485,7 @@ def _draw_bar(bar: Bar, frame: Frame, *, y: int, end: float, letters: int) -> Sa
         )
     return format_html(
         '{}<rect class="bar s1" x="{}" y="{}" width="{}" height="18" rx="2"/>{}'
-        '<text class="value" x="{}" y="{}">{}</text>',
+        '<text class="value" x="{}" y="{}">{}{}</text>',
         name,
         frame.left,
         y + 6,
@@ -494,6 +494,7 @@ def _draw_bar(bar: Bar, frame: Frame, *, y: int, end: float, letters: int) -> Sa
         f"{frame.left + reach + 8:.1f}",
         y + 19,
         format_number(value),
+        format_html(' <tspan class="note">{}</tspan>', note) if (note := bar.get("note")) else EMPTY,
     )
 
 
@@ -551,7 +552,7 @@ def _share(n: int, total: int) -> str:
     """A share in whole per cent that never rounds something to nothing or almost all to all."""
     share = 100 * n / total
     if 0 < share < 1:
-        return "<1 %"
+        return "<1%"
     if 99 < share < 100:
-        return ">99 %"
-    return f"{share:.0f} %"
+        return ">99%"
+    return f"{share:.0f}%"

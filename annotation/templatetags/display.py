@@ -2,7 +2,7 @@
 
 A figure is a mapping in the shape of the API's metrics: `value`, `interval` (low, high) or None, `level`, `method`,
 `n_items`, `n_labels`, `n_annotators`, `refusal`; a page may add `label`, `note`, `drawn` (how its items were drawn),
-`guideline_version`, `start` and `end` (of the axis; 0 and 1) and `moved` (`{"by": float, "is_noise": bool, "since":
+`guideline_version`, `is_simulated` (simulated people took part), `start` and `end` (of the axis; 0 and 1) and `moved` (`{"by": float, "is_noise": bool, "since":
 str}`) and `is_count` (a plain count, which has no interval). One of `value` and `refusal` is always there.
 """
 
@@ -115,6 +115,15 @@ def count(value: int | None) -> str:
 
 
 @register.filter
+def sentence(text: str | None) -> str:
+    """A remark as a sentence: a capital first and a full stop last, where it has neither; "" for nothing."""
+    told = (text or "").strip()
+    if not told:
+        return ""
+    return f"{told[0].upper()}{told[1:]}{'' if told[-1] in '.!?…' else '.'}"
+
+
+@register.filter
 def get(mapping: Mapping[str, Any] | None, key: str) -> Any:
     """mapping[key], None where either is missing. For answers and resolutions, whose keys are the questions' names."""
     return None if mapping is None else mapping.get(key)
@@ -192,6 +201,7 @@ def figure(metric: Mapping[str, Any], label: str = "") -> dict[str, Any]:
         "drawn": metric.get("drawn", ""),
         "guideline_version": metric.get("guideline_version"),
         "note": metric.get("note", ""),
+        "is_simulated": metric.get("is_simulated", False),
         "moved": metric.get("moved"),
         "refusal": metric.get("refusal"),
         "start": metric.get("start", 0.0),

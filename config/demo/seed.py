@@ -22,7 +22,6 @@ from annotation import queue
 from annotation.access import Access, Caller, access_to
 from annotation.actions.answers import answer_lease
 from annotation.actions.imports import load_items
-from annotation.actions.items import set_holdout_share
 from annotation.actions.media import add_media
 from annotation.actions.people import ensure_outside_person
 from annotation.actions.projects import change_project, create_project, put_guideline, set_member
@@ -31,6 +30,7 @@ from annotation.jobs import run_job
 from annotation.kinds import LabelValue
 from annotation.models import Import, Item, Job, Project, QueueRow, Seat, User
 from annotation.schema import parse_answers
+from annotation.settings import LEARNING_DEFAULTS
 from config.demo import Comment, ProjectName, load_comments, load_guideline, load_schema
 from config.demo.annotators import ANNOTATORS, Annotator, answer, reply_rng
 from config.demo.digits import ATTRIBUTION, N_DIGITS, iterate_digits
@@ -90,22 +90,26 @@ def seed_community(say: Say) -> None:
     crew = [(annotator, _ensure_annotator(project, annotator)) for annotator in ANNOTATORS]
     if Round.objects.filter(project=project, finished_at__isnull=False).count() < ROUNDS:
         say(_("The simulated annotators are at work."))
-        set_holdout_share(project=project, share=1)
+        # Set as the project's own setting: beat, which runs meanwhile, puts the served share back to what is set.
+        _set_learning(project, every=None, holdout_share=1)
         _work(project, crew, by_id, until=lambda: not _waiting(project, Item.Split.HOLDOUT))
-        set_holdout_share(project=project, share=0)
+        _set_learning(project, every=None, holdout_share=0)
         for number in range(1, ROUNDS + 1):
             _work(project, crew, by_id, until=partial(_has_settled, project, number * RESOLVED_PER_ROUND))
             if Round.objects.filter(project=project, finished_at__isnull=False).count() < number:
                 say(_("Round %(number)d of the model.") % {"number": number})
                 _finish(start_round(project=project, actor=None, trigger=Round.Trigger.DEMAND, seed=number))
         # From now on a round starts by itself, with what people add.
-        change_project(
-            project=project, settings={"learning": {"question": "verdict", "every": 40, "batch": 40}}, actor=None
-        )
+        _set_learning(project, every=40, holdout_share=LEARNING_DEFAULTS["holdout_share"])
         _work(project, crew, by_id, until=partial(_has_settled, project, (ROUNDS + 1) * RESOLVED_PER_ROUND))
     if not Snapshot.objects.filter(project=project, state=Snapshot.State.PUBLISHED).exists():
         say(_("The first snapshot."))
         _finish(start_snapshot(project=project, actor=None))
+
+
+def _set_learning(project: Project, *, every: int | None, holdout_share: float) -> None:
+    settings = {"question": "verdict", "every": every, "batch": 40, "holdout_share": holdout_share}
+    change_project(project=project, settings={"learning": settings}, actor=None)
 
 
 def seed_digits(say: Say) -> None:
