@@ -11,6 +11,9 @@ STAMP := $(VENV)/installed.txt
 FIND_LINKS = $(shell $(BIN)/python -m pip config get global.find-links 2>/dev/null || echo "$$PIP_FIND_LINKS")
 UV_SETTINGS = links="$(strip $(FIND_LINKS))"; \
 	if [ -n "$$links" ]; then export UV_FIND_LINKS="$${UV_FIND_LINKS:-$$links}"; else export UV_TORCH_BACKEND="$${UV_TORCH_BACKEND:-cpu}"; fi
+# The machine's own certificates, as pip has them set: behind a company's proxy uv would trust none otherwise.
+export UV_SYSTEM_CERTS ?= true
+export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 EXTRAS := --extra embedded --extra ml --extra dev --extra browser --extra agreement
 
 .PHONY: run test check install lock clean

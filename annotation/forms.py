@@ -77,7 +77,7 @@ class ProjectForm(forms.Form):
     question = forms.CharField(label=_("Question"), max_length=2000, help_text=_("What is asked about each item."))
     choices = forms.CharField(
         label=_("Answers"),
-        help_text=_("One a line, at least two. The first nine get the keys 1 to 9."),
+        help_text=_("One to a line, at least two. The first nine get the keys 1 to 9."),
         widget=forms.Textarea(attrs={"rows": 5}),
     )
     overlap = forms.IntegerField(
@@ -139,7 +139,7 @@ class MemberForm(forms.Form):
     languages = forms.CharField(
         label=_("Languages"),
         required=False,
-        help_text=_("Tags with commas, such as en, pt-BR. None: any."),
+        help_text=_("Language tags, separated by commas, such as en, pt-BR. Leave empty for any language."),
     )
     is_new = forms.BooleanField(label=_("Make an account if there is none of this name"), required=False)
 
@@ -184,7 +184,9 @@ class SettingsForm(forms.Form):
     )
     max_held = forms.IntegerField(label=_("Items one person may hold at once"), min_value=1)
     shown_metadata = forms.CharField(
-        label=_("Metadata that annotators see"), required=False, help_text=_("Keys with commas. None: none.")
+        label=_("Metadata that annotators see"),
+        required=False,
+        help_text=_("Keys, separated by commas. Leave empty to show none."),
     )
     show_external_id = forms.BooleanField(label=_("Annotators see the items' own ids"), required=False)
     learning_question = forms.ChoiceField(label=_("Question to learn"), required=False)
@@ -192,7 +194,7 @@ class SettingsForm(forms.Form):
         label=_("New round after"),
         required=False,
         min_value=1,
-        help_text=_("So many newly accepted labels. Empty: only when somebody starts one."),
+        help_text=_("This many newly accepted labels. Leave empty to start rounds by hand only."),
     )
     learning_batch = forms.IntegerField(label=_("Items chosen in a round"), min_value=1)
     learning_strategy = forms.ChoiceField(label=_("Chosen by"), choices=[(name, name) for name in STRATEGIES])
@@ -207,10 +209,16 @@ class SettingsForm(forms.Form):
         widget=forms.NumberInput(attrs={"step": "any"}),
     )
     snapshots_every_hours = forms.IntegerField(
-        label=_("Snapshot every so many hours"), required=False, min_value=1, help_text=_("Empty: not by the clock.")
+        label=_("Hours between snapshots"),
+        required=False,
+        min_value=1,
+        help_text=_("Leave empty for none by the clock."),
     )
     snapshots_every_resolutions = forms.IntegerField(
-        label=_("Snapshot after so many new labels"), required=False, min_value=1, help_text=_("Empty: not by number.")
+        label=_("New labels between snapshots"),
+        required=False,
+        min_value=1,
+        help_text=_("Leave empty for none by number."),
     )
 
     def __init__(self, data: Mapping[str, Any] | None = None, *, project: Project, compiled: Compiled) -> None:

@@ -225,7 +225,7 @@ def _told_result(kind: str, result: dict[str, Any]) -> str:
             "rejected": result.get("rejected", 0),
         }
     if kind == "snapshot" and result.get("version"):
-        return _("Version %(version)s is there.") % {"version": result["version"]}
+        return _("Version %(version)s is ready.") % {"version": result["version"]}
     if kind == "predictions":
         n = int(result.get("accepted", 0))
         return ngettext("%(n)d score taken.", "%(n)d scores taken.", n) % {"n": n}

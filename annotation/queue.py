@@ -13,7 +13,7 @@ from random import Random
 from time import sleep
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 
 from annotation.commitments import commit
 from annotation.errors import (
@@ -137,6 +137,30 @@ def submit(
 
     Raises AbsentError, KeyReusedError, AlreadySubmittedError, LeaseGoneError.
     """
+    try:
+        return _submit(
+            seat_id, generation, person_id, key, body_digest, source, answer, salt, lease_next, languages, rng
+        )
+    except IntegrityError as error:
+        # One person, one key, two projects, the same moment: only the constraint sees that. Now the other one is there.
+        if "annotation_key_once" not in str(error):
+            raise
+    return _submit(seat_id, generation, person_id, key, body_digest, source, answer, salt, lease_next, languages, rng)
+
+
+def _submit(
+    seat_id: int,
+    generation: int,
+    person_id: int,
+    key: str,
+    body_digest: bytes,
+    source: str,
+    answer: Answer,
+    salt: bytes,
+    lease_next: int,
+    languages: Collection[str],
+    rng: Random,
+) -> Submission:
     has_text = bool(answer.comment or answer.texts)
     commitment = commit({"comment": answer.comment, "answers": dict(answer.texts or {})}, salt) if has_text else None
     with transaction.atomic():

@@ -137,13 +137,13 @@ class Snapshot(models.Model):
             ),
         ]
 
+    def __str__(self) -> str:
+        return f"snapshot {self.version} of {self.project_id}"
+
     @property
     def version(self) -> str:
         """`MAJOR.MINOR.PATCH`."""
         return f"{self.major}.{self.minor}.{self.patch}"
-
-    def __str__(self) -> str:
-        return f"snapshot {self.version} of {self.project_id}"
 
 
 class SnapshotMember(models.Model):

@@ -15,7 +15,8 @@ from reviewers.algorithms.intervals import wilson
 LEAST_LABELS = 20
 METHOD = "share of labels equal to the accepted one (own vote included), Wilson"
 
-# Labels that stand, on questions that are settled, of items that at least two people answered.
+# Labels that stand, on questions that are settled, of items that at least two people answered. A person is measured
+# against people: an item that simulated ones helped to settle counts for them alone, unless a reviewer decided it.
 _HITS = """
     select s.person_id, count(*), count(*) filter (where l.choice is not distinct from r.choice
       and l.choices is not distinct from r.choices and l.number is not distinct from r.number),
@@ -23,8 +24,12 @@ _HITS = """
     from annotation_seat s
     join annotation_queuerow q on q.id = s.queue_row_id
     join annotation_label l on l.annotation_id = s.annotation_id
+    join annotation_user u on u.id = s.person_id
     join reviewers_resolution r on r.item_id = s.item_id and r.question = l.question and r.pass_no = q.pass_no
     where s.project_id = %(project)s and s.state = 2 and s.kind in (1, 4) and r.state in (1, 3) and q.n_submitted > 1
+      and (u.kind = 'simulated' or r.state = 3 or not exists (select 1 from annotation_seat o
+        join annotation_user p on p.id = o.person_id
+        where o.queue_row_id = q.id and o.state = 2 and p.kind = 'simulated'))
     group by 1
 """
 
@@ -32,7 +37,8 @@ _HITS = """
 def accepted_shares(project: Project) -> dict[int, dict[str, Any]]:
     """Person -> how often their label is the accepted one, as a figure or its refusal.
 
-    Only items that at least two people answered count: alone, everybody agrees with themselves.
+    Only items that at least two people answered count: alone, everybody agrees with themselves. What simulated people
+    said is in no person's figure.
     People without such labels are left out.
     """
     with connection.cursor() as cursor:

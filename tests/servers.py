@@ -2,6 +2,9 @@
 
 pytest-django reads the settings before any conftest, and the settings name the servers, so they must be named by then.
 `TEST_DATABASE_URL` puts an outside PostgreSQL in the embedded one's place.
+
+Under pytest-xdist each process has servers of its own. A database each would not do: a transaction that is open
+anywhere in a PostgreSQL holds back the events of all its databases.
 """
 
 from __future__ import annotations
@@ -34,7 +37,7 @@ FOREIGN_VARIABLES = (
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
-    """Start the servers, unless pytest only prints something."""
+    """Start the servers, unless pytest only prints something or leaves the tests to others, which come here too."""
     for name in FOREIGN_VARIABLES:
         os.environ.pop(name, None)
     home = Path(tempfile.mkdtemp(prefix="ts-test-"))
@@ -44,9 +47,12 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     # Playwright's synchronous interface runs an event loop in this thread, and Django then refuses to ask the database.
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
     options = early_config.known_args_namespace
-    if options.help or options.version:
-        return
+    is_divided = bool(getattr(options, "numprocesses", None))
     outside = os.environ.get("TEST_DATABASE_URL")
+    if outside and is_divided:
+        raise pytest.UsageError("TEST_DATABASE_URL names one server, and each process needs its own: leave out -n.")
+    if options.help or options.version or (is_divided and "PYTEST_XDIST_WORKER" not in os.environ):
+        return
     if outside:
         os.environ["DATABASE_URL"] = outside
     servers = Servers(home, with_postgres=not outside, is_throwaway=True)

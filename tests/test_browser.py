@@ -82,6 +82,7 @@ def test_one_key_stores_the_answer_and_brings_the_next_item(watched: Page, live_
         watched.keyboard.press(key)
         expect_another(watched, seen[-1])
         seen.append(item_text(watched))
+        expect(watched.locator("#live")).to_have_text(f"Next item. {seen[-1]}")
     watched.keyboard.press("3")
     expect(watched.locator("#empty-title")).to_have_text("You have done your part")
     assert len(set(seen)) == 3

@@ -132,7 +132,7 @@ def test_progress_bar_fills_the_width_and_tells_the_counts() -> None:
     tree = read_xml(charts.progress_bar(portions, title="Items by state"))
     bar = next(tree.iter("svg"))
     assert sum(float(one.get("width", "0")) for one in bar.iter("rect")) == pytest.approx(100, abs=0.01)
-    assert texts(tree, "li") == ["agreed 1\u202f499 (>99 %)", "disputed 1 (<1 %)", "open 0 (0 %)"]
+    assert texts(tree, "li") == ["agreed 1\u202f499 (>99%)", "disputed 1 (<1%)", "open 0 (0%)"]
     assert texts(bar, "title")[0] == "Items by state: agreed 1\u202f499, disputed 1, open 0"
 
 
@@ -194,3 +194,22 @@ def test_chip_never_tells_a_state_by_colour_alone(state: str) -> None:
 
 def test_chip_of_an_unknown_state_is_escaped() -> None:
     assert "<script" not in display.chip(HOSTILE)
+
+
+@pytest.mark.parametrize(
+    ("remark", "told"),
+    [
+        ("no item has two labels", "No item has two labels."),
+        ("Wilson", "Wilson."),
+        ("Is it? Yes!", "Is it? Yes!"),
+        ("  ", ""),
+        (None, ""),
+    ],
+)
+def test_a_remark_is_told_as_a_sentence(remark: str | None, told: str) -> None:
+    assert display.sentence(remark) == told
+
+
+def test_bar_chart_tells_n_beside_the_value() -> None:
+    chart = charts.bar_chart([{"label": "Spam", "value": 0.76, "note": "n=14 <"}], title="F1")
+    assert "0.76 n=14 <" in texts(read_xml(chart), "text")

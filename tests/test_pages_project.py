@@ -11,10 +11,16 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
+from scipy.stats import binomtest
 
 from annotation.actions import projects
-from annotation.actions.people import create_user
+from annotation.actions.people import create_user, ensure_outside_person
 from annotation.models import Item, Job, Member, Project, User
+from annotation.progress import own_counts, work_by_person
+from learning.models import Round
+from learning.views.learning import f1_interval
+from reviewers.scorecards import LEAST_LABELS, accepted_shares
 from tests.cast import PASSWORD, Cast, Desk, MakeDesk, import_rows
 
 pytestmark = pytest.mark.django_db
@@ -181,15 +187,114 @@ def test_the_desk_draws_the_schema_in_force_and_names_the_api(desk: Desk) -> Non
     assert [option["value"] for option in schemas["1"]["questions"][0]["options"]] == ["none", "spam", "insult"]
 
 
-def test_simulated_work_is_in_no_persons_figures(desk: Desk) -> None:
-    from annotation.actions.people import ensure_outside_person
-    from annotation.progress import work_by_person
-
+def test_simulated_work_is_in_no_persons_figures(make_desk: MakeDesk) -> None:
+    """Robot answers as much as alice does, beside her and alone; her figures are those of her work with bob."""
+    desk = make_desk(n=LEAST_LABELS + 6, overlap=2)
     robot = ensure_outside_person(project=desk.project, name="Robot", kind=User.Kind.SIMULATED)
     projects.set_member(project=desk.project, user=robot, role="annotator", actor=None)
-    before = work_by_person(desk.project, desk.cast.alice)
-    assert (before[0].n_total, before[0].source) == (2, "human")
-    assert work_by_person(desk.project, robot) == []
+    vars(desk.cast)["robot"] = robot
+    for n in range(1, LEAST_LABELS + 1):
+        desk.vote(f"t-{n}", alice="none", bob="spam" if n == 1 else "none")
+    alice = desk.cast.alice
+    before = accepted_shares(desk.project)
+    for n in range(LEAST_LABELS + 1, LEAST_LABELS + 4):
+        desk.vote(f"t-{n}", robot="none", alice="none")
+    for n in range(LEAST_LABELS + 4, LEAST_LABELS + 7):
+        desk.vote(f"t-{n}", robot="none")
+    after = accepted_shares(desk.project)
+    assert before[alice.pk]["n_items"] == LEAST_LABELS - 1
+    assert after[alice.pk] == before[alice.pk]
+    assert after[robot.pk]["n_items"] == 3
+    people = {one.person_id: one for one in work_by_person(desk.project)}
+    assert (people[alice.pk].n_total, people[alice.pk].n_today, people[alice.pk].source) == (23, 23, "human")
+    assert (people[robot.pk].n_total, people[robot.pk].source) == (6, "simulated")
+    assert own_counts(alice, [desk.project.pk])[desk.project.pk].n_total == LEAST_LABELS + 3
+    html = page(desk, "olga")
+    assert re.search(r"Robot.{0,40}<span class=\"chip[^>]*>.*?simulated", html, re.DOTALL)
+
+
+def test_a_reviewers_decision_counts_for_a_person_whoever_else_answered(make_desk: MakeDesk) -> None:
+    """What a person is measured by is then what a person said."""
+    desk = make_desk(n=1, overlap=2)
+    robot = ensure_outside_person(project=desk.project, name="Robot", kind=User.Kind.SIMULATED)
+    projects.set_member(project=desk.project, user=robot, role="annotator", actor=None)
+    vars(desk.cast)["robot"] = robot
+    desk.vote("t-1", robot="spam", alice="none")
+    assert accepted_shares(desk.project) == {}
+    item = desk.item("t-1")
+    url = f"/p/forum/disputes/{item.pk}/"
+    html = page(desk, "rita", f"disputes/{item.pk}/")
+    version = re.search(r'name="expected_version" value="([^"]*)"', html)
+    assert version is not None
+    form = {"expected_version": version[1], "answer-verdict": "none", "reason": "annotator_error"}
+    assert as_person(desk.cast.rita).post(url, form).status_code == 302
+    assert accepted_shares(desk.project)[desk.cast.alice.pk]["n_items"] == 1
+
+
+def test_somebody_new_is_told_what_to_try_until_they_have_labelled(make_desk: MakeDesk) -> None:
+    desk = make_desk(n=2)
+    hint = "Try the demo projects first"
+    olga = as_person(desk.cast.olga)
+    assert hint not in olga.get("/").content.decode()
+    type(desk.project).objects.filter(pk=desk.project.pk).update(is_demo=True)
+    assert hint in olga.get("/").content.decode()
+    assert hint not in as_person(desk.cast.alice).get("/").content.decode()
+    desk.label("olga")
+    assert hint not in olga.get("/").content.decode()
+
+
+def test_only_a_demo_is_offered_through_others_eyes(make_desk: MakeDesk) -> None:
+    desk = make_desk(n=2)
+    assert "See it as others do" not in page(desk, "olga")
+    type(desk.project).objects.filter(pk=desk.project.pk).update(is_demo=True)
+    html = page(desk, "olga")
+    assert "See it as others do" in html
+    assert [f'aria-label="Look as {role}"' in html for role in ("annotator", "reviewer", "engineer")] == [True] * 3
+    assert "See it as others do" not in page(desk, "enzo")
+
+
+def test_an_import_that_left_rows_out_warns_and_leads_to_the_items(desk: Desk) -> None:
+    result = {"imported": 1, "unchanged": 0, "rejected": 1, "errors": [{"line": 2, "reason": "The row is empty."}]}
+    now = timezone.now()
+    times = {"created_at": now, "run_at": now, "ended_at": now}
+    Job.objects.create(kind="import", project=desk.project, state=Job.State.DONE, result=result, **times)
+    html = page(desk, "enzo", "items/import/")
+    assert 'class="notice notice-warn"' in html
+    assert "1 new, 0 as before, 1 rejected." in html
+    assert '<a href="/p/forum/items/">See the items</a>' in html
+
+
+def test_a_round_without_a_figure_says_why(desk: Desk) -> None:
+    Round.objects.create(
+        project=desk.project,
+        number=1,
+        question=1,
+        trigger=Round.Trigger.DEMAND,
+        strategy="margin",
+        batch=5,
+        random_share=0.2,
+        seed=1,
+        note="only one answer has been accepted so far",
+        finished_at=timezone.now(),
+    )
+    assert "Only one answer has been accepted so far." in page(desk, "enzo", "learning/")
+
+
+@pytest.mark.parametrize(("recall", "n_items", "n_predicted"), [(0.8, 10, 10), (0.0, 4, 9), (1.0, 3, 3)])
+def test_the_interval_of_a_choices_f1_holds_it(recall: float, n_items: int, n_predicted: int) -> None:
+    f1 = 2 * recall * n_items / (n_items + n_predicted)
+    found = f1_interval({"f1": f1, "recall": recall, "n_items": n_items, "n_predicted": n_predicted})
+    assert found is not None
+    assert 0 <= found[0] <= f1 <= found[1] <= 1
+    assert found[1] - found[0] > 0.1
+
+
+def test_the_interval_of_f1_is_wilsons_carried_over() -> None:
+    """8 found right of the 12 that the label or the model gives the choice; scipy gives their share."""
+    low, high = f1_interval({"f1": 0.8, "recall": 0.8, "n_items": 10, "n_predicted": 10}) or (0, 0)
+    known = binomtest(8, 12).proportion_ci(method="wilson")
+    assert (low / (2 - low), high / (2 - high)) == pytest.approx((known.low, known.high))
+    assert f1_interval({"f1": None, "recall": None, "n_items": 0, "n_predicted": 3}) is None
 
 
 def test_the_items_list_filters_orders_and_pages(make_desk: MakeDesk) -> None:

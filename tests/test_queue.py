@@ -489,6 +489,16 @@ def test_a_reviewer_is_not_offered_a_dispute_that_they_labelled(make_desk: MakeD
     assert desk.lease("rita", kind="adjudicate").reason == "done_by_you"
 
 
+def test_a_dispute_whose_lease_ran_out_is_not_offered_to_who_labelled_it(make_desk: MakeDesk) -> None:
+    desk = make_desk(n=1, overlap=2)
+    desk.label("rita", "none")
+    desk.label("bob", "spam")
+    raw = desk.lease_one("olga", kind="adjudicate")
+    expire_lease(raw)
+    assert desk.lease("rita", kind="adjudicate").leases == []
+    assert desk.lease_one("olga", kind="adjudicate")["item"] == raw["item"]
+
+
 # What is stamped on a seat, and what is cheap
 
 

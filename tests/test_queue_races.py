@@ -6,19 +6,20 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from random import Random
 from typing import Any
 
 import pytest
-from django.db import connection, connections
+from django.db import connection, connections, transaction
 
 from annotation import queue
 from annotation.actions.people import create_user
-from annotation.actions.projects import set_member
+from annotation.actions.projects import create_project, set_member
 from annotation.audit import find_violations
 from annotation.errors import KeyReusedError, LeaseGoneError, TouchstoneError
 from annotation.models import Annotation, QueueRow, Seat, User
-from tests.cast import Desk, MakeDesk
+from tests.cast import CHOICE_SCHEMA, Desk, MakeDesk, import_rows
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -171,6 +172,18 @@ def test_different_answers_under_one_key_at_once_store_one(make_desk: MakeDesk) 
     assert sum(isinstance(r, KeyReusedError) for r in results) == 2
 
 
+def test_one_key_in_two_projects_at_once_stores_one_answer(make_desk: MakeDesk) -> None:
+    desks = [make_desk(n=1)]
+    project = create_project(slug="second", name="Second", schema=CHOICE_SCHEMA, owner=desks[0].cast.olga)
+    set_member(project=project, user=desks[0].cast.alice, role="annotator", actor=None)
+    import_rows(project, [{"external_id": "a", "text": "x"}])
+    desks.append(Desk(project, desks[0].cast))
+    raws = [desk.lease_one("alice") for desk in desks]
+    results = together(*[partial(submit, desks[0].cast.alice, raw, "same") for raw in raws])
+    assert sum(isinstance(r, KeyReusedError) for r in results) == 1
+    assert Annotation.objects.count() == 1
+
+
 def test_two_answers_that_settle_an_item_at_once_settle_it(make_desk: MakeDesk) -> None:
     desk = make_desk(n=30, overlap=2, max_held=50)
     users = crowd(desk, 2)
@@ -256,3 +269,28 @@ def test_two_reviewers_at_once_get_one_dispute(make_desk: MakeDesk) -> None:
     )
     assert sum(len(r.leases) for r in results) == 1
     assert_invariants()
+
+
+def test_an_item_whose_row_is_locked_is_never_called_nothing_left(make_desk: MakeDesk) -> None:
+    desk = make_desk(n=1, overlap=1)
+    ask = partial(queue.lease, project_id=desk.project.pk, person_id=desk.cast.alice.pk, n=1, rng=Random(0))
+    with transaction.atomic():
+        QueueRow.objects.select_for_update().get(project=desk.project)
+        [found] = together(ask)
+    assert (found.leases, found.reason, found.retry_after) == ([], "all_leased", 1)
+    assert len(ask().leases) == 1
+
+
+def test_a_place_is_used_or_given_back_by_one_of_many_requests_at_once(make_desk: MakeDesk) -> None:
+    desk = make_desk(n=12, overlap=1)
+    alice = desk.cast.alice
+    for _ in range(6):
+        raw = desk.lease_one("alice")
+        place = {"seat_id": raw["seat"], "generation": raw["generation"], "person_id": alice.pk}
+        results = together(
+            *[partial(queue.release, **place)] * 2,
+            *[partial(queue.skip, **place, reason="language")] * 2,
+            partial(submit, alice, raw, f"{raw['seat']}-{raw['generation']}"),
+        )
+        assert sum(isinstance(r, LeaseGoneError) for r in results) == 4
+        assert_invariants()

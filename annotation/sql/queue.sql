@@ -231,11 +231,15 @@ begin
     if v_seat is null then
       -- Why is there nothing? Only asked now, when it is known that there is nothing.
       select coalesce(array_agg(l.id), '{}') into v_all from annotation_queuelane l where l.project_id = p_project and l.kind = p_kind and l.stream in (0, 1);
-      if exists (select 1 from annotation_seat s where s.lane_id = any (v_mine) and s.state = 1 and s.person_id <> p_person
-                   and (select 1 from annotation_seat m where m.queue_row_id = s.queue_row_id and m.person_id = p_person and m.state <> 4) is null) then
-        v_reason := 'all_leased';
-        select greatest(1, ceil(extract(epoch from min(s.expires_at) - v_now)))::int into v_retry from annotation_seat s
-          where s.lane_id = any (v_mine) and s.state = 1 and s.person_id <> p_person;
+      -- A place counts as leased where this person could take it once it is free: not on a closed row, whose places nobody
+      -- takes over (its holder may still answer, or never), and not on work that they had a part in.
+      select ceil(extract(epoch from min(s.expires_at) - v_now))::int into v_retry
+        from annotation_seat s join annotation_queuerow q on q.id = s.queue_row_id
+        where s.lane_id = any (v_mine) and s.state = 1 and s.person_id <> p_person and not q.is_closed
+          and (select 1 from annotation_seat m where m.queue_row_id = s.queue_row_id and m.person_id = p_person and m.state <> 4) is null
+          and (p_kind <> 2 or (select 1 from annotation_seat m where m.item_id = s.item_id and m.person_id = p_person and m.kind in (1, 4) and m.state = 2 limit 1) is null);
+      if v_retry is not null then
+        v_reason := 'all_leased'; v_retry := greatest(1, v_retry);
       elsif exists (select 1 from annotation_queuerow q where q.lane_id = any (v_mine) and q.is_open) then
         v_reason := 'done_by_you';
       elsif exists (select 1 from annotation_queuerow q where q.lane_id = any (v_all) and q.is_open) then

@@ -2,8 +2,9 @@
 
 A figure is a mapping in the shape of the API's metrics: `value`, `interval` (low, high) or None, `level`, `method`,
 `n_items`, `n_labels`, `n_annotators`, `refusal`; a page may add `label`, `note`, `drawn` (how its items were drawn),
-`guideline_version`, `is_simulated` (simulated people took part), `start` and `end` (of the axis; 0 and 1) and `moved` (`{"by": float, "is_noise": bool, "since":
-str}`) and `is_count` (a plain count, which has no interval). One of `value` and `refusal` is always there.
+`guideline_version`, `is_simulated` (simulated people took part), `start` and `end` (of the axis; 0 and 1), `moved`
+(`{"by": float, "is_noise": bool, "since": str}`) and `is_count` (a plain count, which has no interval). One of `value`
+and `refusal` is always there.
 """
 
 from __future__ import annotations

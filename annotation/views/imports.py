@@ -8,6 +8,8 @@ from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from annotation.access import Access
 from annotation.actions.imports import start_import
@@ -43,7 +45,8 @@ class ImportView(ProjectPage):
         return redirect("project-import", slug=slug)
 
     def _show(self, access: Access, form: ImportForm, status: int = 200) -> HttpResponse:
-        context = {"form": form, "jobs": jobs_to_show(access.project, ["import"])}
+        where = {"url": reverse("project-items", kwargs={"slug": access.project.slug}), "url_text": _("See the items")}
+        context = {"form": form, "jobs": [job | where for job in jobs_to_show(access.project, ["import"])]}
         return self.show(access, "annotation/import.html", context, status)
 
 

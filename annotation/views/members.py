@@ -109,6 +109,7 @@ class MembersView(ProjectPage):
         context = {
             "members": [show_member(member, access) for member in members.order_by("joined_at", "pk")[:MOST_LISTED]],
             "form": form,
+            "is_outside": access.user.is_superuser and not members.filter(user=access.user).exists(),
             "new_password": new_password,
         }
         return self.show(access, "annotation/members.html", context, status)

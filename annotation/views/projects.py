@@ -26,7 +26,11 @@ class ProjectListView(Page):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         """One card each, with the one thing that this person would do next."""
-        context = {"projects": list_projects(self.caller), "can_create": True, "nav": "projects"}
+        projects = list_projects(self.caller)
+        is_first = bool(projects) and all(
+            one["is_demo"] and one["role"] == OWNER and not one["mine"].n_total for one in projects
+        )
+        context = {"projects": projects, "is_first_visit": is_first, "can_create": True, "nav": "projects"}
         return render(request, "annotation/project_list.html", context)
 
 

@@ -117,7 +117,11 @@ def seed_digits(say: Say) -> None:
     project = _ensure_project(
         "digits",
         name=_("Handwritten digits"),
-        description=ATTRIBUTION,
+        description=_(
+            "1,797 small images of handwritten digits, to be labelled from 0 to 9 with one key each. Nothing is "
+            "labelled yet."
+        )
+        + f"\n\n{ATTRIBUTION}",
         settings={"learning": {"question": "digit", "every": 50, "batch": 50}},
     )
     if project is None:

@@ -14,6 +14,7 @@ from annotation.access import Access
 from annotation.kinds import KINDS, Question
 from annotation.models import Event, Item, Member, Project, User
 from annotation.progress import Progress, count_disputes, jobs_to_show, project_progress, work_by_person
+from annotation.templatetags.charts import format_number
 from annotation.views.page import ProjectPage
 from learning import reports
 from learning.models import Round, Snapshot
@@ -109,10 +110,16 @@ def agreement_figures(project: Project, question: Question) -> list[dict[str, An
         if n_simulated
         else ""
     )
+    if not note and project.overlap_max == 1:
+        note = _("Each item is answered once here. With two answers or more, set in the settings, agreement shows.")
     figures = [figure for figure in report["metrics"] if figure["metric"] in shown]
     return [
         figure
-        | {"label": f"{words.get(figure['metric'], figure['metric'])}, {question['name']}", "note": note}
+        | {
+            "label": f"{words.get(figure['metric'], figure['metric'])}, {question['name']}",
+            "note": note,
+            "is_simulated": bool(n_simulated),
+        }
         | (ALPHA_AXIS if figure["metric"].startswith("alpha") else {})
         for figure in figures
     ]
@@ -201,7 +208,7 @@ def show_annotators(project: Project) -> list[dict[str, Any]]:
             "name": work.name,
             "n_annotations": work.n_total,
             "n_today": work.n_today,
-            "agreement": shares.get(work.person_id),
+            "agreement": shares.get(work.person_id) or {"refusal": _("no settled label yet")},
             "median_seconds": work.median_seconds,
             "source": work.source,
         }
@@ -250,7 +257,7 @@ def _tell(event: Event, items: dict[int, str], names: dict[int, str]) -> str:
             return _("%(who)s decided %(item)s") % {"who": who, "item": items.get(event.item_id or 0, "")}
         case "items.imported":
             n = int(data.get("imported", data.get("n", 0)) or 0)
-            return ngettext("%(n)d item came in", "%(n)d items came in", n) % {"n": n}
+            return ngettext("%(n)s item came in", "%(n)s items came in", n) % {"n": format_number(n, digits=0)}
         case "snapshot.published":
             return _("Snapshot %(version)s was made") % {"version": version}
         case "round.finished":

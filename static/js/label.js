@@ -175,7 +175,11 @@
     current = null;
     while (leases.length) {
       const lease = leases.shift();
-      if (endsAt(lease) > now()) { show(lease); return; }
+      if (endsAt(lease) <= now()) continue;
+      show(lease);
+      // The focus stays where it is, on the item, so that its words have to be said here.
+      if (!$("desk").hidden) announce(`${say("next")} ${$("item").innerText.slice(0, 400)}`);
+      return;
     }
     if (outbox.length) showEmpty("loading"); else ask();
   }
@@ -265,13 +269,15 @@
   function buildQuestions(version) {
     schemaVersion = version;
     rows = schemas[version].questions.map((question) => {
-      const list = element("div", { class: question.kind === "rating" ? "rating" : `choices${question.options.length > 8 ? " is-many" : ""}`, role: "group" });
+      const isMany = question.kind !== "rating" && question.options.length > 8;
+      const list = element("div", { class: question.kind === "rating" ? "rating" : `choices${isMany ? " is-many" : ""}`, role: "group" });
       const options = [];
       for (const one of question.options) {
         if (!one.is_leaf) { list.append(element("p", { class: "choice-group", text: one.text })); continue; }
         const key = (one.key || "").toLowerCase();
         const note = element("span", { class: "choice-clause", text: one.clause || "" });
-        const button = element("button", { class: "choice", type: "button", "aria-pressed": "false", value: one.value, click: () => choose(question.name, one.value) });
+        // Of many answers two stand side by side, those with long names alone.
+        const button = element("button", { class: isMany && one.text.length + (one.clause || "").length > 18 ? "choice is-long" : "choice", type: "button", "aria-pressed": "false", value: one.value, click: () => choose(question.name, one.value) });
         if (key) button.append(element("span", { class: "key", "aria-hidden": "true", text: key.toUpperCase() }));
         const tick = element("span", { class: "choice-tick" });
         tick.append($("tick").content.cloneNode(true));
@@ -371,6 +377,10 @@
     keep();
     refresh();
     if (isOneKey()) { submit(); return; }
+    // The open guideline turns to the clause that the answer stands for.
+    const { clause } = row.options.find((one) => one.value === value);
+    const told = clause && document.querySelector(`#guideline [data-clause="${CSS.escape(clause)}"]`);
+    if (told) $("guideline").scrollTop = told.offsetTop;
     active().field.scrollIntoView({ block: "nearest" });
     announce(say("chosen", { choice: row.options.find((one) => one.value === value).text }));
   }
@@ -401,7 +411,6 @@
     store.write(`draft:${lease.id}`, null);
     count(1);
     showNext();
-    if (current) announce(say("next"));
     flush();
   }
   function count(by) {
@@ -540,7 +549,7 @@
     $("guideline").hidden = !isOpen;
     $("desk").classList.toggle("has-guideline", isOpen);
     document.querySelector('[data-do="guideline"]').setAttribute("aria-expanded", String(isOpen));
-    try { localStorage.setItem("guideline", isOpen ? "open" : ""); } catch { /* not remembered, then */ }
+    try { localStorage.setItem(`guideline:${desk.project}`, isOpen ? "open" : ""); } catch { /* not remembered, then */ }
   }
 
   const actions = {
@@ -626,7 +635,7 @@
   window.addEventListener("online", () => { flush(); if (!current) ask(); });
 
   let wasOpen = "";
-  try { wasOpen = localStorage.getItem("guideline") || ""; } catch { /* closed, then */ }
+  try { wasOpen = localStorage.getItem(`guideline:${desk.project}`) || ""; } catch { /* closed, then */ }
   if (wasOpen && matchMedia("(min-width: 1081px)").matches) openGuideline(true);
   drawKept();
   flush();
