@@ -147,7 +147,7 @@ def learning_curve(project: Project, question: Question) -> list[dict[str, Any]]
 
 
 def class_rows(model: ModelVersion | None) -> list[dict[str, Any]]:
-    """Figures of each choice on the holdout: `{"choice", "f1", "precision", "recall", "n_items", "n_predicted"}`."""
+    """Figures of each choice on the holdout: `{"choice", "f1", "f1_interval", ..., "n_items", "n_predicted"}`."""
     evaluation = model.evaluation if model is not None else None
     figure = find_metric(evaluation, "macro_f1")
     if evaluation is None or figure is None or figure["refusal"]:

@@ -14,6 +14,7 @@ from sklearn import metrics
 
 from learning.algorithms import evaluation
 from learning.algorithms.evaluation import Evaluation, evaluate, macro_f1_of
+from reviewers.algorithms.intervals import wilson
 
 
 def rng(seed: int = 11) -> np.random.Generator:
@@ -129,9 +130,31 @@ def test_class_that_never_occurs_has_no_figures_and_does_not_count() -> None:
     y = np.arange(100) % 2
     found = evaluate(y, np.eye(3)[y], rng=rng())
     assert found.macro_f1.value == 1.0
-    assert found.classes[2].as_dict() == {
-        "code": 2, "precision": None, "recall": None, "f1": None, "n_items": 0, "n_predicted": 0,
-    }  # fmt: skip
+    assert {name: value for name, value in found.classes[2].as_dict().items() if value is not None} == {
+        "code": 2,
+        "n_items": 0,
+        "n_predicted": 0,
+    }
+
+
+def test_figures_of_a_class_come_with_their_intervals_or_are_refused() -> None:
+    y, proba = draw_case(5, 200, 3)
+    for figures in evaluate(y, proba, rng=rng()).classes:
+        for name in ("precision", "recall", "f1"):
+            low, high = getattr(figures, f"{name}_interval")
+            assert 0 <= low < getattr(figures, name) < high <= 1
+    few = evaluate(y[:50], proba[:50], rng=rng()).classes[0]
+    assert (few.f1, few.f1_interval, few.refusal) == (None, None, "holdout has 50 labels, 100 needed")
+
+
+def test_the_interval_of_f1_is_wilsons_of_the_share_of_hits_mapped() -> None:
+    """8 of the class found, 2 missed, 2 wrongly taken for it: 8 hits of 12, and F1 = 2J / (1 + J)."""
+    y = np.r_[np.zeros(10, int), np.ones(90, int)]
+    predicted = np.r_[np.zeros(8, int), np.ones(2, int), np.zeros(2, int), np.ones(88, int)]
+    figures = evaluate(y, np.eye(2)[predicted], rng=rng()).classes[0]
+    low, high = wilson(8, 12)
+    assert figures.f1 == pytest.approx(2 * (8 / 12) / (1 + 8 / 12))
+    assert figures.f1_interval == pytest.approx((2 * low / (1 + low), 2 * high / (1 + high)))
 
 
 def test_probability_of_nought_costs_much_but_not_everything() -> None:

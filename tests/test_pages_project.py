@@ -12,14 +12,12 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
-from scipy.stats import binomtest
 
 from annotation.actions import projects
 from annotation.actions.people import create_user, ensure_outside_person
 from annotation.models import Item, Job, Member, Project, User
 from annotation.progress import own_counts, work_by_person
 from learning.models import Round
-from learning.views.learning import f1_interval
 from reviewers.scorecards import LEAST_LABELS, accepted_shares
 from tests.cast import PASSWORD, Cast, Desk, MakeDesk, import_rows
 
@@ -278,23 +276,6 @@ def test_a_round_without_a_figure_says_why(desk: Desk) -> None:
         finished_at=timezone.now(),
     )
     assert "Only one answer has been accepted so far." in page(desk, "enzo", "learning/")
-
-
-@pytest.mark.parametrize(("recall", "n_items", "n_predicted"), [(0.8, 10, 10), (0.0, 4, 9), (1.0, 3, 3)])
-def test_the_interval_of_a_choices_f1_holds_it(recall: float, n_items: int, n_predicted: int) -> None:
-    f1 = 2 * recall * n_items / (n_items + n_predicted)
-    found = f1_interval({"f1": f1, "recall": recall, "n_items": n_items, "n_predicted": n_predicted})
-    assert found is not None
-    assert 0 <= found[0] <= f1 <= found[1] <= 1
-    assert found[1] - found[0] > 0.1
-
-
-def test_the_interval_of_f1_is_wilsons_carried_over() -> None:
-    """8 found right of the 12 that the label or the model gives the choice; scipy gives their share."""
-    low, high = f1_interval({"f1": 0.8, "recall": 0.8, "n_items": 10, "n_predicted": 10}) or (0, 0)
-    known = binomtest(8, 12).proportion_ci(method="wilson")
-    assert (low / (2 - low), high / (2 - high)) == pytest.approx((known.low, known.high))
-    assert f1_interval({"f1": None, "recall": None, "n_items": 0, "n_predicted": 3}) is None
 
 
 def test_the_items_list_filters_orders_and_pages(make_desk: MakeDesk) -> None:

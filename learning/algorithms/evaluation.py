@@ -29,21 +29,31 @@ class ClassFigures:
     ----------
     code : int
     precision, recall, f1 : float or None
-        Shares, 0 to 1; None where nothing was predicted as the class, nothing is of the class, or neither.
+        Shares, 0 to 1; None where nothing was predicted as the class, nothing is of the class, or neither, and
+        where `refusal` says that there are too few labels.
+    precision_interval, recall_interval, f1_interval : (float, float) or None
+        95 %, Wilson. F1 is a function of one share, hits among what is or was predicted as the class, so its interval
+        is that share's, mapped.
     n_items, n_predicted : int
         Items of the class, and items predicted as it.
+    refusal : str or None
+        Why there are no figures.
     """
 
     code: int
     precision: float | None
+    precision_interval: tuple[float, float] | None
     recall: float | None
+    recall_interval: tuple[float, float] | None
     f1: float | None
+    f1_interval: tuple[float, float] | None
     n_items: int
     n_predicted: int
+    refusal: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain Python types, ready for JSON."""
-        return dict(vars(self))
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in vars(self).items()}
 
 
 @dataclass(frozen=True)
@@ -110,8 +120,7 @@ def evaluate(
     -------
     Evaluation
         With fewer labels than `minimum` every figure is refused ("holdout has 12 labels, 100 needed"). Where only one
-        class occurs among the labels, macro-F1 is refused. The confusion matrix and the counts by class are shown as
-        they are.
+        class occurs among the labels, macro-F1 is refused. The confusion matrix and the counts are shown as they are.
 
     Raises
     ------
@@ -149,7 +158,7 @@ def evaluate(
         accuracy=accuracy,
         macro_f1=macro_f1,
         log_loss=log_loss,
-        classes=tuple(_class_figures(confusion, code) for code in range(n_classes)),
+        classes=tuple(_class_figures(confusion, code, _too_few(n, minimum)) for code in range(n_classes)),
         confusion=tuple(tuple(int(count) for count in row) for row in confusion),
         n_items=n,
     )
@@ -194,8 +203,8 @@ def _figures(
 ) -> tuple[Figure, Figure, Figure]:
     n = len(y)
     size: dict[str, Any] = {"n_items": n, "n_labels": n}
-    if n < max(1, minimum):
-        refusal = f"holdout has {n} label{'s' * (n != 1)}, {max(1, minimum)} needed"
+    refusal = _too_few(n, minimum)
+    if refusal is not None:
         accuracy, macro_f1, log_loss = (
             Figure.refused(metric, refusal, **size) for metric in ("accuracy", "macro_f1", "log_loss")
         )
@@ -228,17 +237,29 @@ def _figures(
     return accuracy, macro_f1, log_loss
 
 
-def _class_figures(confusion: NDArray[np.int64], code: int) -> ClassFigures:
+def _too_few(n: int, minimum: int) -> str | None:
+    needed = max(1, minimum)
+    return f"holdout has {n} label{'s' * (n != 1)}, {needed} needed" if n < needed else None
+
+
+def _class_figures(confusion: NDArray[np.int64], code: int, refusal: str | None) -> ClassFigures:
     hits, n_items, n_predicted = (
         int(confusion[code, code]),
         int(confusion[code].sum()),
         int(confusion[:, code].sum()),
     )
+    n_either = n_items + n_predicted - hits
+    low, high = wilson(hits, n_either) if n_either else (0.0, 1.0)
+    shown_precision, shown_recall, shown_f1 = (refusal is None and n > 0 for n in (n_predicted, n_items, n_either))
     return ClassFigures(
         code=code,
-        precision=hits / n_predicted if n_predicted else None,
-        recall=hits / n_items if n_items else None,
-        f1=2 * hits / (n_items + n_predicted) if n_items + n_predicted else None,
+        precision=hits / n_predicted if shown_precision else None,
+        precision_interval=wilson(hits, n_predicted) if shown_precision else None,
+        recall=hits / n_items if shown_recall else None,
+        recall_interval=wilson(hits, n_items) if shown_recall else None,
+        f1=2 * hits / (n_items + n_predicted) if shown_f1 else None,
+        f1_interval=(2 * low / (1 + low), 2 * high / (1 + high)) if shown_f1 else None,
         n_items=n_items,
         n_predicted=n_predicted,
+        refusal=refusal,
     )

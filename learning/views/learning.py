@@ -20,7 +20,6 @@ from learning.actions.rounds import start_round
 from learning.forms import RoundForm
 from learning.models import Round
 from learning.questions import default_question, learnable_questions
-from reviewers.algorithms.intervals import wilson
 
 METRICS = ("macro_f1", "accuracy", "log_loss")
 
@@ -141,21 +140,8 @@ def show_curve(points: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def f1_interval(row: dict[str, Any]) -> tuple[float, float] | None:
-    """Wilson's 95% interval for one choice's F1; None where nothing is known of it.
-
-    F1 = 2j / (1 + j), where j is the share of items found right among those that the model or the label gives this
-    choice; the interval of that share is carried over, as F1 grows with it.
-    """
-    if row["f1"] is None or not row["n_items"] or row["recall"] is None:
-        return None
-    n_right = round(row["recall"] * row["n_items"])
-    low, high = wilson(n_right, row["n_items"] + row["n_predicted"] - n_right)
-    return 2 * low / (1 + low), 2 * high / (1 + high)
-
-
 def _show_class(row: dict[str, Any], texts: dict[str, str]) -> dict[str, Any]:
-    low, high = f1_interval(row) or (None, None)
+    low, high = row["f1_interval"] or (None, None)
     return {
         "label": texts.get(row["choice"], row["choice"]),
         "value": row["f1"],
