@@ -141,7 +141,7 @@ def show_curve(points: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _show_class(row: dict[str, Any], texts: dict[str, str]) -> dict[str, Any]:
-    low, high = row["f1_interval"] or (None, None)
+    low, high = row.get("f1_interval") or (None, None)
     return {
         "label": texts.get(row["choice"], row["choice"]),
         "value": row["f1"],
