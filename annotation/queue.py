@@ -137,81 +137,59 @@ def submit(
 
     Raises AbsentError, KeyReusedError, AlreadySubmittedError, LeaseGoneError.
     """
+    has_text = bool(answer.comment or answer.texts)
+    commitment = commit({"comment": answer.comment, "answers": dict(answer.texts or {})}, salt) if has_text else None
+    stored = [
+        seat_id,
+        generation,
+        person_id,
+        key,
+        body_digest,
+        source,
+        json.dumps(list(answer.labels)),
+        answer.seconds,
+        answer.is_unsure,
+        answer.flag,
+        list(answer.clauses),
+        answer.comment,
+        json.dumps(dict(answer.texts or {})),
+        salt,
+        commitment,
+    ]
+    next_wanted = [lease_next, _lower(languages), [rng.random() for _ in range(lease_next)]]
     try:
-        return _submit(
-            seat_id, generation, person_id, key, body_digest, source, answer, salt, lease_next, languages, rng
-        )
+        done, leases = _submit_and_lease(person_id, stored, next_wanted)
     except IntegrityError as error:
         # One person, one key, two projects, the same moment: only the constraint sees that. Now the other one is there.
         if "annotation_key_once" not in str(error):
             raise
-    return _submit(seat_id, generation, person_id, key, body_digest, source, answer, salt, lease_next, languages, rng)
-
-
-def _submit(
-    seat_id: int,
-    generation: int,
-    person_id: int,
-    key: str,
-    body_digest: bytes,
-    source: str,
-    answer: Answer,
-    salt: bytes,
-    lease_next: int,
-    languages: Collection[str],
-    rng: Random,
-) -> Submission:
-    has_text = bool(answer.comment or answer.texts)
-    commitment = commit({"comment": answer.comment, "answers": dict(answer.texts or {})}, salt) if has_text else None
-    with transaction.atomic():
-        done = _call_json(
-            "select queue_submit(%s,%s,%s,%s,%s,%s,%s::jsonb,%s,%s,%s,%s::text[],%s,%s::jsonb,%s,%s)",
-            [
-                seat_id,
-                generation,
-                person_id,
-                key,
-                body_digest,
-                source,
-                json.dumps(list(answer.labels)),
-                answer.seconds,
-                answer.is_unsure,
-                answer.flag,
-                list(answer.clauses),
-                answer.comment,
-                json.dumps(dict(answer.texts or {})),
-                salt,
-                commitment,
-            ],
-        )
-        _raise_for(done["status"])
-        leases: list[dict[str, Any]] = []
-        if done["status"] == "replay":
-            if lease_next:
-                leases = _call_json(
-                    "select queue_replay(%s, %s, %s::smallint, %s, %s::timestamptz)",
-                    [done["project"], person_id, done["kind"], lease_next, done["at"]],
-                )
-        elif lease_next:
-            # Whatever can be had without waiting; the annotator's next request finds the rest.
-            leases = _call_json(
-                "select queue_lease(%s, %s, %s::smallint, %s, %s::text[], %s::float8[], %s::timestamptz)",
-                [
-                    done["project"],
-                    person_id,
-                    done["kind"],
-                    lease_next,
-                    _lower(languages),
-                    [rng.random() for _ in range(lease_next)],
-                    done["at"],
-                ],
-            )["leases"]
+        done, leases = _submit_and_lease(person_id, stored, next_wanted)
     return Submission(
         annotation_id=done["annotation"],
         item_state=item_state(done["item"]),
         leases=leases,
         is_replay=done["status"] == "replay",
     )
+
+
+def _submit_and_lease(
+    person_id: int, stored: list[Any], next_wanted: list[Any]
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """One transaction: the answer, and the leases that it asks for. Raises what `submit` says."""
+    with transaction.atomic():
+        done = _call_json(
+            "select queue_submit(%s,%s,%s,%s,%s,%s,%s::jsonb,%s,%s,%s,%s::text[],%s,%s::jsonb,%s,%s)", stored
+        )
+        _raise_for(done["status"])
+        who = [done["project"], person_id, done["kind"]]
+        if not next_wanted[0]:
+            return done, []
+        if done["status"] == "replay":
+            replayed = "select queue_replay(%s, %s, %s::smallint, %s, %s::timestamptz)"
+            return done, _call_json(replayed, [*who, next_wanted[0], done["at"]])
+        # Whatever can be had without waiting; the annotator's next request finds the rest.
+        topped_up = "select queue_lease(%s, %s, %s::smallint, %s, %s::text[], %s::float8[], %s::timestamptz)"
+        return done, _call_json(topped_up, [*who, *next_wanted, done["at"]])["leases"]
 
 
 def _raise_for(status: str) -> None:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
-from django.db import connection, connections
 from django.db.models import F
 
 from annotation.actions.jobs import claim_job, start_job
@@ -34,20 +30,3 @@ def age_heartbeat(job: Job) -> None:
 
 def has_state(job: Job, state: str, attempt: int) -> bool:
     return Job.objects.filter(pk=job.pk, state=state, attempt=attempt).exists()
-
-
-def in_threads(calls: list[Callable[[], Any]]) -> list[Any]:
-    """Run the calls at the same moment, each on a connection of its own that waits no more than 5 s for a lock."""
-    barrier = threading.Barrier(len(calls))
-
-    def run(call: Callable[[], Any]) -> Any:
-        try:
-            with connection.cursor() as cursor:
-                cursor.execute("set lock_timeout = '5s'")
-            barrier.wait()
-            return call()
-        finally:
-            connections.close_all()
-
-    with ThreadPoolExecutor(len(calls)) as pool:
-        return list(pool.map(run, calls))

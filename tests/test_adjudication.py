@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
 from typing import Any
 
 import pytest
-from django.db import DatabaseError, connections, transaction
+from django.db import DatabaseError, transaction
 
 from annotation import queue
 from annotation.actions.items import erase_items, quarantine_item
 from annotation.audit import find_violations
 from annotation.commitments import holds
-from annotation.errors import InvalidError, StateError, TouchstoneError, UndoTooLateError
+from annotation.errors import InvalidError, StateError, UndoTooLateError
 from annotation.events import dispatch_events
 from annotation.models import Annotation, Event, Label, QueueRow, Seat
 from annotation.schema import AnswersError
@@ -25,6 +22,7 @@ from reviewers.models import Adjudication, AdjudicationNote, Resolution
 from reviewers.reports import precedents, show_resolutions
 from tests.api_client import Api
 from tests.cast import Desk, MakeDesk
+from tests.together import together
 
 pytestmark = pytest.mark.django_db
 
@@ -294,23 +292,6 @@ def test_notes_on_an_erased_item_are_erased_and_the_decision_stays(disputed: Des
     assert not AdjudicationNote.objects.exists()
     assert Adjudication.objects.get().note_commitment is not None
     assert precedents(disputed.project) == ([], None)
-
-
-def together(*calls: Callable[[], Any]) -> list[Any]:
-    """Run calls at the same moment, each on a connection of its own; a TouchstoneError is a result."""
-    barrier = Barrier(len(calls))
-
-    def run(call: Callable[[], Any]) -> Any:
-        try:
-            barrier.wait()
-            return call()
-        except TouchstoneError as error:
-            return error
-        finally:
-            connections.close_all()
-
-    with ThreadPoolExecutor(len(calls)) as pool:
-        return list(pool.map(run, calls))
 
 
 @pytest.mark.django_db(transaction=True)

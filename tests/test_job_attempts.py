@@ -26,7 +26,8 @@ from annotation.jobs import RunningJob, job_kind, run_job
 from annotation.models import Job
 from config.celery import app
 from tests import job_kinds
-from tests.job_rows import age_heartbeat, claim, count, has_state, in_threads, start
+from tests.job_rows import age_heartbeat, claim, count, has_state, start
+from tests.together import together
 from tests.workers import wait_until
 
 __all__ = ["job_kinds"]
@@ -144,14 +145,14 @@ def test_two_functions_of_one_kind_are_refused() -> None:
 
 def test_only_one_of_many_claims_succeeds() -> None:
     job = start("test-note")
-    claims = in_threads([lambda: claim(job) for _ in range(10)])
+    claims = together(*[lambda: claim(job) for _ in range(10)])
     assert sum(claimed is not None for claimed in claims) == 1
     assert has_state(job, "running", 1)
 
 
 def test_only_one_of_many_jobs_with_one_lock_is_claimed() -> None:
     started = [start("test-note", lock="a") for _ in range(10)]
-    claims = in_threads([partial(claim, job) for job in started])
+    claims = together(*[partial(claim, job) for job in started])
     assert sum(claimed is not None for claimed in claims) == 1
     assert Job.objects.filter(state="queued", attempt=0).count() == 9
 
@@ -202,7 +203,7 @@ def test_attempt_that_holds_its_row_is_not_taken_over() -> None:
     age_heartbeat(job)
     with transaction.atomic():
         hold_job(job_id=job.pk, attempt=1)
-        assert in_threads([lambda: claim(job), lambda: renew_job(job_id=job.pk, attempt=1)]) == [None, None]
+        assert together(*[lambda: claim(job), lambda: renew_job(job_id=job.pk, attempt=1)]) == [None, None]
     assert claim(job) is not None
 
 

@@ -13,7 +13,8 @@ from annotation.actions.events import write_event
 from annotation.actions.jobs import RUN_TASK, sweep_jobs
 from annotation.models import Event, Job
 from config.celery import app
-from tests.job_rows import age_heartbeat, count, has_state, in_threads, start
+from tests.job_rows import age_heartbeat, count, has_state, start
+from tests.together import together
 from tests.workers import Worker, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -82,7 +83,7 @@ def test_job_that_ends_its_process_is_dead_after_three_attempts(worker: Worker) 
 
 def test_message_that_comes_three_times_has_one_effect(worker: Worker) -> None:
     started = [start("test-note") for _ in range(10)]
-    in_threads([partial(app.send_task, RUN_TASK, args=[job.pk]) for job in started for _ in range(3)])
+    together(*[partial(app.send_task, RUN_TASK, args=[job.pk]) for job in started for _ in range(3)])
     wait_until(lambda: Job.objects.filter(state="done", attempt=1).count() == 10)
     last = start("test-note")  # behind every message sent so far
     wait_until(lambda: has_state(last, "done", 1))
@@ -90,7 +91,7 @@ def test_message_that_comes_three_times_has_one_effect(worker: Worker) -> None:
 
 
 def test_jobs_with_one_lock_run_one_at_a_time(worker: Worker) -> None:
-    started = in_threads([lambda: start("test-alone", lock="round:1") for _ in range(20)])
+    started = together(*[lambda: start("test-alone", lock="round:1") for _ in range(20)])
     wait_until(lambda: not Job.objects.exclude(state="done").exists())
     steps = list(
         Event.objects.filter(kind__in=["test.began", "test.ended"]).order_by("at").values_list("kind", "ref_id")

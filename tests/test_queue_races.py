@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from random import Random
 from typing import Any
 
 import pytest
-from django.db import connection, connections, transaction
+from django.db import connection, transaction
 
 from annotation import queue
 from annotation.actions.people import create_user
@@ -20,6 +17,7 @@ from annotation.audit import find_violations
 from annotation.errors import KeyReusedError, LeaseGoneError, TouchstoneError
 from annotation.models import Annotation, QueueRow, Seat, User
 from tests.cast import CHOICE_SCHEMA, Desk, MakeDesk, import_rows
+from tests.together import together
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -27,23 +25,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def assert_invariants() -> None:
     """Every invariant that rows can show holds now."""
     assert find_violations() == {}
-
-
-def together(*calls: Callable[[], Any]) -> list[Any]:
-    """Run calls at the same moment, each on its own connection; results in order, a TouchstoneError as a result."""
-    barrier = threading.Barrier(len(calls))
-
-    def run(call: Callable[[], Any]) -> Any:
-        try:
-            barrier.wait()
-            return call()
-        except TouchstoneError as error:
-            return error
-        finally:
-            connections.close_all()
-
-    with ThreadPoolExecutor(len(calls)) as pool:
-        return list(pool.map(run, calls))
 
 
 def crowd(desk: Desk, n: int) -> list[User]:
