@@ -24,7 +24,7 @@ run: install
 
 # The linters and the types; that models and migrations agree is a test among the others.
 test: install check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: install
 	$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import itertools
 import json
 import os
@@ -109,7 +110,7 @@ class Annotators:
                     if error.code < 500:
                         self.refused.append((error.code, error.read().decode()))
                         self._is_over.set()
-            except (OSError, ValueError):
+            except (OSError, ValueError, http.client.HTTPException):
                 pass  # nobody there, or cut off in the middle of an answer
             time.sleep(PAUSE)
         return {}

@@ -25,6 +25,12 @@ def run(*arguments: object, **options: Any) -> tuple[list[str], list[str]]:
     return out.getvalue().splitlines(), err.getvalue().splitlines()
 
 
+@pytest.fixture(autouse=True)
+def _uploads(settings: Any, tmp_path: Path) -> None:
+    """A folder of its own for each test: other tests leave uploads behind."""
+    settings.UPLOAD_DIR = tmp_path / "uploads"
+
+
 @pytest.fixture
 def rows_file(tmp_path: Path) -> Path:
     path = tmp_path / "rows.jsonl"
@@ -111,7 +117,7 @@ def test_a_file_is_imported_and_the_last_line_is_the_counts(make_desk: MakeDesk,
     assert err == []
     assert Item.objects.filter(project=desk.project).count() == 4
     assert rows_file.exists()
-    assert list(Path(settings.UPLOAD_DIR).iterdir()) == []
+    assert list(Path(settings.UPLOAD_DIR).glob("*")) == []
     assert Job.objects.get(kind="import").state == "done"
 
 
