@@ -11,7 +11,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from annotation.models import Item, Project, Seat, User
+from annotation.models import Item, Project, QueueRow, Seat, User
 
 
 class Resolution(models.Model):
@@ -22,11 +22,7 @@ class Resolution(models.Model):
     `votes` are counts by choice id (as text) or by rating.
     """
 
-    class State(models.IntegerChoices):
-        OPEN = 0, _("open")
-        AGREED = 1, _("agreed")
-        DISPUTED = 2, _("disputed")
-        ADJUDICATED = 3, _("adjudicated")
+    State = QueueRow.State  # an item's state is the worst of its required questions'
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+", db_constraint=False)
     item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="resolutions")

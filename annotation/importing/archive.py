@@ -86,7 +86,7 @@ def read_archive(
                 _copy(stream, target, name, packed, caps)
                 yield name, target
                 target.unlink(missing_ok=True)
-        except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError, struct.error) as error:
+        except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, struct.error) as error:
             raise ArchiveError(_("The archive is damaged, or packed in a way that is not known here.")) from error
 
 
@@ -163,7 +163,9 @@ def _read_zip(path: Path, caps: _Caps) -> Iterator[tuple[str, IO[bytes], int]]:
                 if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
                     raise ArchiveError(_("%(name)s is a link or a device.") % {"name": quote(entry.filename)})
                 if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                    raise NotImplementedError
+                    raise ArchiveError(
+                        _("%(name)s is packed in a way that is not known here.") % {"name": quote(entry.filename)}
+                    )
                 if wanted and not entry.is_dir():
                     caps.check_size(entry.filename, entry.file_size, entry.compress_size)
                     with archive.open(entry) as stream:

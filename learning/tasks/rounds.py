@@ -213,6 +213,24 @@ def score_with(running: RunningJob, round_: Round, question: Question, model: Mo
     return Scored(model, pool.items, proba, model.n_train)
 
 
+def _write_scores(
+    running: RunningJob,
+    round_: Round,
+    question: Question,
+    model: ModelVersion,
+    items: NDArray[np.int64],
+    proba: NDArray[np.float64],
+) -> None:
+    write_scores(
+        model=model,
+        items=items,
+        proba=proba,
+        utilities=utilities_for(round_.strategy, proba),
+        classes=classes_of(question),
+        check=running.check,
+    )
+
+
 def _publish(
     running: RunningJob,
     round_: Round,
@@ -222,14 +240,7 @@ def _publish(
     proba: NDArray[np.float64],
 ) -> None:
     """Build the scores beside those that are shown, then swap."""
-    write_scores(
-        model=model,
-        items=items,
-        proba=proba,
-        utilities=utilities_for(round_.strategy, proba),
-        classes=classes_of(question),
-        check=running.check,
-    )
+    _write_scores(running, round_, question, model, items, proba)
     if list(model.classes) == classes_of(question):
         store_proba(model, f"{running.job.pk}-{running.job.attempt}", items, proba, running.check)
     make_current(model=model, check=running.check)
@@ -239,14 +250,7 @@ def _score_sent(running: RunningJob, round_: Round, question: Question, model: M
     known, raw = load_sent_proba(model, pool.items)
     proba = align_to(question, raw, model.classes)
     items = pool.items[known]
-    write_scores(
-        model=model,
-        items=items,
-        proba=proba,
-        utilities=utilities_for(round_.strategy, proba),
-        classes=classes_of(question),
-        check=running.check,
-    )
+    _write_scores(running, round_, question, model, items, proba)
     make_current(model=model, check=running.check, evaluation=judge_sent(round_.project, question, model, round_.seed))
     note = ""
     if len(items) < len(pool):
