@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from django.utils import timezone
-from rest_framework.authentication import BaseAuthentication, get_authorization_header
+from django.utils.translation import gettext as _
+from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
 from annotation.actions.people import touch_token
@@ -18,16 +19,22 @@ class TokenAuthentication(BaseAuthentication):
     """Bearer tokens for DRF. No header: not ours (the session may do). A bad, old or revoked token is a 401."""
 
     def authenticate(self, request: Request) -> tuple[User, ApiToken] | None:
-        words = get_authorization_header(request).split()
-        if not words or words[0].lower() != b"bearer":
-            return None
-        token = find_token(words[1].decode("latin-1")) if len(words) == 2 else None
-        if token is None:
-            raise NotAuthenticatedError("This token is not valid, has expired or was revoked. Make a new one.")
-        return token.user, token
+        token = read_bearer(request.META.get("HTTP_AUTHORIZATION", ""))
+        return None if token is None else (token.user, token)
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"
+
+
+def read_bearer(header: str) -> ApiToken | None:
+    """The live token in an Authorization header; None where it holds no bearer token. Raises NotAuthenticatedError."""
+    words = header.split()
+    if not words or words[0].lower() != "bearer":
+        return None
+    token = find_token(words[1]) if len(words) == 2 else None
+    if token is None:
+        raise NotAuthenticatedError(_("This token is not valid, has expired or was revoked. Make a new one."))
+    return token
 
 
 def find_token(raw: str) -> ApiToken | None:

@@ -22,7 +22,7 @@ from annotation.api.exceptions import (
 )
 from annotation.api.negotiation import JsonNegotiation as JsonNegotiation
 from annotation.api.sessions import check_csrf
-from annotation.authentication import find_token
+from annotation.authentication import read_bearer
 from annotation.errors import ForbiddenError, NotAuthenticatedError, UnsupportedTypeError
 from annotation.models import Job, User
 
@@ -78,11 +78,8 @@ class HotView(ApiView):
 
 def authenticate(request: HttpRequest) -> Caller:
     """Who sends a plain Django request, by token or session. Raises NotAuthenticatedError, CsrfError."""
-    words = request.META.get("HTTP_AUTHORIZATION", "").split()
-    if words and words[0].lower() == "bearer":
-        token = find_token(words[1]) if len(words) == 2 else None
-        if token is None:
-            raise NotAuthenticatedError(_("This token is not valid, has expired or was revoked. Make a new one."))
+    token = read_bearer(request.META.get("HTTP_AUTHORIZATION", ""))
+    if token is not None:
         return Caller(token.user, scopes=None if token.scopes is None else frozenset(token.scopes))
     user: User | AnonymousUser = request.user
     if not isinstance(user, User) or not user.is_active:

@@ -75,7 +75,7 @@ declare
   v_busy bigint[] := '{}';  -- expired seats that somebody else has locked
 begin
   for attempt in 1..8 loop
-    best := null; v_all_full := true;
+    v_all_full := true;
     select null::bigint as row_id, null::bigint as seat_id, null::bigint as person_id, null::bigint as lane_id, 'infinity'::float8 as rank, 0::bigint as tiebreak into best;
     foreach v_lane in array p_lanes loop
       select * into lane from annotation_queuelane where id = v_lane;           -- the epoch, read before the scan

@@ -208,14 +208,6 @@ class Postgres:
                 with contextlib.suppress(psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
                     connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
 
-    def has_database(self) -> bool:
-        """Say whether the server answers and the project's database is there."""
-        try:
-            self.connect(DATABASE).close()
-        except psycopg.OperationalError:
-            return False
-        return True
-
 
 def read_postmaster_pid(lock: Path) -> int | None:
     """Return the process id that PostgreSQL's lock file names, or None."""
