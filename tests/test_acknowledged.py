@@ -21,7 +21,7 @@ import psycopg
 import pytest
 
 from config.home import ROOT, get_socket_folder
-from tests.test_cli_up import Installation, make_environment, wait_for_no_process
+from tests.installation import Installation, make_environment, wait_for_no_process
 
 pytestmark = [pytest.mark.embedded, pytest.mark.slow]
 

@@ -20,7 +20,7 @@ from annotation.settings import _PARSERS, LEARNING_DEFAULTS
 from config import settings as settings_module
 from config.cli import make_parser
 from config.home import ROOT
-from tests.test_cli_up import Installation, make_environment
+from tests.installation import Installation, make_environment
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 API = (ROOT / "docs" / "api.md").read_text()
