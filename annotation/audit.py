@@ -24,8 +24,8 @@ CHECKS: dict[str, str] = {
         select min(id), person_id, key, count(*) from annotation_annotation
         group by person_id, key having count(*) > 1""",
     "Q7 no open item stands before its lane's floor": """
-        select q.id, q.item_id from annotation_queuerow q join annotation_queuelane l on l.id = q.lane_id
-        where q.is_open and not q.is_returned and (q.rank, q.tiebreak) < (l.floor_rank, l.floor_tiebreak)""",
+        select o.queue_row_id, o.item_id from annotation_offer o join annotation_queuelane l on l.id = o.lane_id
+        where not o.is_returned and (o.rank, o.tiebreak) < (l.floor_rank, l.floor_tiebreak)""",
     "Q8 a submitted seat points to its own annotation, every other to none": """
         select s.id, s.state, s.annotation_id from annotation_seat s
         left join annotation_annotation a on a.id = s.annotation_id
@@ -37,16 +37,18 @@ CHECKS: dict[str, str] = {
           as t(name)
         where not exists (select 1 from pg_trigger g where g.tgrelid = t.name::regclass and g.tgname = 'append_only'
                           and g.tgenabled <> 'D')""",
-    "Q11 taken counts the seats held and submitted": """
-        select q.id, q.taken, count(s.id) from annotation_queuerow q
+    "Q11 what is on offer and what is taken make up the overlap": """
+        select q.id, q.overlap, count(s.id), o.n_free from annotation_queuerow q
         left join annotation_seat s on s.queue_row_id = q.id and s.state in (1, 2)
-        group by q.id having count(s.id) <> q.taken""",
+        left join annotation_offer o on o.queue_row_id = q.id
+        group by q.id, o.queue_row_id
+        having coalesce(o.n_free, 0) <> case when q.is_closed then 0 else q.overlap - count(s.id) end""",
     "Q11 n_submitted counts the seats submitted": """
         select q.id, q.n_submitted, count(s.id) from annotation_queuerow q
         left join annotation_seat s on s.queue_row_id = q.id and s.state = 2
         group by q.id having count(s.id) <> q.n_submitted""",
-    "Q14 the overlap is never below what is taken": """
-        select id, overlap, taken from annotation_queuerow where taken > overlap""",
+    "Q14 the overlap is never below what is submitted": """
+        select id, overlap, n_submitted from annotation_queuerow where n_submitted > overlap""",
     "Q15 one reviewer holds a dispute": """
         select queue_row_id, count(*) from annotation_seat where kind = 2 and state = 1
         group by queue_row_id having count(*) > 1""",

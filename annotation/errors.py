@@ -129,7 +129,7 @@ class UnsupportedTypeError(TouchstoneError):
 
 
 class UnavailableError(TouchstoneError):
-    """The server cannot store anything right now. Nothing was changed; try again in a moment."""
+    """The server cannot store anything now. Send the same again in a moment: an answer sent twice is stored once."""
 
     code = "unavailable"
     status = 503

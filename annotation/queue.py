@@ -156,40 +156,27 @@ def submit(
         salt,
         commitment,
     ]
-    next_wanted = [lease_next, _lower(languages), [rng.random() for _ in range(lease_next)]]
+    wanted = [lease_next, _lower(languages), [rng.random() for _ in range(lease_next)]]
     try:
-        done, leases = _submit_and_lease(person_id, stored, next_wanted)
+        done = _call_json(_ANSWER, [*stored, *wanted])
     except IntegrityError as error:
         # One person, one key, two projects, the same moment: only the constraint sees that. Now the other one is there.
         if "annotation_key_once" not in str(error):
             raise
-        done, leases = _submit_and_lease(person_id, stored, next_wanted)
+        done = _call_json(_ANSWER, [*stored, *wanted])
+    _raise_for(done["status"])
     return Submission(
         annotation_id=done["annotation"],
-        item_state=item_state(done["item"]),
-        leases=leases,
+        item_state=done["item_state"],
+        leases=done["leases"],
         is_replay=done["status"] == "replay",
     )
 
 
-def _submit_and_lease(
-    person_id: int, stored: list[Any], next_wanted: list[Any]
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """One transaction: the answer, and the leases that it asks for. Raises what `submit` says."""
-    with transaction.atomic():
-        done = _call_json(
-            "select queue_submit(%s,%s,%s,%s,%s,%s,%s::jsonb,%s,%s,%s,%s::text[],%s,%s::jsonb,%s,%s)", stored
-        )
-        _raise_for(done["status"])
-        who = [done["project"], person_id, done["kind"]]
-        if not next_wanted[0]:
-            return done, []
-        if done["status"] == "replay":
-            replayed = "select queue_replay(%s, %s, %s::smallint, %s, %s::timestamptz)"
-            return done, _call_json(replayed, [*who, next_wanted[0], done["at"]])
-        # Whatever can be had without waiting; the annotator's next request finds the rest.
-        topped_up = "select queue_lease(%s, %s, %s::smallint, %s, %s::text[], %s::float8[], %s::timestamptz)"
-        return done, _call_json(topped_up, [*who, *next_wanted, done["at"]])["leases"]
+_ANSWER = """
+    select queue_answer(%s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s, %s::text[], %s, %s::jsonb, %s, %s,
+                        %s, %s::text[], %s::float8[])
+"""
 
 
 def _raise_for(status: str) -> None:
@@ -206,17 +193,7 @@ def _raise_for(status: str) -> None:
 
 def item_state(item_id: int) -> str:
     """The item's state as callers see it: its lifecycle if that is not open, else its worst required question's."""
-    return str(
-        _call(
-            """
-            select case when i.lifecycle > 0 then (array['archived','quarantined','erased'])[i.lifecycle]
-                        else (array['open','agreed','disputed','adjudicated'])[q.state + 1] end
-            from annotation_item i join annotation_queuerow q on q.item_id = i.id and q.kind in (1, 4)
-            where i.id = %s order by q.pass_no desc limit 1
-            """,
-            [item_id],
-        )
-    )
+    return str(_call("select queue_item_state(%s)", [item_id]))
 
 
 def renew(*, seat_id: int, generation: int, person_id: int) -> dict[str, Any]:
@@ -288,9 +265,9 @@ def set_ranks(*, project_id: int, priorities: Mapping[int, float], draw_id: int 
 
 
 def set_overlap(*, project_id: int, wanted: int, after: int, limit: int) -> tuple[int | None, int]:
-    """One batch of rows above `after` gets `max(wanted, taken)` places.
+    """One batch of rows, of the items with ids above `after`, gets `max(wanted, taken)` places.
 
-    Returns the last row looked at (None: done) and how many were changed.
+    Returns the last item looked at (None: done) and how many rows were changed.
     """
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
@@ -304,9 +281,17 @@ def settle(*, row_ids: Sequence[int]) -> None:
     """Let the vote rule look at rows whose seats were written in bulk (an import)."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "select queue_settle(id, 0, 0, false, clock_timestamp()) from unnest(%s::bigint[]) as id order by id",
+            """
+            select queue_settle(id, 0, false, clock_timestamp(), null, null, null, null)
+            from unnest(%s::bigint[]) as id order by id
+            """,
             [list(row_ids)],
         )
+
+
+def put_offers(*, row_ids: Sequence[int]) -> None:
+    """Offer the free places of rows that were written in bulk, and no others. The caller bumps the lanes."""
+    _call("select queue_offer(%s::bigint[], false)::text", [list(row_ids)])
 
 
 def bump_lanes(*, lane_ids: Sequence[int]) -> None:

@@ -15,14 +15,14 @@ from learning.models import Round
 from learning.questions import default_question
 
 CONSUMER = "learning"
-RESOLVED = ("item.agreed", "item.adjudicated")
+RESOLVED = ("agreed", "adjudicated")
 
 logger = logging.getLogger(__name__)
 
 
 def read_resolutions(events: list[Event]) -> None:
     """Look at each project in which an item was settled. A project that fails does not hold up the others."""
-    concerned = {event.project_id for event in events if event.kind in RESOLVED and event.project_id is not None}
+    concerned = {event.project_id for event in events if (event.data or {}).get("state") in RESOLVED}
     for project in Project.objects.filter(pk__in=concerned, state=Project.State.ACTIVE).select_related("schema"):
         settle_holdout_share(project=project)
         start_if_due(project)
@@ -50,5 +50,5 @@ def start_if_due(project: Project) -> Job | None:
 def count_new(project: Project) -> int:
     """How many different items were settled since the newest round looked."""
     last = Round.objects.filter(project=project).order_by("-number").first()
-    events = Event.objects.filter(project=project, kind__in=RESOLVED, pk__gt=last.last_event_id if last else 0)
+    events = Event.objects.filter(project=project, data__state__in=RESOLVED, pk__gt=last.last_event_id if last else 0)
     return events.values("item_id").distinct().count()

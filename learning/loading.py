@@ -106,7 +106,8 @@ def load_pool(project: Project) -> Pool:
     """The items that a batch may be chosen from: open, visible, of the pool's split, not settled, in no audit draw."""
     rows = _fetch(
         f"""
-        select i.id, q.is_open and q.kind = 1 from annotation_queuerow q
+        select i.id, o.queue_row_id is not null and q.kind = 1 from annotation_queuerow q
+        left join annotation_offer o on o.queue_row_id = q.id
         join annotation_item i on i.id = q.item_id and i.lifecycle = 0 and i.split = 0
         join annotation_import m on m.id = i.imported_by_id and m.is_visible
         where q.project_id = %(project)s and q.kind in (1, 4) and q.state = 0 and not q.is_closed

@@ -96,7 +96,13 @@ def adjudicate(
         actor=reviewer,
         item_id=item.pk,
         ref_id=adjudication.pk,
-        data={"questions": sorted(decided), "reason": reason, "precedent": precedent, "own_work": is_own_work},
+        data={
+            "state": "adjudicated",
+            "questions": sorted(decided),
+            "reason": reason,
+            "precedent": precedent,
+            "own_work": is_own_work,
+        },
     )
     return adjudication
 

@@ -19,7 +19,7 @@ from annotation.actions.imports import Outcome, load_items
 from annotation.actions.items import set_holdout_share
 from annotation.actions.people import create_user
 from annotation.importing.rows import parse_row
-from annotation.models import Item, Organisation, Project, QueueRow, Seat, User
+from annotation.models import Item, Offer, Organisation, Project, QueueRow, Seat, User
 
 PASSWORD = "correct horse battery staple"
 ROLES = {
@@ -120,6 +120,15 @@ class Desk:
 
     def row(self, external_id: str, kind: int = 1) -> QueueRow:
         return QueueRow.objects.get(item__project=self.project, item__external_id=external_id, kind=kind)
+
+    def taken(self, external_id: str, kind: int = 1) -> int:
+        """How many places of the item are held or used."""
+        used = [Seat.State.HELD, Seat.State.SUBMITTED]
+        return Seat.objects.filter(queue_row=self.row(external_id, kind), state__in=used).count()
+
+    def n_free(self, external_id: str, kind: int = 1) -> int:
+        """How many places of the item are on offer."""
+        return sum(Offer.objects.filter(queue_row=self.row(external_id, kind)).values_list("n_free", flat=True))
 
     def vote(self, external_id: str, **verdicts: str) -> str:
         """Let people answer one particular item (all others are put behind it). Returns its state."""

@@ -49,8 +49,8 @@ def test_the_demo_leaves_work_to_do_and_a_curve_that_climbs(settings: Any, tmp_p
     rows = QueueRow.objects.filter(project=project, kind=1)
     rounds = Round.objects.filter(project=project, trigger=Round.Trigger.DEMAND).order_by("number")
     sizes = [round_.n_train or 0 for round_ in rounds]
-    assert rows.filter(is_open=True, item__split=Item.Split.POOL).count() >= 50  # there is something to label
-    assert not rows.filter(is_open=True, item__split=Item.Split.HOLDOUT).exists()
+    assert rows.filter(offer__n_free__gt=0, item__split=Item.Split.POOL).count() >= 50  # there is something to label
+    assert not rows.filter(offer__n_free__gt=0, item__split=Item.Split.HOLDOUT).exists()
     assert [round_.n_selected for round_ in rounds] == [40] * ROUNDS
     assert sizes == sorted(set(sizes))  # each round learned from more than the one before
     assert project.learning is not None

@@ -99,6 +99,48 @@ def test_event_that_commits_late_is_not_passed_over(listen: Listen) -> None:
     assert [sorted(ids) for ids in heard] == [expected, expected]
 
 
+def test_one_early_transaction_beside_thousands_of_later_ones_is_heard_once_by_everybody(listen: Listen) -> None:
+    heard = [listen(f"test-{n}") for n in range(3)]
+    dispatch_events()
+    is_over = threading.Event()
+
+    def write_one_by_one() -> None:
+        """Each event in a transaction of its own, without the way to and fro in between."""
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "do $$ begin for n in 1..1500 loop"
+                    " insert into annotation_event (kind) values ('test.happened'); commit; end loop; end $$"
+                )
+        finally:
+            connections.close_all()
+
+    def dispatch() -> None:
+        try:
+            while not is_over.is_set():
+                dispatch_events(limit=200)
+        finally:
+            connections.close_all()
+
+    before = write()
+    with ThreadPoolExecutor(6) as pool, OpenTransaction() as early:
+        dispatchers = [pool.submit(dispatch) for _ in range(2)]
+        for writer in [pool.submit(write_one_by_one) for _ in range(4)]:
+            writer.result()
+        assert heard == [[before]] * 3, "what commits after an open transaction waits for it"
+        early.commit()
+        written = set(Event.objects.values_list("pk", flat=True))
+        deadline = time.monotonic() + 20
+        while any(len(ids) < len(written) for ids in heard) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        is_over.set()
+        for dispatcher in dispatchers:
+            dispatcher.result()
+    assert len(written) == 6002
+    assert early.event_id in written
+    assert [Counter(ids) for ids in heard] == [Counter(written)] * 3
+
+
 def test_many_writers_and_two_dispatchers_at_once(listen: Listen) -> None:
     heard = [listen("test-a"), listen("test-b")]
     dispatch_events()

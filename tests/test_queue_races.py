@@ -15,7 +15,7 @@ from annotation.actions.people import create_user
 from annotation.actions.projects import create_project, set_member
 from annotation.audit import find_violations
 from annotation.errors import KeyReusedError, LeaseGoneError, TouchstoneError
-from annotation.models import Annotation, QueueRow, Seat, User
+from annotation.models import Annotation, Offer, QueueRow, Seat, User
 from tests.cast import CHOICE_SCHEMA, Desk, MakeDesk, import_rows
 from tests.together import together
 
@@ -252,11 +252,11 @@ def test_two_reviewers_at_once_get_one_dispute(make_desk: MakeDesk) -> None:
     assert_invariants()
 
 
-def test_an_item_whose_row_is_locked_is_never_called_nothing_left(make_desk: MakeDesk) -> None:
+def test_an_item_whose_offer_is_locked_is_never_called_nothing_left(make_desk: MakeDesk) -> None:
     desk = make_desk(n=1, overlap=1)
     ask = partial(queue.lease, project_id=desk.project.pk, person_id=desk.cast.alice.pk, n=1, rng=Random(0))
     with transaction.atomic():
-        QueueRow.objects.select_for_update().get(project=desk.project)
+        Offer.objects.select_for_update().get(queue_row__project=desk.project)
         [found] = together(ask)
     assert (found.leases, found.reason, found.retry_after) == ([], "all_leased", 1)
     assert len(ask().leases) == 1

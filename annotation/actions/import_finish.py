@@ -106,7 +106,7 @@ def _annotate(
         places = list(
             QueueRow.objects.select_for_update(of=("self",))
             .filter(item__imported_by=import_row, item__external_id__in=list(rows), item__lifecycle=Item.Lifecycle.OPEN)
-            .filter(kind=1, state=QueueRow.State.OPEN, is_closed=True, taken=0)
+            .filter(kind=1, state=QueueRow.State.OPEN, is_closed=True, n_submitted=0)
             .select_related("item__payload")
             .order_by("pk")
         )
@@ -175,14 +175,15 @@ def _fill_places(row_ids: list[int]) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            update annotation_queuerow q set taken = c.n, n_submitted = c.n, overlap = greatest(p.overlap_min, c.n),
-                is_closed = false
+            update annotation_queuerow q
+            set n_submitted = c.n, overlap = greatest(p.overlap_min, c.n), is_closed = false
             from (select queue_row_id, count(*) as n from annotation_seat
                   where queue_row_id = any(%s) and state = 2 group by 1) c, annotation_project p
             where q.id = c.queue_row_id and p.id = q.project_id
             """,
             [row_ids],
         )
+    queue.put_offers(row_ids=row_ids)
 
 
 def _open_rest(import_row: Import, check: Check) -> None:
@@ -193,13 +194,14 @@ def _open_rest(import_row: Import, check: Check) -> None:
             """
             update annotation_queuerow q set is_closed = false
             from annotation_item i where i.id = q.item_id and i.imported_by_id = %s and i.lifecycle = 0
-              and q.kind = 1 and q.state = 0 and q.is_closed and q.taken = 0
-            returning q.lane_id
+              and q.kind = 1 and q.state = 0 and q.is_closed and q.n_submitted = 0
+            returning q.id, q.lane_id
             """,
             [import_row.pk],
         )
-        if lanes := {lane for (lane,) in cursor.fetchall()}:
-            queue.bump_lanes(lane_ids=sorted(lanes))
+        if opened := cursor.fetchall():
+            queue.put_offers(row_ids=[row for row, _lane in opened])
+            queue.bump_lanes(lane_ids=sorted({lane for _row, lane in opened}))
 
 
 # --- Metadata --------------------------------------------------------------------------------------------------------
@@ -262,8 +264,10 @@ def _move_to_language(item_ids: list[int]) -> None:
         )
         cursor.execute(
             f"update annotation_queuerow q set lane_id = m.lane_id from ({_NEW_LANE}) m"  # noqa: S608  (a constant)
-            " where q.id = m.row_id returning m.lane_id, m.old_lane_id",
+            " where q.id = m.row_id returning q.id, m.lane_id, m.old_lane_id",
             [item_ids],
         )
-        lanes = {lane for pair in cursor.fetchall() for lane in pair}
+        moved = cursor.fetchall()
+    queue.put_offers(row_ids=[row for row, _new, _old in moved])
+    lanes = {lane for _row, *pair in moved for lane in pair}
     queue.bump_lanes(lane_ids=sorted(lanes))

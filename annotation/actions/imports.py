@@ -298,7 +298,7 @@ def _flip(project: Project, import_row: Import, loader: _Loader, actor: User | N
 def _analyze() -> None:
     """Tell the planner what came: plans that other connections made for small tables are given up at once."""
     with connection.cursor() as cursor:
-        cursor.execute("analyze annotation_item, annotation_itempayload, annotation_queuerow")
+        cursor.execute("analyze annotation_item, annotation_itempayload, annotation_queuerow, annotation_offer")
 
 
 def _queue_items(project: Project, import_row: Import, loader: _Loader) -> None:
@@ -321,11 +321,11 @@ def _queue_items(project: Project, import_row: Import, loader: _Loader) -> None:
         cursor.execute(
             """
             insert into annotation_queuerow (project_id, item_id, lane_id, kind, pass_no, rank, tiebreak, overlap,
-                taken, n_submitted, state, is_closed, is_returned, draw_id)
+                n_submitted, state, is_closed, draw_id)
               select i.project_id, i.id, l.id, 1, 1, 0,
                 ('x' || left(encode(sha256(%s || convert_to(i.external_id, 'UTF8')), 'hex'), 16))::bit(64)::bigint
                   & 9223372036854775807,
-                %s, 0, 0, 0, i.id = any(%s::bigint[]), false, case i.split when 1 then %s else %s end
+                %s, 0, 0, i.id = any(%s::bigint[]), case i.split when 1 then %s else %s end
               from annotation_item i join annotation_queuelane l
                 on l.project_id = i.project_id and l.kind = 1 and l.stream = i.split and l.severity = 0
                 and l.language = lower(coalesce(i.metadata ->> 'language', ''))
@@ -339,6 +339,15 @@ def _queue_items(project: Project, import_row: Import, loader: _Loader) -> None:
                 draws[Item.Split.POOL],
                 import_row.pk,
             ],
+        )
+        cursor.execute(
+            """
+            insert into annotation_offer (queue_row_id, item_id, lane_id, rank, tiebreak, n_free, is_returned)
+              select q.id, q.item_id, q.lane_id, q.rank, q.tiebreak, q.overlap, false
+              from annotation_item i join annotation_queuerow q on q.item_id = i.id
+              where i.imported_by_id = %s and q.kind = 1 and not q.is_closed
+            """,
+            [import_row.pk],
         )
         cursor.execute("select id from annotation_queuelane where project_id = %s and kind = 1", [project.pk])
         queue.bump_lanes(lane_ids=[lane for (lane,) in cursor.fetchall()])

@@ -28,7 +28,7 @@ def run_overlap(running: RunningJob) -> dict[str, int]:
             last, n = queue.set_overlap(project_id=project.pk, wanted=project.overlap_min, after=after, limit=BATCH)
             if last is None:
                 return {"changed": changed}
-            done = rows.filter(pk__gt=after, pk__lte=last)
+            done = rows.filter(item__gt=after, item__lte=last)
             full = done.filter(kind=1, state=QueueRow.State.OPEN, is_closed=False, n_submitted__gte=F("overlap"))
             queue.settle(row_ids=list(full.order_by("pk").values_list("pk", flat=True)))
             seen += done.count()

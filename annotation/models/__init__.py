@@ -10,7 +10,7 @@ from .items import Import, Item, ItemPayload, Media
 from .labels import Annotation, AnnotationText, Label
 from .people import ApiToken, Organisation, SetupLink, User
 from .projects import Guideline, LabelSchema, Member, Project
-from .queue import QueueCursor, QueueLane, QueueRow, Seat
+from .queue import Offer, QueueCursor, QueueLane, QueueRow, Seat
 
 __all__ = [
     "Annotation",
@@ -29,6 +29,7 @@ __all__ = [
     "LabelSchema",
     "Media",
     "Member",
+    "Offer",
     "Organisation",
     "Project",
     "QueueCursor",

@@ -29,9 +29,13 @@ class Event(models.Model):
     because an id is given before its transaction commits.
     """
 
-    project = models.ForeignKey(Project, null=True, on_delete=models.PROTECT, related_name="+", db_constraint=False)
+    project = models.ForeignKey(
+        Project, null=True, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
+    )
     kind = models.CharField(max_length=60)
-    actor = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+", db_constraint=False)
+    actor = models.ForeignKey(
+        User, null=True, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
+    )
     item_id = models.BigIntegerField(null=True)
     ref_id = models.BigIntegerField(null=True, help_text="the row that the event is about")
     data = models.JSONField(null=True)

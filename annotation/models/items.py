@@ -39,7 +39,7 @@ class Item(models.Model):
         ERASED = 3, _("erased")
 
     id = models.BigIntegerField(primary_key=True)
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="items")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="items", db_index=False)
     imported_by = models.ForeignKey(Import, on_delete=models.PROTECT, related_name="items", db_constraint=False)
     external_id = models.CharField(max_length=200)
     has_own_id = models.BooleanField(default=True, help_text="false: the id was generated and is never matched")

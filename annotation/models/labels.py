@@ -25,12 +25,22 @@ class Annotation(models.Model):
         SIMULATED = "simulated", _("simulated")
         MODEL = "model", _("model")
 
-    seat = models.ForeignKey(Seat, on_delete=models.PROTECT, related_name="annotations")
-    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="+", db_constraint=False)
-    item = models.ForeignKey(Item, on_delete=models.PROTECT, related_name="annotations", db_constraint=False)
-    person = models.ForeignKey(User, on_delete=models.PROTECT, related_name="annotations", db_constraint=False)
-    schema = models.ForeignKey(LabelSchema, on_delete=models.PROTECT, related_name="+", db_constraint=False)
-    guideline = models.ForeignKey(Guideline, null=True, on_delete=models.PROTECT, related_name="+", db_constraint=False)
+    seat = models.ForeignKey(Seat, on_delete=models.PROTECT, related_name="annotations", db_index=False)
+    project = models.ForeignKey(
+        Project, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
+    )
+    item = models.ForeignKey(
+        Item, on_delete=models.PROTECT, related_name="annotations", db_constraint=False, db_index=False
+    )
+    person = models.ForeignKey(
+        User, on_delete=models.PROTECT, related_name="annotations", db_constraint=False, db_index=False
+    )
+    schema = models.ForeignKey(
+        LabelSchema, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
+    )
+    guideline = models.ForeignKey(
+        Guideline, null=True, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
+    )
     source = models.CharField(max_length=9, choices=Source.choices)
     created_at = models.DateTimeField()
     seconds = models.FloatField(null=True, help_text="active seconds, as the page measured them")
@@ -79,11 +89,13 @@ class Label(models.Model):
     """
 
     pk = models.CompositePrimaryKey("annotation_id", "question")
-    annotation = models.ForeignKey(Annotation, on_delete=models.PROTECT, related_name="labels")
+    annotation = models.ForeignKey(Annotation, on_delete=models.PROTECT, related_name="labels", db_index=False)
     question = models.PositiveSmallIntegerField()
-    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="+", db_constraint=False)
-    item = models.ForeignKey(Item, on_delete=models.PROTECT, related_name="+", db_constraint=False)
-    person = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+", db_constraint=False)
+    project = models.ForeignKey(
+        Project, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
+    )
+    item = models.ForeignKey(Item, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False)
+    person = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False)
     choice = models.IntegerField(null=True)
     choices = ArrayField(models.IntegerField(), null=True)
     number = models.FloatField(null=True)
@@ -93,11 +105,11 @@ class Label(models.Model):
     class Meta:
         constraints = [
             models.CheckConstraint(
-                condition=Q(choice__isnull=False, choices=None, number=None, data=None, text_commitment=None)
-                | Q(choice=None, choices__isnull=False, number=None, data=None, text_commitment=None)
-                | Q(choice=None, choices=None, number__isnull=False, data=None, text_commitment=None)
+                condition=Q(choice__isnull=False, choices=None, number=None, data__isnull=True, text_commitment=None)
+                | Q(choice=None, choices__isnull=False, number=None, data__isnull=True, text_commitment=None)
+                | Q(choice=None, choices=None, number__isnull=False, data__isnull=True, text_commitment=None)
                 | Q(choice=None, choices=None, number=None, data__isnull=False, text_commitment=None)
-                | Q(choice=None, choices=None, number=None, data=None, text_commitment__isnull=False),
+                | Q(choice=None, choices=None, number=None, data__isnull=True, text_commitment__isnull=False),
                 name="label_has_one_value",
             ),
         ]

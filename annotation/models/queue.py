@@ -1,7 +1,8 @@
 """The work to hand out, and people's places on it. Written through `annotation/queue.py` (`sql/queue.sql`).
 
-These rows are hot. Their copies of project, item, person, lane and versions carry no foreign key of their own: a key is
-checked by locking the row it points to, and twenty annotators would all lock the one project. The chain
+These rows are hot: what is kept beside them is kept by every answer. Their copies of project, item, person, lane and
+versions are bare: without a foreign key of their own (a key is checked by locking the row it points to, and twenty
+annotators would all lock the one project) and without an index of their own. The chain
 label -> annotation -> seat -> queue row -> item -> project has real keys.
 """
 
@@ -60,9 +61,9 @@ class QueueLane(models.Model):
 class QueueRow(models.Model):
     """One piece of work: an item, to be labelled (or adjudicated, reviewed, ...) by `overlap` people in one pass.
 
-    `taken` counts the seats held or submitted; the CHECK is invariant Q1. `rank` is minus the priority, so that serving
-    order is an index condition. `is_open` is generated: an index over it alone keeps updates of `taken` HOT.
-    `is_returned` marks a place that opened again, to be found before any cursor. `state` is what the item's votes say.
+    `rank` is minus the priority, so that serving order is an index condition. `state` is what the item's votes say.
+    Which rows still have a free place is said by `Offer`. No index holds what an answer changes (`n_submitted`,
+    `state`, `overlap`, `is_closed`), so that each such change stays on its page (HOT).
     """
 
     class State(models.IntegerChoices):
@@ -71,48 +72,66 @@ class QueueRow(models.Model):
         DISPUTED = 2, _("disputed")
         ADJUDICATED = 3, _("adjudicated")
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+", db_constraint=False)
-    item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="queue_rows")
-    lane = models.ForeignKey(QueueLane, on_delete=models.CASCADE, related_name="+", db_constraint=False)
+    project = models.ForeignKey(
+        Project, on_delete=models.CASCADE, related_name="+", db_constraint=False, db_index=False
+    )
+    item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="queue_rows", db_index=False)
+    lane = models.ForeignKey(QueueLane, on_delete=models.CASCADE, related_name="+", db_constraint=False, db_index=False)
     kind = models.PositiveSmallIntegerField(choices=QueueLane.Kind.choices)
     pass_no = models.PositiveSmallIntegerField(default=1)
     rank = models.FloatField(default=0)
     tiebreak = models.BigIntegerField()
     overlap = models.PositiveSmallIntegerField()
-    taken = models.PositiveSmallIntegerField(default=0)
     n_submitted = models.PositiveSmallIntegerField(default=0)
     state = models.PositiveSmallIntegerField(choices=State.choices, default=State.OPEN)
     is_closed = models.BooleanField(default=False)
-    is_returned = models.BooleanField(default=False)
-    is_open = models.GeneratedField(
-        expression=models.ExpressionWrapper(
-            Q(taken__lt=F("overlap")) & Q(is_closed=False), output_field=models.BooleanField()
-        ),
-        output_field=models.BooleanField(),
-        db_persist=True,
+    draw = models.ForeignKey(
+        Draw, null=True, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
     )
-    draw = models.ForeignKey(Draw, null=True, on_delete=models.PROTECT, related_name="+", db_constraint=False)
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["item", "kind", "pass_no"], name="queue_row_once"),
-            models.CheckConstraint(condition=Q(taken__gte=0, taken__lte=F("overlap")), name="queue_taken_in_overlap"),
             models.CheckConstraint(
-                condition=Q(n_submitted__gte=0, n_submitted__lte=F("taken")), name="queue_submitted_in_taken"
+                condition=Q(n_submitted__gte=0, n_submitted__lte=F("overlap")), name="queue_submitted_in_overlap"
             ),
         ]
         indexes = [
-            models.Index(fields=["lane", "rank", "tiebreak"], condition=Q(is_open=True), name="queue_serving"),
-            models.Index(
-                fields=["lane", "rank", "tiebreak"], condition=Q(is_open=True, is_returned=True), name="queue_returned"
-            ),
-            # The items page: by state, and by priority.
-            models.Index(fields=["project", "kind", "state", "item"], name="queue_by_state"),
+            # The items page by priority.
             models.Index(fields=["project", "kind", "rank", "item"], name="queue_by_priority"),
         ]
 
     def __str__(self) -> str:
         return f"queue row {self.pk}"
+
+
+class Offer(models.Model):
+    """The free places of one queue row, in serving order: what a claim takes from, and all that it locks.
+
+    There is one exactly where a row that is not closed has fewer seats held and submitted than its overlap; `n_free` is
+    the difference. The last place taken deletes it. The CHECK is invariant Q1: a place that is not there cannot be
+    taken. `is_returned` marks places that opened again, to be found before any cursor.
+    """
+
+    queue_row = models.OneToOneField(
+        QueueRow, primary_key=True, on_delete=models.CASCADE, related_name="offer", db_constraint=False
+    )
+    item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="+", db_constraint=False, db_index=False)
+    lane = models.ForeignKey(QueueLane, on_delete=models.CASCADE, related_name="+", db_constraint=False, db_index=False)
+    rank = models.FloatField()
+    tiebreak = models.BigIntegerField()
+    n_free = models.PositiveSmallIntegerField()
+    is_returned = models.BooleanField(default=False)
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(n_free__gt=0), name="offer_has_a_free_place")]
+        indexes = [
+            models.Index(fields=["lane", "rank", "tiebreak"], name="offer_serving"),
+            models.Index(fields=["lane", "rank", "tiebreak"], condition=Q(is_returned=True), name="offer_returned"),
+        ]
+
+    def __str__(self) -> str:
+        return f"offer of queue row {self.queue_row_id}"
 
 
 class Seat(models.Model):
@@ -133,11 +152,15 @@ class Seat(models.Model):
         SHOWN = 1, _("shown")
         WITHHELD = 2, _("withheld")
 
-    queue_row = models.ForeignKey(QueueRow, on_delete=models.CASCADE, related_name="seats")
-    person = models.ForeignKey(User, on_delete=models.PROTECT, related_name="seats", db_constraint=False)
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+", db_constraint=False)
-    item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="seats", db_constraint=False)
-    lane = models.ForeignKey(QueueLane, on_delete=models.CASCADE, related_name="+", db_constraint=False)
+    queue_row = models.ForeignKey(QueueRow, on_delete=models.CASCADE, related_name="seats", db_index=False)
+    person = models.ForeignKey(
+        User, on_delete=models.PROTECT, related_name="seats", db_constraint=False, db_index=False
+    )
+    project = models.ForeignKey(
+        Project, on_delete=models.CASCADE, related_name="+", db_constraint=False, db_index=False
+    )
+    item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="seats", db_constraint=False, db_index=False)
+    lane = models.ForeignKey(QueueLane, on_delete=models.CASCADE, related_name="+", db_constraint=False, db_index=False)
     kind = models.PositiveSmallIntegerField(choices=QueueLane.Kind.choices)
     rank = models.FloatField()
     tiebreak = models.BigIntegerField()
@@ -150,9 +173,15 @@ class Seat(models.Model):
     annotation = models.ForeignKey(
         "Annotation", null=True, on_delete=models.PROTECT, related_name="+", db_constraint=False
     )
-    draw = models.ForeignKey(Draw, null=True, on_delete=models.PROTECT, related_name="+", db_constraint=False)
-    schema = models.ForeignKey(LabelSchema, on_delete=models.PROTECT, related_name="+", db_constraint=False)
-    guideline = models.ForeignKey(Guideline, null=True, on_delete=models.PROTECT, related_name="+", db_constraint=False)
+    draw = models.ForeignKey(
+        Draw, null=True, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
+    )
+    schema = models.ForeignKey(
+        LabelSchema, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
+    )
+    guideline = models.ForeignKey(
+        Guideline, null=True, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
+    )
     arm = models.PositiveSmallIntegerField(choices=Arm.choices, default=Arm.NONE)
 
     class Meta:

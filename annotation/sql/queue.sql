@@ -5,39 +5,77 @@
 --   1. the person's advisory lock (one request of a person in a project at a time: later statements see a fresh snapshot),
 --   2. the person's seat,
 --   3. the queue row of that seat, late, just before the commit (people label the same item in step and would wait for each other),
---   4. a next row or an expired seat of somebody else: only ever with SKIP LOCKED, never waiting.
--- So only one kind of wait exists, for the row of one's own seat, and whoever holds that row waits for nothing more.
+--   4. that row's offer, where places change,
+--   5. the offer of a next row or an expired seat of somebody else: only ever with SKIP LOCKED, never waiting.
+-- So people wait only for the row and the offer of their own seat, and whoever holds those waits for nothing more.
 -- Where all that is left is locked, the claim says so and the caller comes back in a moment, in a new transaction.
 
+-- Offers ---------------------------------------------------------------------------------------------------------------
+-- Make the offers of rows what they must be: free places = overlap - seats held and submitted, none where a row is closed.
+-- The caller holds the rows' locks. p_returned: whoever passed these rows may be wanted again.
+create or replace function queue_offer(p_rows bigint[], p_returned boolean) returns void language plpgsql as $$
+begin
+  -- A claim on its way ends first; the next statement sees its seat.
+  perform 1 from annotation_offer where queue_row_id = any (p_rows) order by queue_row_id for update;
+  with wanted as (
+    select q.id, q.item_id, q.lane_id, q.rank, q.tiebreak, case when q.is_closed then 0 else q.overlap - (
+        select count(*) from annotation_seat s where s.queue_row_id = q.id and s.state in (1, 2)) end as n_free
+    from annotation_queuerow q where q.id = any (p_rows)),
+  gone as (delete from annotation_offer o using wanted w where o.queue_row_id = w.id and w.n_free <= 0)
+  insert into annotation_offer as o (queue_row_id, item_id, lane_id, rank, tiebreak, n_free, is_returned)
+    select w.id, w.item_id, w.lane_id, w.rank, w.tiebreak, w.n_free, p_returned from wanted w where w.n_free > 0
+    on conflict (queue_row_id) do update set lane_id = excluded.lane_id, rank = excluded.rank, tiebreak = excluded.tiebreak,
+      n_free = excluded.n_free, is_returned = o.is_returned or excluded.is_returned;
+end $$;
+
 -- Settle ---------------------------------------------------------------------------------------------------------------
--- Apply a change of places to a row and let the vote rule look at it. The one place where taken, n_submitted, state and
--- overlap of a single row change together, under the row's lock. `reviewers_vote` is installed by the reviewers app.
-create or replace function queue_settle(p_row bigint, p_taken int, p_submitted int, p_returned boolean, p_now timestamptz)
-returns smallint language plpgsql as $$
-declare r annotation_queuerow; v record;
+-- Something happened on a row: let the vote rule look at it, and write the one event that says what happened and, in `data`,
+-- what state the item came to by it. The one place where n_submitted, state and overlap of a single row change together,
+-- under the row's lock. p_event null: nobody did anything (an import, another overlap); then only a new state is an event.
+-- p_returned: a place opened again. `reviewers_vote` is installed by the reviewers app.
+create or replace function queue_settle(
+  p_row bigint, p_submitted int, p_returned boolean, p_now timestamptz, p_event text, p_actor bigint, p_ref bigint, p_data jsonb
+) returns smallint language plpgsql as $$
+declare r annotation_queuerow; v record; v_closed boolean;
 begin
   select * into strict r from annotation_queuerow where id = p_row for no key update;
   r.n_submitted := r.n_submitted + p_submitted;
   if r.kind in (1, 4) and r.state <> 3 then
     select * into v from reviewers_vote(r, p_now);
+    v_closed := case when v.state = 2 then true when r.state = 2 then false else r.is_closed end;
   else
     select r.overlap as overlap, r.state as state into v;
+    v_closed := r.is_closed;
   end if;
-  update annotation_queuerow q set
-    taken = q.taken + p_taken,
-    n_submitted = r.n_submitted,
-    overlap = v.overlap,
-    state = v.state,
-    is_closed = case when r.kind in (1, 4) and v.state = 2 then true when r.kind in (1, 4) and q.state = 2 then false else q.is_closed end,
-    is_returned = (q.is_returned or p_returned or v.overlap > q.overlap) and q.taken + p_taken < v.overlap
-  where q.id = p_row;
-  if r.kind in (1, 4) and v.state = 2 and r.state <> 2 then
+  if p_submitted <> 0 or (v.overlap, v.state, v_closed) is distinct from (r.overlap, r.state, r.is_closed) then
+    update annotation_queuerow set n_submitted = r.n_submitted, overlap = v.overlap, state = v.state, is_closed = v_closed where id = p_row;
+  end if;
+  if p_returned or v.overlap <> r.overlap or v_closed <> r.is_closed then
+    perform queue_offer(array[p_row], true);
+  end if;
+  if v.state = 2 and r.state <> 2 then
     perform queue_open_dispute(r);
-  elsif r.kind in (1, 4) and v.state <> 2 and r.state = 2 then
-    update annotation_queuerow set is_closed = true where item_id = r.item_id and kind = 2 and pass_no = r.pass_no;
+  elsif v.state <> 2 and r.state = 2 then
+    perform queue_close_dispute(r);
+  end if;
+  if p_event is not null or v.state <> r.state then
+    insert into annotation_event (project_id, kind, actor_id, item_id, ref_id, data) values (
+      r.project_id, coalesce(p_event, 'item.settled'), p_actor, r.item_id, coalesce(p_ref, p_row),
+      case when v.state <> r.state then coalesce(p_data, '{}') || jsonb_build_object('state', queue_state_name(v.state)) else p_data end);
   end if;
   return v.state;
 end $$;
+
+create or replace function queue_state_name(p_state smallint) returns text language sql immutable as $$
+  select (array['open', 'agreed', 'disputed', 'adjudicated'])[p_state + 1]
+$$;
+
+-- The item's state as callers see it: its lifecycle if that is not open, else its worst required question's.
+create or replace function queue_item_state(p_item bigint) returns text language sql stable as $$
+  select case when i.lifecycle > 0 then (array['archived', 'quarantined', 'erased'])[i.lifecycle] else queue_state_name(q.state) end
+  from annotation_item i join annotation_queuerow q on q.item_id = i.id and q.kind in (1, 4)
+  where i.id = p_item order by q.pass_no desc limit 1
+$$;
 
 -- Put an item before the reviewers: a row of kind adjudicate, beside the item's own, in a lane of the same language.
 create or replace function queue_open_dispute(p_row annotation_queuerow) returns bigint language plpgsql as $$
@@ -49,18 +87,31 @@ begin
   select a.id into strict v_lane from annotation_queuelane l
     join annotation_queuelane a on (a.project_id, a.kind, a.stream, a.language, a.severity) = (l.project_id, 2, l.stream, l.language, l.severity)
     where l.id = p_row.lane_id;
-  -- is_returned: a single new row is found whatever cursors and floors say, so no epoch moves
-  insert into annotation_queuerow (project_id, item_id, lane_id, kind, pass_no, rank, tiebreak, overlap, taken, n_submitted, state, is_closed, is_returned, draw_id)
-    values (p_row.project_id, p_row.item_id, v_lane, 2, p_row.pass_no, p_row.rank, p_row.tiebreak, 1, 0, 0, 0, false, true, p_row.draw_id)
-    on conflict (item_id, kind, pass_no) do update set is_closed = false, is_returned = annotation_queuerow.taken < annotation_queuerow.overlap
+  insert into annotation_queuerow (project_id, item_id, lane_id, kind, pass_no, rank, tiebreak, overlap, n_submitted, state, is_closed, draw_id)
+    values (p_row.project_id, p_row.item_id, v_lane, 2, p_row.pass_no, p_row.rank, p_row.tiebreak, 1, 0, 0, false, p_row.draw_id)
+    on conflict (item_id, kind, pass_no) do update set is_closed = false
     returning id into v_id;
+  -- as returned: a single new row is found whatever cursors and floors say, so no epoch moves
+  perform queue_offer(array[v_id], true);
   return v_id;
+end $$;
+
+-- The item is not disputed any more. A reviewer who holds it may still decide it.
+create or replace function queue_close_dispute(p_row annotation_queuerow) returns void language plpgsql as $$
+declare v_id bigint;
+begin
+  update annotation_queuerow set is_closed = true where item_id = p_row.item_id and kind = 2 and pass_no = p_row.pass_no returning id into v_id;
+  perform queue_offer(array[v_id], false);
 end $$;
 
 -- Claim ----------------------------------------------------------------------------------------------------------------
 -- Take the best place in the given lanes for a person: the head of the queue, a returned place or an expired one, whichever
 -- comes first in serving order. Returns a seat; null: nothing left, checked from the very start in this epoch; 0: all that
 -- is left is locked right now.
+--
+-- A person may take a row on which they have no seat that still stands ("(select 1 ...) is null" is always a nested probe of
+-- the unique index, never a hash or a sort), and decide a dispute (kind 2) of an item that they did not label. The clause
+-- stands in four queries on purpose: a function around it would not be inlined, and be called for each row passed.
 create or replace function queue_claim(
   p_project bigint, p_person bigint, p_kind smallint, p_lanes bigint[], p_seconds int, p_schema bigint, p_guideline bigint,
   p_now timestamptz
@@ -70,7 +121,7 @@ create or replace function queue_claim(
   set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off
 as $$
 declare
-  v_lane bigint; lane annotation_queuelane; cur annotation_queuecursor; f record; best record; c record;
+  v_lane bigint; l record; f record; best record; v_row bigint; v_free smallint;
   v_full boolean := false; v_all_full boolean; v_rank float8; v_tie bigint; v_floor timestamptz; v_seat bigint; v_start timestamptz;
   v_busy bigint[] := '{}';  -- expired seats that somebody else has locked
 begin
@@ -78,50 +129,50 @@ begin
     v_all_full := true;
     select null::bigint as row_id, null::bigint as seat_id, null::bigint as person_id, null::bigint as lane_id, 'infinity'::float8 as rank, 0::bigint as tiebreak into best;
     foreach v_lane in array p_lanes loop
-      select * into lane from annotation_queuelane where id = v_lane;           -- the epoch, read before the scan
-      select * into cur from annotation_queuecursor k where k.person_id = p_person and k.lane_id = v_lane;
+      -- the lane, its epoch read before the scan, and how far this person is
+      select a.epoch, a.floor_rank, a.floor_tiebreak, a.lease_floor, k.epoch = a.epoch as is_current, k.rank, k.tiebreak,
+          coalesce(k.full_epoch = a.epoch, false) as is_full, k.moved_at
+        into l from annotation_queuelane a left join annotation_queuecursor k on k.person_id = p_person and k.lane_id = a.id where a.id = v_lane;
       if v_full then
         v_rank := '-infinity'; v_tie := -9223372036854775808; v_floor := '-infinity';
       else
-        v_rank := lane.floor_rank; v_tie := lane.floor_tiebreak; v_floor := coalesce(lane.lease_floor, '-infinity');
-        if cur.epoch = lane.epoch and (cur.rank, cur.tiebreak) > (v_rank, v_tie) then
-          v_rank := cur.rank; v_tie := cur.tiebreak;
+        v_rank := l.floor_rank; v_tie := l.floor_tiebreak; v_floor := coalesce(l.lease_floor, '-infinity');
+        if l.is_current and (l.rank, l.tiebreak) > (v_rank, v_tie) then
+          v_rank := l.rank; v_tie := l.tiebreak;
         end if;
-        v_all_full := v_all_full and coalesce(cur.full_epoch = lane.epoch, false);
+        v_all_full := v_all_full and l.is_full;
       end if;
       v_start := clock_timestamp();
-      -- The first row that I could take, locked by somebody or not: the cursor may move to it and no further.
-      -- "(select 1 ...) is null" is always a nested probe of the unique index, never a hash or a sort.
-      select q.id, q.rank, q.tiebreak into f from annotation_queuerow q
-       where q.lane_id = v_lane and q.is_open and (q.rank, q.tiebreak) >= (v_rank, v_tie)
-         and (select 1 from annotation_seat s where s.queue_row_id = q.id and s.person_id = p_person and s.state <> 4) is null
-         and (p_kind <> 2 or (select 1 from annotation_seat s where s.item_id = q.item_id and s.person_id = p_person and s.kind in (1, 4) and s.state = 2 limit 1) is null)
-       order by q.rank, q.tiebreak limit 1;
-      if f.id is not null then
-        if clock_timestamp() - v_start > interval '0.2 ms' and (cur.moved_at is null or cur.epoch <> lane.epoch or v_start - cur.moved_at > interval '0.1 s') then
+      -- The first offer that I could take, locked by somebody or not: the cursor may move to it and no further.
+      select o.queue_row_id, o.rank, o.tiebreak into f from annotation_offer o
+       where o.lane_id = v_lane and (o.rank, o.tiebreak) >= (v_rank, v_tie)
+         and (select 1 from annotation_seat s where s.queue_row_id = o.queue_row_id and s.person_id = p_person and s.state <> 4) is null
+         and (p_kind <> 2 or (select 1 from annotation_seat s where s.item_id = o.item_id and s.person_id = p_person and s.kind in (1, 4) and s.state = 2 limit 1) is null)
+       order by o.rank, o.tiebreak limit 1;
+      if f.queue_row_id is not null then
+        -- Written lazily: on every claim, the cursor's own dead versions would be the next thing to walk past.
+        if clock_timestamp() - v_start > interval '0.2 ms' and (l.moved_at is null or not l.is_current or v_start - l.moved_at > interval '1 s') then
           insert into annotation_queuecursor (person_id, lane_id, epoch, rank, tiebreak, full_epoch, moved_at)
-            values (p_person, v_lane, lane.epoch, f.rank, f.tiebreak, -1, v_start)
+            values (p_person, v_lane, l.epoch, f.rank, f.tiebreak, -1, v_start)
             on conflict (person_id, lane_id) do update set epoch = excluded.epoch, rank = excluded.rank, tiebreak = excluded.tiebreak, moved_at = excluded.moved_at;
         end if;
         if best.row_id is null or (f.rank, f.tiebreak) < (best.rank, best.tiebreak) then
-          select f.id, null::bigint, null::bigint, v_lane, f.rank, f.tiebreak into best.row_id, best.seat_id, best.person_id, best.lane_id, best.rank, best.tiebreak;
+          select f.queue_row_id, null::bigint, null::bigint, v_lane, f.rank, f.tiebreak into best.row_id, best.seat_id, best.person_id, best.lane_id, best.rank, best.tiebreak;
         end if;
-      elsif v_full or coalesce(cur.full_epoch = lane.epoch, false) then
+      elsif (v_full or l.is_full) and (l.rank, l.is_current, l.is_full) is distinct from ('infinity'::float8, true, true) then
         -- Looked through to the end: remember it for this epoch. Places that open again are found below.
-        if (cur.rank, cur.epoch, cur.full_epoch) is distinct from ('infinity'::float8, lane.epoch, lane.epoch) then
-          insert into annotation_queuecursor (person_id, lane_id, epoch, rank, tiebreak, full_epoch, moved_at)
-            values (p_person, v_lane, lane.epoch, 'infinity', 0, lane.epoch, v_start)
-            on conflict (person_id, lane_id) do update set epoch = excluded.epoch, rank = excluded.rank, tiebreak = excluded.tiebreak, full_epoch = excluded.full_epoch, moved_at = excluded.moved_at;
-        end if;
+        insert into annotation_queuecursor (person_id, lane_id, epoch, rank, tiebreak, full_epoch, moved_at)
+          values (p_person, v_lane, l.epoch, 'infinity', 0, l.epoch, v_start)
+          on conflict (person_id, lane_id) do update set epoch = excluded.epoch, rank = excluded.rank, tiebreak = excluded.tiebreak, full_epoch = excluded.full_epoch, moved_at = excluded.moved_at;
       end if;
-      -- A place that opened again, wherever my cursor stands.
-      select q.id, q.rank, q.tiebreak into f from annotation_queuerow q
-       where q.lane_id = v_lane and q.is_open and q.is_returned
-         and (select 1 from annotation_seat s where s.queue_row_id = q.id and s.person_id = p_person and s.state <> 4) is null
-         and (p_kind <> 2 or (select 1 from annotation_seat s where s.item_id = q.item_id and s.person_id = p_person and s.kind in (1, 4) and s.state = 2 limit 1) is null)
-       order by q.rank, q.tiebreak limit 1;
-      if f.id is not null and (best.row_id is null or (f.rank, f.tiebreak) < (best.rank, best.tiebreak)) then
-        select f.id, null::bigint, null::bigint, v_lane, f.rank, f.tiebreak into best.row_id, best.seat_id, best.person_id, best.lane_id, best.rank, best.tiebreak;
+      -- A place that opened again or was raised, wherever my cursor stands.
+      select o.queue_row_id, o.rank, o.tiebreak into f from annotation_offer o
+       where o.lane_id = v_lane and o.is_returned
+         and (select 1 from annotation_seat s where s.queue_row_id = o.queue_row_id and s.person_id = p_person and s.state <> 4) is null
+         and (p_kind <> 2 or (select 1 from annotation_seat s where s.item_id = o.item_id and s.person_id = p_person and s.kind in (1, 4) and s.state = 2 limit 1) is null)
+       order by o.rank, o.tiebreak limit 1;
+      if f.queue_row_id is not null and (best.row_id is null or (f.rank, f.tiebreak) < (best.rank, best.tiebreak)) then
+        select f.queue_row_id, null::bigint, null::bigint, v_lane, f.rank, f.tiebreak into best.row_id, best.seat_id, best.person_id, best.lane_id, best.rank, best.tiebreak;
       end if;
       -- A seat whose lease ran out, if it comes before that: its place can be taken at once, sweeper or not (Q5).
       select s.id, s.queue_row_id, s.person_id, s.rank, s.tiebreak into f from annotation_seat s
@@ -142,7 +193,7 @@ begin
     end if;
 
     if best.seat_id is not null then
-      -- Take over. The old seat is released (its lease id answers 409 from now on), taken stays, the taker gets a seat.
+      -- Take over. The old seat is released (its lease id answers 409 from now on), the place stays taken, the taker gets a seat.
       perform 1 from annotation_seat where id = best.seat_id and state = 1 and expires_at < p_now for no key update skip locked;
       if not found then v_busy := v_busy || best.seat_id; continue; end if;
       if best.person_id <> p_person then
@@ -150,25 +201,29 @@ begin
         -- The loser may be owed another place of this item: their cursor has passed it.
         update annotation_queuecursor set epoch = -1, full_epoch = -1 where person_id = best.person_id and lane_id = best.lane_id;
       end if;
-      c := best;
+      v_row := best.row_id;
     else
-      select q.id as row_id, q.rank, q.tiebreak into c from annotation_queuerow q where q.id = best.row_id and q.is_open for no key update skip locked;
+      select o.queue_row_id, o.n_free into v_row, v_free from annotation_offer o where o.queue_row_id = best.row_id for update skip locked;
       if not found then
-        select q.id as row_id, q.rank, q.tiebreak into c from annotation_queuerow q
-         where q.lane_id = best.lane_id and q.is_open and (q.rank, q.tiebreak) >= (best.rank, best.tiebreak)
-           and (select 1 from annotation_seat s where s.queue_row_id = q.id and s.person_id = p_person and s.state <> 4) is null
-           and (p_kind <> 2 or (select 1 from annotation_seat s where s.item_id = q.item_id and s.person_id = p_person and s.kind in (1, 4) and s.state = 2 limit 1) is null)
-         order by q.rank, q.tiebreak limit 1 for no key update of q skip locked;
+        select o.queue_row_id, o.n_free into v_row, v_free from annotation_offer o
+         where o.lane_id = best.lane_id and (o.rank, o.tiebreak) >= (best.rank, best.tiebreak)
+           and (select 1 from annotation_seat s where s.queue_row_id = o.queue_row_id and s.person_id = p_person and s.state <> 4) is null
+           and (p_kind <> 2 or (select 1 from annotation_seat s where s.item_id = o.item_id and s.person_id = p_person and s.kind in (1, 4) and s.state = 2 limit 1) is null)
+         order by o.rank, o.tiebreak limit 1 for update skip locked;
+        if not found then return 0; end if;  -- every candidate is locked
       end if;
-      if c.row_id is null then return 0; end if;  -- every candidate is locked
-      update annotation_queuerow set taken = taken + 1, is_returned = is_returned and taken + 1 < overlap where id = c.row_id;
+      if v_free = 1 then
+        delete from annotation_offer where queue_row_id = v_row;
+      else
+        update annotation_offer set n_free = n_free - 1 where queue_row_id = v_row;
+      end if;
     end if;
 
     insert into annotation_seat as s (queue_row_id, person_id, project_id, item_id, lane_id, kind, rank, tiebreak, state, generation,
         leased_at, expires_at, reason, draw_id, schema_id, guideline_id, arm)
       select q.id, p_person, q.project_id, q.item_id, q.lane_id, q.kind, q.rank, q.tiebreak, 1, 1,
         p_now, p_now + make_interval(secs => p_seconds), '', q.draw_id, p_schema, p_guideline, 0
-      from annotation_queuerow q where q.id = c.row_id
+      from annotation_queuerow q where q.id = v_row
       on conflict (queue_row_id, person_id) do update set state = 1, generation = s.generation + 1, leased_at = excluded.leased_at,
         expires_at = excluded.expires_at, ended_at = null, reason = '', rank = excluded.rank, tiebreak = excluded.tiebreak, lane_id = excluded.lane_id,
         draw_id = excluded.draw_id, schema_id = excluded.schema_id, guideline_id = excluded.guideline_id, annotation_id = null
@@ -240,9 +295,9 @@ begin
           and (p_kind <> 2 or (select 1 from annotation_seat m where m.item_id = s.item_id and m.person_id = p_person and m.kind in (1, 4) and m.state = 2 limit 1) is null);
       if v_retry is not null then
         v_reason := 'all_leased'; v_retry := greatest(1, v_retry);
-      elsif exists (select 1 from annotation_queuerow q where q.lane_id = any (v_mine) and q.is_open) then
+      elsif exists (select 1 from annotation_offer o where o.lane_id = any (v_mine)) then
         v_reason := 'done_by_you';
-      elsif exists (select 1 from annotation_queuerow q where q.lane_id = any (v_all) and q.is_open) then
+      elsif exists (select 1 from annotation_offer o where o.lane_id = any (v_all)) then
         v_reason := 'not_qualified';
       else
         v_reason := 'empty';
@@ -260,7 +315,7 @@ create or replace function queue_submit(
   p_seat bigint, p_generation int, p_person bigint, p_key text, p_digest bytea, p_source text, p_labels jsonb, p_seconds float8,
   p_unsure boolean, p_flag text, p_clauses text[], p_comment text, p_texts jsonb, p_salt bytea, p_text_commitment bytea
 ) returns jsonb language plpgsql as $$
-declare s annotation_seat; a record; v_id bigint; v_now timestamptz; v_state smallint;
+declare s annotation_seat; a record; v_id bigint; v_now timestamptz;
 begin
   select * into s from annotation_seat where id = p_seat and person_id = p_person;
   if not found then return jsonb_build_object('status', 'absent'); end if;
@@ -293,9 +348,28 @@ begin
   insert into annotation_label (annotation_id, question, project_id, item_id, person_id, choice, choices, number, data)
     select v_id, l.q, s.project_id, s.item_id, p_person, l.choice, l.choices, l.number, l.data
     from jsonb_to_recordset(p_labels) as l(q smallint, choice int, choices int[], number float8, data jsonb);
-  insert into annotation_event (project_id, kind, actor_id, item_id, ref_id) values (s.project_id, 'annotation.submitted', p_person, s.item_id, v_id);
-  v_state := queue_settle(s.queue_row_id, 0, 1, false, v_now);       -- last: the row's lock is held only until the commit
-  return jsonb_build_object('status', 'ok', 'annotation', v_id, 'at', v_now, 'kind', s.kind, 'project', s.project_id, 'item', s.item_id, 'state', v_state);
+  -- last: the row's lock is held only until the commit
+  perform queue_settle(s.queue_row_id, 1, false, v_now, 'annotation.submitted', p_person, v_id, null);
+  return jsonb_build_object('status', 'ok', 'annotation', v_id, 'at', v_now, 'kind', s.kind, 'project', s.project_id, 'item', s.item_id);
+end $$;
+
+-- The whole request: the answer, what it makes of the item, and up to p_n leases topped up, in one transaction.
+create or replace function queue_answer(
+  p_seat bigint, p_generation int, p_person bigint, p_key text, p_digest bytea, p_source text, p_labels jsonb, p_seconds float8,
+  p_unsure boolean, p_flag text, p_clauses text[], p_comment text, p_texts jsonb, p_salt bytea, p_text_commitment bytea,
+  p_n int, p_languages text[], p_chances float8[]
+) returns jsonb language plpgsql as $$
+declare d jsonb; v_leases jsonb := '[]';
+begin
+  d := queue_submit(p_seat, p_generation, p_person, p_key, p_digest, p_source, p_labels, p_seconds, p_unsure, p_flag, p_clauses, p_comment,
+    p_texts, p_salt, p_text_commitment);
+  if d ->> 'status' = 'replay' and p_n > 0 then
+    v_leases := queue_replay((d ->> 'project')::bigint, p_person, (d ->> 'kind')::smallint, p_n, (d ->> 'at')::timestamptz);
+  elsif d ->> 'status' = 'ok' and p_n > 0 then
+    -- Whatever can be had without waiting; the annotator's next request finds the rest.
+    v_leases := queue_lease((d ->> 'project')::bigint, p_person, (d ->> 'kind')::smallint, p_n, p_languages, p_chances, (d ->> 'at')::timestamptz) -> 'leases';
+  end if;
+  return d || jsonb_build_object('item_state', queue_item_state((d ->> 'item')::bigint), 'leases', v_leases);
 end $$;
 
 -- The leases that an answer came with, for its replay: what was held then and is held still, in the order and number asked for.
@@ -326,10 +400,8 @@ begin
   update annotation_seat set state = p_state, reason = p_reason, ended_at = v_now
     where id = p_seat and person_id = p_person and generation = p_generation and state = 1 returning * into s;
   if not found then return null; end if;
-  insert into annotation_event (project_id, kind, actor_id, item_id, ref_id, data)
-    values (s.project_id, case p_state when 3 then 'seat.skipped' else 'seat.released' end, p_person, s.item_id, s.id,
-            case when p_reason <> '' then jsonb_build_object('reason', p_reason) end);
-  return queue_settle(s.queue_row_id, -1, 0, true, v_now);
+  return queue_settle(s.queue_row_id, 0, true, v_now, case p_state when 3 then 'seat.skipped' else 'seat.released' end, p_person, s.id,
+    case when p_reason <> '' then jsonb_build_object('reason', p_reason) end);
 end $$;
 
 -- Take an answer back (Q9): the same person, the same place, to answer again. `learning_has_used` is installed by the learning app.
@@ -354,53 +426,51 @@ begin
   update annotation_seat x set state = 1, generation = x.generation + 1, annotation_id = null, ended_at = null, leased_at = v_now,
       expires_at = v_now + make_interval(secs => p.lease_seconds) from annotation_project p
     where x.id = s.id and p.id = x.project_id;
-  insert into annotation_event (project_id, kind, actor_id, item_id, ref_id) values (a.project_id, 'annotation.undone', p_person, a.item_id, a.id);
-  perform queue_settle(s.queue_row_id, 0, -1, false, v_now);
+  perform queue_settle(s.queue_row_id, -1, false, v_now, 'annotation.undone', p_person, a.id, null);
   return jsonb_build_object('status', 'ok', 'lease', queue_show(array[s.id]) -> 0);
 end $$;
 
 -- Adjudication takes its seat in its own transaction, leased before or not. Returns the seat, or null where another reviewer holds it (Q15).
 create or replace function queue_take_dispute(p_project bigint, p_item bigint, p_person bigint) returns bigint language plpgsql as $$
-declare r annotation_queuerow; d annotation_queuerow; s annotation_seat; v_id bigint; v_now timestamptz; prj record;
+declare r annotation_queuerow; d annotation_queuerow; v_id bigint; v_now timestamptz; prj record;
 begin
   perform pg_advisory_xact_lock(p_project::int, p_person::int);
   perform 1 from annotation_seat where item_id = p_item and kind = 2 order by id for no key update;    -- seats before rows
   select * into strict r from annotation_queuerow where item_id = p_item and kind in (1, 4) order by pass_no desc limit 1 for no key update;
   perform queue_open_dispute(r) where not exists (select 1 from annotation_queuerow where item_id = p_item and kind = 2 and pass_no = r.pass_no);
   select * into strict d from annotation_queuerow where item_id = p_item and kind = 2 and pass_no = r.pass_no for no key update;
+  delete from annotation_offer where queue_row_id = d.id;       -- whoever was claiming it has their seat by now
   v_now := clock_timestamp();
   select p.schema_id, p.guideline_id into strict prj from annotation_project p where p.id = p_project;
-  for s in select * from annotation_seat where queue_row_id = d.id and state = 1 and person_id <> p_person loop
-    if s.expires_at >= v_now then return null; end if;
-    update annotation_seat set state = 4, ended_at = v_now where id = s.id;
-    d.taken := d.taken - 1;
-  end loop;
-  select * into s from annotation_seat where queue_row_id = d.id and person_id = p_person;
-  if s.id is null or s.state not in (1, 2) then d.taken := d.taken + 1; end if;
-  -- A decision may be taken again, by somebody else too: then there is one place more.
-  update annotation_queuerow set taken = d.taken, overlap = greatest(overlap, d.taken), is_closed = true, is_returned = false,
-    n_submitted = n_submitted + case when s.state = 2 then 0 else 1 end where id = d.id;
+  if exists (select 1 from annotation_seat where queue_row_id = d.id and state = 1 and person_id <> p_person and expires_at >= v_now) then
+    return null;       -- and nothing is kept: the caller refuses and rolls back
+  end if;
+  update annotation_seat set state = 4, ended_at = v_now where queue_row_id = d.id and state = 1 and person_id <> p_person;
   insert into annotation_seat as x (queue_row_id, person_id, project_id, item_id, lane_id, kind, rank, tiebreak, state, generation, leased_at, expires_at, ended_at, reason,
       draw_id, schema_id, guideline_id, arm)
     values (d.id, p_person, d.project_id, d.item_id, d.lane_id, 2, d.rank, d.tiebreak, 2, 1, v_now, v_now, v_now, '', d.draw_id, prj.schema_id, prj.guideline_id, 0)
     on conflict (queue_row_id, person_id) do update set state = 2, ended_at = v_now
     returning x.id into v_id;
-  update annotation_queuerow set state = 3, is_closed = true, is_returned = false where id = r.id;
+  -- A decision may be taken again, by somebody else too: then there is one place more.
+  update annotation_queuerow q set is_closed = true, n_submitted = c.n, overlap = greatest(q.overlap, c.n)
+    from (select count(*) as n from annotation_seat where queue_row_id = d.id and state = 2) c where q.id = d.id;
+  update annotation_queuerow set state = 3, is_closed = true where id = r.id;
+  perform queue_offer(array[r.id], false);
   return v_id;
 end $$;
 
 -- Close an item for good (archived, quarantined, erased): nobody keeps a place on it that they have not used.
 create or replace function queue_close(p_items bigint[]) returns void language plpgsql as $$
-declare r record; n int;
+declare v_rows bigint[];
 begin
   perform 1 from annotation_seat where item_id = any (p_items) and state = 1 order by id for no key update;    -- seats before rows
-  for r in select id from annotation_queuerow where item_id = any (p_items) order by id for no key update loop
-    -- a seat taken between these two statements is left to its holder if they are just using it
-    update annotation_seat set state = 5, ended_at = clock_timestamp() where id in (
-      select id from annotation_seat where queue_row_id = r.id and state = 1 for no key update skip locked);
-    get diagnostics n = row_count;
-    update annotation_queuerow set taken = taken - n, is_closed = true, is_returned = false where id = r.id;
-  end loop;
+  select coalesce(array_agg(q.id), '{}') into v_rows from (
+    select id from annotation_queuerow where item_id = any (p_items) order by id for no key update) q;
+  update annotation_queuerow set is_closed = true where id = any (v_rows) and not is_closed;
+  perform queue_offer(v_rows, false);
+  -- a seat taken since the first statement is left to its holder if they are just using it
+  update annotation_seat set state = 5, ended_at = clock_timestamp() where id in (
+    select id from annotation_seat where queue_row_id = any (v_rows) and state = 1 for no key update skip locked);
 end $$;
 
 -- A member who left: their held places open again.
@@ -410,40 +480,56 @@ begin
   perform pg_advisory_xact_lock(p_project::int, p_person::int);
   for s in select id, queue_row_id from annotation_seat where project_id = p_project and person_id = p_person and state = 1 order by queue_row_id for no key update loop
     update annotation_seat set state = 4, ended_at = clock_timestamp() where id = s.id;
-    perform queue_settle(s.queue_row_id, -1, 0, true, clock_timestamp());
+    perform queue_settle(s.queue_row_id, 0, true, clock_timestamp(), null, null, null, null);
     n := n + 1;
   end loop;
   return n;
 end $$;
 
--- Bulk changes: each moves the epoch of the lanes it touched and drops their floors, in the same transaction --------------
+-- Bulk changes ---------------------------------------------------------------------------------------------------------
+-- A change that may have put much work before people's cursors: they all look from the start again, once.
 create or replace function queue_bump(p_lanes bigint[]) returns void language sql as $$
   update annotation_queuelane set epoch = epoch + 1, floor_rank = '-infinity', floor_tiebreak = -9223372036854775808 where id in (
     select id from annotation_queuelane where id = any (p_lanes) order by id for no key update)
 $$;
 
--- p_ranks are minus the priorities. Closed and full rows are ranked too: a place may open again.
+-- p_ranks are minus the priorities. Closed and full rows are ranked too: a place may open again. Up to a few thousand offers
+-- are marked as returned, so that they are found before any cursor and no cursor is lost: somebody 100,000 labels ahead
+-- would walk past all of them again. Above that the walk is the cheaper way.
 create or replace function queue_set_ranks(p_project bigint, p_items bigint[], p_ranks float8[], p_draw bigint) returns int language plpgsql as $$
-declare n int; v_lanes bigint[];
+declare v_rows bigint[]; v_lanes bigint[]; n_marked constant int := 5000;
 begin
   with wanted as (select u.item, u.rank from unnest(p_items, p_ranks) as u(item, rank)),
   locked as (select q.id, w.rank from annotation_queuerow q join wanted w on w.item = q.item_id
              where q.project_id = p_project and q.kind = 1 order by q.id for no key update of q),
-  done as (update annotation_queuerow q set rank = l.rank, draw_id = coalesce(p_draw, q.draw_id) from locked l where q.id = l.id returning q.lane_id)
-  select count(*), coalesce(array_agg(distinct lane_id), '{}') into n, v_lanes from done;
-  perform queue_bump(v_lanes);
-  return n;
+  done as (update annotation_queuerow q set rank = l.rank, draw_id = coalesce(p_draw, q.draw_id) from locked l where q.id = l.id returning q.id, q.lane_id)
+  select coalesce(array_agg(id order by id), '{}'), coalesce(array_agg(distinct lane_id), '{}') into v_rows, v_lanes from done;
+  perform 1 from annotation_offer where queue_row_id = any (v_rows) order by queue_row_id for update;
+  update annotation_offer o set rank = q.rank, is_returned = o.is_returned or cardinality(v_rows) <= n_marked
+    from annotation_queuerow q where q.id = o.queue_row_id and o.queue_row_id = any (v_rows);
+  if cardinality(v_rows) > n_marked then perform queue_bump(v_lanes); end if;
+  return cardinality(v_rows);
 end $$;
 
--- Overlap of unsettled rows becomes max(wanted, taken), so that Q1 holds (Q14); settled rows keep theirs. One batch, in id order.
+-- Overlap of unsettled rows becomes max(wanted, taken), so that Q1 holds (Q14); settled rows keep theirs. One batch, in the
+-- order of the items' ids; `last` is null where there are no more.
 create or replace function queue_set_overlap(p_project bigint, p_wanted int, p_after bigint, p_limit int, out last bigint, out changed int) language plpgsql as $$
-declare v_lanes bigint[];
+declare v_items bigint[]; v_rows bigint[]; v_lanes bigint[];
 begin
-  with batch as (select q.id, q.overlap, q.taken, q.state, q.kind, q.is_closed from annotation_queuerow q where q.project_id = p_project and q.id > p_after order by q.id limit p_limit for no key update),
-  done as (update annotation_queuerow q set overlap = greatest(p_wanted, b.taken) from batch b
-           where q.id = b.id and b.kind = 1 and b.state = 0 and not b.is_closed and b.overlap <> greatest(p_wanted, b.taken) returning q.id, q.lane_id)
-  select (select max(id) from batch), (select count(*) from done), (select coalesce(array_agg(distinct lane_id), '{}') from done) into last, changed, v_lanes;
+  select array_agg(i.id order by i.id) into v_items from (
+    select id from annotation_item where project_id = p_project and id > p_after order by id limit p_limit) i;
+  last := v_items[cardinality(v_items)]; changed := 0;
+  select coalesce(array_agg(q.id), '{}') into v_rows from (
+    select id from annotation_queuerow where item_id = any (v_items) and kind = 1 and state = 0 and not is_closed order by id for no key update) q;
+  perform 1 from annotation_offer where queue_row_id = any (v_rows) order by queue_row_id for update;    -- nobody takes a place meanwhile
+  with done as (
+    update annotation_queuerow q set overlap = c.overlap from (
+      select z.id, greatest(p_wanted, (select count(*) from annotation_seat s where s.queue_row_id = z.id and s.state in (1, 2))) as overlap from unnest(v_rows) as z(id)) c
+    where q.id = c.id and q.overlap <> c.overlap returning q.id, q.lane_id)
+  select array_agg(id), coalesce(array_agg(distinct lane_id), '{}') into v_rows, v_lanes from done;
+  perform queue_offer(v_rows, false);
   perform queue_bump(v_lanes);
+  changed := coalesce(cardinality(v_rows), 0);
 end $$;
 
 -- Floors only save time; they are moved every second by beat. A bulk change meanwhile (another epoch) wins.
@@ -451,8 +537,8 @@ create or replace function queue_move_floors() returns int language plpgsql set 
 declare l annotation_queuelane; f record; v_lease timestamptz; n int := 0; k int;
 begin
   for l in select * from annotation_queuelane order by id loop
-    select q.rank, q.tiebreak into f from annotation_queuerow q
-      where q.lane_id = l.id and q.is_open and (q.rank, q.tiebreak) >= (l.floor_rank, l.floor_tiebreak) order by q.rank, q.tiebreak limit 1;
+    select o.rank, o.tiebreak into f from annotation_offer o
+      where o.lane_id = l.id and (o.rank, o.tiebreak) >= (l.floor_rank, l.floor_tiebreak) order by o.rank, o.tiebreak limit 1;
     -- 5 s back: a seat held in a transaction that has not committed yet may expire before what is visible now.
     select least(min(z.expires_at), clock_timestamp() - interval '5 s') into v_lease from (
       select s.expires_at from annotation_seat s where s.lane_id = l.id and s.state = 1 and s.expires_at >= coalesce(l.lease_floor, '-infinity') order by s.expires_at limit 1) z;

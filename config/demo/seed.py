@@ -28,7 +28,7 @@ from annotation.actions.projects import change_project, create_project, put_guid
 from annotation.importing.rows import ItemRow, make_image_row, parse_row
 from annotation.jobs import run_job
 from annotation.kinds import LabelValue
-from annotation.models import Import, Item, Job, Project, QueueRow, Seat, User
+from annotation.models import Import, Item, Job, Offer, Project, QueueRow, Seat, User
 from annotation.schema import parse_answers
 from annotation.settings import LEARNING_DEFAULTS
 from config.demo import Comment, ProjectName, load_comments, load_guideline, load_schema
@@ -222,7 +222,7 @@ def _access(project: Project, user: User) -> Access:
 
 def _waiting(project: Project, split: Item.Split) -> bool:
     """Whether items of a split still want answers."""
-    return QueueRow.objects.filter(project=project, kind=1, item__split=split, is_open=True).exists()
+    return Offer.objects.filter(queue_row__project=project, queue_row__kind=1, item__split=split).exists()
 
 
 def _has_settled(project: Project, wanted: int) -> bool:

@@ -253,7 +253,9 @@ def _find_earlier(project: Project, chosen: set[int]) -> tuple[list[int], list[i
     """Items that earlier rounds raised and that are still open: nobody's yet, and begun."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "select q.item_id, q.taken from annotation_queuerow q join annotation_draw d on d.id = q.draw_id"
+            "select q.item_id, exists (select 1 from annotation_seat s"
+            " where s.queue_row_id = q.id and s.state in (1, 2))"
+            " from annotation_queuerow q join annotation_draw d on d.id = q.draw_id"
             " where q.project_id = %s and q.kind = 1 and q.rank < 0 and q.state = 0 and d.round is not null",
             [project.pk],
         )

@@ -68,10 +68,8 @@ begin
     from annotation_project p join annotation_labelschema s on s.id = p.schema_id where p.id = r.project_id;
   v_rule := prj.rule;
   if r.n_submitted < r.overlap then
-    if r.n_submitted < r.taken or r.is_open then
-      select count(*) into v_skips from annotation_seat s where s.queue_row_id = r.id and s.state = 3;
-    end if;
-    if coalesce(v_skips, 0) < prj.skips_to_dispute then
+    select count(*) into v_skips from annotation_seat s where s.queue_row_id = r.id and s.state = 3;
+    if v_skips < prj.skips_to_dispute then
       if r.state in (1, 2) then perform reviewers_reopen(r.item_id, r.pass_no, p_now); end if;
       return;
     end if;
@@ -116,7 +114,6 @@ begin
       where x.state <> 3      -- and a version that stays says that nothing changed
         and (x.state, x.choice, x.choices, x.number, x.confidence, x.method, x.votes, x.n_votes)
           is distinct from (excluded.state, excluded.choice, excluded.choices, excluded.number, excluded.confidence, excluded.method, excluded.votes, excluded.n_votes);
-  insert into annotation_event (project_id, kind, item_id, ref_id) select r.project_id, case state when 1 then 'item.agreed' else 'item.disputed' end, r.item_id, r.id where r.state <> state;
 end $$;
 
 create or replace trigger append_only before update or delete on reviewers_adjudication for each row execute function refuse_change();
