@@ -16,7 +16,9 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from annotation.errors import AbsentError, ForbiddenError, NotAuthenticatedError
-from annotation.models import Annotation, Item, Job, Member, Project, QueueLane, Seat, User
+from annotation.models import Annotation, Item, Job, Member, Project, User
+from annotation.queue import KINDS, Stamp, find_stamp
+from annotation.recent import remember
 
 ANNOTATOR, REVIEWER, ENGINEER, OWNER = (
     Member.Role.ANNOTATOR,
@@ -42,6 +44,7 @@ RIGHTS: dict[str, frozenset[str]] = {
 }
 
 KIND_RIGHTS = {"label": "label", "relabel": "label", "adjudicate": "review", "review": "review"}
+_KIND_RIGHTS = {KINDS[kind]: right for kind, right in KIND_RIGHTS.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,14 @@ def caller_of(request: HttpRequest | Any) -> Caller:
 
 def access_to(caller: Caller, project: Project) -> Access | None:
     """The caller's access to a project, or None for an outsider."""
-    member = Member.objects.filter(project=project, user=caller.user, is_active=True).first()
+    return _look_through(caller, project, _find_member(caller.user, project))
+
+
+def _find_member(user: User, project: Project) -> Member | None:
+    return Member.objects.filter(project=project, user=user, is_active=True).first()
+
+
+def _look_through(caller: Caller, project: Project, member: Member | None) -> Access | None:
     own = OWNER if caller.user.is_superuser else (member.role if member else None)
     if own is None:
         return None
@@ -126,18 +136,33 @@ def projects_for(caller: Caller) -> QuerySet[Project]:
 
 def project_for(caller: Caller, slug: str, right: str = "see") -> Access:
     """The caller's access to the project, with the right. Raises AbsentError, ForbiddenError."""
-    project = Project.objects.filter(slug=slug).select_related("schema", "guideline").first()
-    access = access_to(caller, project) if project else None
-    if access is None:
-        raise AbsentError
+    access = _found(caller, _find_standing(caller.user, slug=slug))
+    access.require(right)
+    return access
+
+
+def recent_project_for(caller: Caller, which: str | int, right: str) -> Access:
+    """`project_for`, by slug or id, as of a second ago at most: for the requests that come once per label."""
+    by = {"slug": which} if isinstance(which, str) else {"pk": which}
+    access = _found(caller, remember((caller.user.pk, which), lambda: _find_standing(caller.user, **by)))
     access.require(right)
     return access
 
 
 def _project_by_id(caller: Caller, project_id: int | None) -> Access:
-    found = Project.objects.select_related("schema", "guideline").filter(pk=project_id or 0)
-    project = found.first()
-    access = access_to(caller, project) if project else None
+    return _found(caller, _find_standing(caller.user, pk=project_id or 0))
+
+
+Standing = tuple[Project, Member | None]
+
+
+def _find_standing(user: User, **which: str | int) -> Standing | None:
+    project = Project.objects.filter(**which).select_related("schema", "guideline").first()
+    return None if project is None else (project, _find_member(user, project))
+
+
+def _found(caller: Caller, standing: Standing | None) -> Access:
+    access = None if standing is None else _look_through(caller, *standing)
     if access is None:
         raise AbsentError
     return access
@@ -156,18 +181,17 @@ def item_for(caller: Caller, slug: str, item_id: str, right: str = "items") -> t
     return access, item
 
 
-def lease_for(caller: Caller, lease_id: str) -> tuple[Access, Seat, int]:
-    """The caller's own seat behind a lease id, and the generation that it names. Somebody else's lease is absent."""
-    seat_id, _, generation = lease_id.partition("-")
-    seat = Seat.objects.filter(pk=parse_id(seat_id), person=caller.user).first()
-    if seat is None:
+def lease_for(caller: Caller, lease_id: str) -> tuple[Access, Stamp, int]:
+    """What the caller's own lease stands for, and the generation that its id names. Somebody else's lease is absent.
+
+    Their role is as of a second ago at most.
+    """
+    seat_id, _, text = lease_id.partition("-")
+    generation = parse_id(text)
+    if generation >= 2**31:  # more than a seat can count
         raise AbsentError
-    access = _project_by_id(caller, seat.project_id)
-    access.require(KIND_RIGHTS[QueueLane.Kind(seat.kind).name.lower()])
-    number = parse_id(generation)
-    if number >= 2**31:  # more than a seat can count
-        raise AbsentError
-    return access, seat, number
+    stamp = find_stamp(seat_id=parse_id(seat_id), generation=generation, person_id=caller.user.pk)
+    return recent_project_for(caller, stamp.project_id, _KIND_RIGHTS[stamp.kind]), stamp, generation
 
 
 def annotation_for(caller: Caller, annotation_id: str) -> tuple[Access, Annotation]:

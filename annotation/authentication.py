@@ -26,11 +26,16 @@ class TokenAuthentication(BaseAuthentication):
         return "Bearer"
 
 
+def is_bearer(header: str) -> bool:
+    """Whether an Authorization header is meant to hold a token of ours."""
+    return header[:7].lower().split() == ["bearer"]
+
+
 def read_bearer(header: str) -> ApiToken | None:
     """The live token in an Authorization header; None where it holds no bearer token. Raises NotAuthenticatedError."""
-    words = header.split()
-    if not words or words[0].lower() != "bearer":
+    if not is_bearer(header):
         return None
+    words = header.split()
     token = find_token(words[1]) if len(words) == 2 else None
     if token is None:
         raise NotAuthenticatedError(_("This token is not valid, has expired or was revoked. Make a new one."))

@@ -13,6 +13,7 @@ import secrets
 from typing import Any
 
 SALT_BYTES = 16
+_CANONICAL = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def make_salt() -> bytes:
@@ -20,10 +21,19 @@ def make_salt() -> bytes:
     return secrets.token_bytes(SALT_BYTES)
 
 
+def canonical_json(content: Any) -> str:
+    """JSON content as it is hashed: what is stored may be stored in this spelling, and is then written but once."""
+    return _CANONICAL.encode(content)
+
+
+def commit_text(canonical: str, salt: bytes) -> bytes:
+    """The 32-byte commitment to content that is in canonical JSON already."""
+    return hashlib.sha256(salt + canonical.encode("utf-8", "surrogatepass")).digest()
+
+
 def commit(content: Any, salt: bytes) -> bytes:
     """The 32-byte commitment to JSON content."""
-    canonical = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(salt + canonical.encode("utf-8", "surrogatepass")).digest()
+    return commit_text(canonical_json(content), salt)
 
 
 def holds(commitment: bytes, content: Any, salt: bytes) -> bool:

@@ -42,6 +42,20 @@ class Leases:
 
 
 @dataclass(frozen=True, slots=True)
+class Stamp:
+    """What a lease id stands for: all that was fixed when the seat was taken. It never changes."""
+
+    seat_id: int
+    generation: int
+    person_id: int
+    project_id: int
+    item_id: int
+    kind: int
+    schema_id: int
+    guideline_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Submission:
     """What a submit did. `is_replay`: this key was answered before, and this is the same answer."""
 
@@ -62,6 +76,60 @@ class Answer:
     clauses: Sequence[str] = ()
     comment: str = ""
     texts: Mapping[str, str] | None = None
+
+
+# Stamps of the leases that this process handed out: most answers come back to where their lease was fetched.
+_stamps: dict[tuple[int, int], Stamp] = {}
+_MOST_STAMPS = 50_000
+
+
+def find_stamp(*, seat_id: int, generation: int, person_id: int) -> Stamp:
+    """The stamp of a person's own lease; where the seat was held anew since, that of its current lease.
+
+    Raises AbsentError where the person has no such seat.
+    """
+    stamp = _stamps.get((seat_id, generation))
+    if stamp is None:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "select id, generation, person_id, project_id, item_id, kind, schema_id, guideline_id"
+                " from annotation_seat where id = %s",
+                [seat_id],
+            )
+            row = cursor.fetchone()
+        if row is None:
+            raise AbsentError
+        stamp = Stamp(*row)
+        _keep([stamp])
+    if stamp.person_id != person_id:
+        raise AbsentError
+    return stamp
+
+
+def _keep(stamps: Sequence[Stamp]) -> None:
+    if len(_stamps) > _MOST_STAMPS:
+        _stamps.clear()
+    _stamps.update(((stamp.seat_id, stamp.generation), stamp) for stamp in stamps)
+
+
+def _stamp(raws: list[dict[str, Any]], person_id: int) -> list[dict[str, Any]]:
+    """Keep the stamps of raw leases that are handed to a person."""
+    _keep(
+        [
+            Stamp(
+                raw["seat"],
+                raw["generation"],
+                person_id,
+                raw["project"],
+                raw["item"],
+                raw["kind"],
+                raw["schema"],
+                raw["guideline"],
+            )
+            for raw in raws
+        ]
+    )
+    return raws
 
 
 def _call(sql: str, params: Sequence[Any]) -> Any:
@@ -88,15 +156,15 @@ def lease(
     """
     pause = 0.002
     while True:
-        with transaction.atomic():
-            found = _call_json(
-                "select queue_lease(%s, %s, %s::smallint, %s, %s::text[], %s::float8[], null)",
-                [project_id, person_id, KINDS[kind], n, _lower(languages), [rng.random() for _ in range(max(1, n))]],
-            )
+        found = _call_json(
+            "select queue_lease(%s, %s, %s::smallint, %s, %s::text[], %s::float8[], null)",
+            [project_id, person_id, KINDS[kind], n, _lower(languages), [rng.random() for _ in range(max(1, n))]],
+        )
+        leases = _stamp(found["leases"], person_id)
         if found["reason"] != "busy":
-            return Leases(found["leases"], found["reason"], found["retry_after"])
-        if found["leases"] or pause > 0.3:
-            return Leases(found["leases"], "all_leased", 1)
+            return Leases(leases, found["reason"], found["retry_after"])
+        if leases or pause > 0.3:
+            return Leases(leases, "all_leased", 1)
         sleep(pause * (0.5 + rng.random()))
         pause *= 2
 
@@ -168,7 +236,7 @@ def submit(
     return Submission(
         annotation_id=done["annotation"],
         item_state=done["item_state"],
-        leases=done["leases"],
+        leases=_stamp(done["leases"], person_id),
         is_replay=done["status"] == "replay",
     )
 

@@ -10,9 +10,10 @@ from django.utils import timezone
 
 from annotation import media
 from annotation.access import OWNER, Access
-from annotation.models import Guideline, Job, LabelSchema, Member, Project, QueueLane
+from annotation.models import Job, Member, Project, QueueLane
 from annotation.schema import show_schema
 from annotation.settings import show_settings
+from annotation.versions import read_guideline, read_schema
 
 
 def show_lease(raw: dict[str, Any], access: Access) -> dict[str, Any]:
@@ -31,8 +32,8 @@ def show_lease(raw: dict[str, Any], access: Access) -> dict[str, Any]:
         "expires_at": raw["expires_at"].replace("+00:00", "Z"),
         "kind": QueueLane.Kind(raw["kind"]).name.lower(),
         "item": item,
-        "schema_version": _version(LabelSchema, raw["schema"]),
-        "guideline_version": _version(Guideline, raw["guideline"]),
+        "schema_version": read_schema(raw["schema"]).version,
+        "guideline_version": None if raw["guideline"] is None else read_guideline(raw["guideline"]).version,
     }
 
 
@@ -42,19 +43,6 @@ def show_part(part: dict[str, Any], access: Access) -> dict[str, Any]:
         return part
     token = media.sign_media(f"{access.project.pk}:{part['media']}", access.user.pk, timezone.now())
     return {**part, "src": f"{reverse('media', args=[access.project.slug, part['media']])}?{urlencode({'t': token})}"}
-
-
-_versions: dict[tuple[str, int], int] = {}
-
-
-def _version(model: type[LabelSchema] | type[Guideline], pk: int | None) -> int | None:
-    """The version number behind an id. These rows never change, so each process looks once."""
-    if pk is None:
-        return None
-    key = (model.__name__, pk)
-    if key not in _versions:
-        _versions[key] = model._default_manager.values_list("version", flat=True).get(pk=pk)
-    return _versions[key]
 
 
 def show_project(project: Project, access: Access | None = None) -> dict[str, Any]:

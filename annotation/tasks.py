@@ -5,9 +5,10 @@ from __future__ import annotations
 from celery import shared_task
 
 from annotation import events, job_kinds, jobs, queue
+from annotation.actions import audits
 from annotation.actions import jobs as job_actions
 
-__all__ = ["dispatch_events", "job_kinds", "move_floors", "run_job", "sweep_jobs"]
+__all__ = ["dispatch_events", "job_kinds", "move_floors", "run_job", "start_audit", "sweep_jobs"]
 
 
 @shared_task(name="annotation.tasks.run_job")
@@ -32,3 +33,9 @@ def sweep_jobs() -> None:
 def move_floors() -> None:
     """Let each project's queue forget the rows at its head that are full."""
     queue.move_floors()
+
+
+@shared_task(name="annotation.tasks.start_audit")
+def start_audit() -> None:
+    """Have the invariants checked where that is due."""
+    audits.start_audit_if_due()

@@ -101,10 +101,11 @@ class Desk:
     ) -> queue.Submission:
         """Answer a raw lease. `verdict` is the answer to the one question, or all answers."""
         answers = dict(verdict) if isinstance(verdict, Mapping) else {"verdict": verdict}
-        seat = Seat.objects.get(pk=raw["seat"])
+        person_id = self.cast[name].pk
+        stamp = queue.find_stamp(seat_id=raw["seat"], generation=raw["generation"], person_id=person_id)
         return answer_lease(
             access=self.access(name),
-            seat=seat,
+            stamp=stamp,
             generation=raw["generation"],
             key=key or f"{raw['seat']}-{raw['generation']}",
             body={"answers": answers, **body},

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from annotation import recent
 from tests.cast import cast, make_desk
 from tests.workers import shared_worker, worker
 
@@ -21,6 +22,12 @@ CHROMIUM_OPTIONS = [
     "--disable-sync",
     "--disable-dev-shm-usage",
 ]
+
+
+@pytest.fixture(autouse=True)
+def forget_the_last_test() -> None:
+    """What a process remembers for a second would be the last test's, and the rows of that are rolled back."""
+    recent.forget()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

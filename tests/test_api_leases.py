@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
-from annotation.models import Annotation, AnnotationText, Seat
+from annotation import recent
+from annotation.models import Annotation, AnnotationText, ApiToken, Member, Seat, User
 from tests.api_client import Api, fault_of
 from tests.cast import Desk, MakeDesk
 from tests.test_queue import expire_lease
@@ -76,6 +80,7 @@ def test_the_external_id_is_hidden_from_annotators_and_shown_to_owners(make_desk
     assert "external_id" not in Api(desk.cast.rita).lease()[0]["item"]
     assert Api(desk.cast.olga).lease()[0]["item"]["external_id"] in ("t-1", "t-2", "t-3")
     Api(desk.cast.olga).patch("projects/forum", {"show_external_id": True})
+    time.sleep(recent.SECONDS)
     assert Api(desk.cast.alice).lease()[0]["item"]["external_id"] in ("t-1", "t-2", "t-3")
 
 
@@ -390,3 +395,24 @@ def test_a_language_that_somebody_does_not_take_is_not_offered(make_desk: MakeDe
     Api(desk.cast.olga).put("projects/forum/members/alice", {"role": "annotator", "languages": ["en"]})
     assert Api(desk.cast.alice).post("projects/forum/leases", {}).json()["reason"] == "not_qualified"
     assert len(Api(desk.cast.bob).lease()) == 1
+
+
+@pytest.mark.parametrize(
+    ("put_out", "status"),
+    [
+        (lambda desk: User.objects.filter(pk=desk.cast.alice.pk).update(is_active=False), 401),
+        (lambda desk: ApiToken.objects.filter(user=desk.cast.alice).update(revoked_at=timezone.now()), 401),
+        (lambda desk: Member.objects.filter(user=desk.cast.alice).update(is_active=False), 404),
+    ],
+    ids=["disabled", "revoked", "removed"],
+)
+def test_who_is_put_out_is_out_within_a_second(
+    make_desk: MakeDesk, put_out: Callable[[Desk], object], status: int
+) -> None:
+    desk = make_desk(n=5, overlap=3)
+    api = Api(desk.cast.alice)
+    lease = api.post("projects/forum/leases", {"n": 1}).json()["leases"][0]
+    put_out(desk)
+    time.sleep(recent.SECONDS)
+    assert api.post("projects/forum/leases", {"n": 2}).status_code == status
+    assert api.answer(lease["id"], "none").status_code == status

@@ -135,7 +135,6 @@ def test_the_same_key_on_another_lease_is_refused(make_desk: MakeDesk) -> None:
 def test_a_key_that_is_missing_or_odd_is_refused(make_desk: MakeDesk, key: str) -> None:
     desk = make_desk(n=1)
     raw = desk.lease_one("alice")
-    seat = Seat.objects.get(pk=raw["seat"])
     from random import Random
 
     from annotation.actions.answers import answer_lease
@@ -143,7 +142,7 @@ def test_a_key_that_is_missing_or_odd_is_refused(make_desk: MakeDesk, key: str) 
     with pytest.raises(KeyMissingError):
         answer_lease(
             access=desk.access("alice"),
-            seat=seat,
+            stamp=queue.find_stamp(seat_id=raw["seat"], generation=1, person_id=desk.cast.alice.pk),
             generation=1,
             key=key,
             body={"answers": {"verdict": "none"}},

@@ -13,8 +13,9 @@ from annotation import queue
 from annotation.access import Access
 from annotation.commitments import make_salt
 from annotation.errors import InvalidError, KeyMissingError
-from annotation.models import Annotation, LabelSchema, Seat, User
+from annotation.models import Annotation, User
 from annotation.schema import parse_answers
+from annotation.versions import read_guideline, read_schema
 
 MAX_COMMENT = 10_000
 MAX_LEASE_NEXT = 50
@@ -27,18 +28,18 @@ _SOURCES = {
 
 
 def answer_lease(
-    *, access: Access, seat: Seat, generation: int, key: str | None, body: Mapping[str, Any], rng: Random
+    *, access: Access, stamp: queue.Stamp, generation: int, key: str | None, body: Mapping[str, Any], rng: Random
 ) -> queue.Submission:
     """Store the answer in a request's body under its idempotency key, and top up leases as it asks.
 
-    `seat` is the caller's own. Raises KeyMissingError, InvalidError, AnswersError, KeyReusedError, LeaseGoneError,
-    AlreadySubmittedError; then nothing was stored.
+    `stamp` is of the caller's own seat, `generation` as the lease id says. Raises KeyMissingError, InvalidError,
+    AnswersError, KeyReusedError, LeaseGoneError, AlreadySubmittedError; then nothing was stored.
     """
     if not key or len(key) > 255 or not key.isprintable():
         raise KeyMissingError
-    answer, lease_next = parse_body(body, seat)
+    answer, lease_next = parse_body(body, stamp)
     return queue.submit(
-        seat_id=seat.pk,
+        seat_id=stamp.seat_id,
         generation=generation,
         person_id=access.user.pk,
         key=key,
@@ -52,7 +53,7 @@ def answer_lease(
     )
 
 
-def parse_body(body: Mapping[str, Any], seat: Seat) -> tuple[queue.Answer, int]:
+def parse_body(body: Mapping[str, Any], stamp: queue.Stamp) -> tuple[queue.Answer, int]:
     """The answer and `lease_next` in a body; all but `answers` may be missing. Raises InvalidError, AnswersError."""
     faults: dict[str, str] = {name: _("There is no such field.") for name in set(body) - _KEYS}
     answers = body.get("answers")
@@ -74,7 +75,8 @@ def parse_body(body: Mapping[str, Any], seat: Seat) -> tuple[queue.Answer, int]:
         faults["comment"] = _("A text of at most %(most)d characters.") % {"most": MAX_COMMENT}
     clauses = body.get("clauses") or []
     # Most answers cite none, and then the guideline is not read.
-    known = {clause["id"] for clause in seat.guideline.clauses} if clauses and seat.guideline else set()
+    cites = clauses and stamp.guideline_id is not None
+    known = {clause["id"] for clause in read_guideline(stamp.guideline_id).clauses} if cites else set()
     if not isinstance(clauses, list) or any(not isinstance(c, str) or c not in known for c in clauses):
         faults["clauses"] = _("Ids of clauses of the guideline: %(known)s.") % {
             "known": ", ".join(sorted(known)) or "-"
@@ -84,8 +86,7 @@ def parse_body(body: Mapping[str, Any], seat: Seat) -> tuple[queue.Answer, int]:
         faults["lease_next"] = _("A whole number from 0 to %(most)d.") % {"most": MAX_LEASE_NEXT}
     if faults:
         raise InvalidError(fields=faults)
-    schema = LabelSchema.objects.get(pk=seat.schema_id)
-    values = parse_answers(schema.compiled, answers)
+    values = parse_answers(read_schema(stamp.schema_id).compiled, answers)
     labels = [{"q": question, **asdict(value)} for question, value in values.items()]
     return (
         queue.Answer(labels=labels, seconds=seconds, is_unsure=unsure, flag=flag, clauses=clauses, comment=comment),

@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from annotation import queue
-from annotation.access import KIND_RIGHTS, Caller, annotation_for, lease_for, project_for
+from annotation.access import KIND_RIGHTS, Caller, annotation_for, lease_for, recent_project_for
 from annotation.actions.answers import answer_lease
 from annotation.api.bodies import read_object, read_text, read_whole
 from annotation.api.shapes import EMPTY, LEASE, LEASE_PAGE, LEASES, SUBMIT, SUBMITTED, shape
@@ -33,7 +33,7 @@ class LeasesView(HotView):
     @extend_schema(responses=LEASE_PAGE)
     def get(self, request: HttpRequest, caller: Caller, body: Any, slug: str) -> JsonResponse:
         """What the caller holds, of any kind, oldest first; always one page."""
-        access = project_for(caller, slug, "label")
+        access = recent_project_for(caller, slug, "label")
         held = queue.held(project_id=access.project.pk, person_id=caller.user.pk)
         return JsonResponse({"results": [show_lease(raw, access) for raw in held], "next": None})
 
@@ -49,7 +49,7 @@ class LeasesView(HotView):
         """Top up to `n` held leases of a kind; those already held come first. `reason` says why there are fewer."""
         kind = body.get("kind", "label") if isinstance(body, dict) else "label"
         right = KIND_RIGHTS.get(kind, "label") if isinstance(kind, str) else "label"
-        access = project_for(caller, slug, right)
+        access = recent_project_for(caller, slug, right)
         sent = read_object(body, known=("n", "kind"))
         if not isinstance(kind, str) or kind not in KIND_RIGHTS:
             raise InvalidError(fields={"kind": _("One of: %(known)s.") % {"known": ", ".join(KIND_RIGHTS)}})
@@ -88,15 +88,15 @@ class AnnotationView(HotView):
     )
     def post(self, request: HttpRequest, caller: Caller, body: Any, lease_id: str) -> JsonResponse:
         """Store the answer for good, and top up to `lease_next` leases."""
-        access, seat, generation = lease_for(caller, lease_id)
-        if seat.kind in (QueueLane.Kind.ADJUDICATE, QueueLane.Kind.REVIEW):
+        access, stamp, generation = lease_for(caller, lease_id)
+        if stamp.kind in (QueueLane.Kind.ADJUDICATE, QueueLane.Kind.REVIEW):
             raise StateError(
                 _("This lease is a dispute. Decide it at projects/%(slug)s/items/%(item)d/adjudication.")
-                % {"slug": access.project.slug, "item": seat.item_id}
+                % {"slug": access.project.slug, "item": stamp.item_id}
             )
         done = answer_lease(
             access=access,
-            seat=seat,
+            stamp=stamp,
             generation=generation,
             key=request.META.get("HTTP_IDEMPOTENCY_KEY"),
             body=read_object(body),
@@ -119,8 +119,8 @@ class LeaseView(ApiView):
     @extend_schema(request=None, responses=EMPTY)
     def delete(self, request: Request, lease_id: str) -> Response:
         """Give the place back. The item may be offered again, to this person too."""
-        _access, seat, generation = lease_for(self.caller, lease_id)
-        queue.release(seat_id=seat.pk, generation=generation, person_id=seat.person_id)
+        _access, stamp, generation = lease_for(self.caller, lease_id)
+        queue.release(seat_id=stamp.seat_id, generation=generation, person_id=stamp.person_id)
         return Response({"state": "released"})
 
 
@@ -130,9 +130,9 @@ class RenewView(ApiView):
     @extend_schema(request=None, responses=LEASE)
     def post(self, request: Request, lease_id: str) -> Response:
         """Start the lease's time anew; late too, while nobody took the place."""
-        access, seat, generation = lease_for(self.caller, lease_id)
+        access, stamp, generation = lease_for(self.caller, lease_id)
         read_object(request.data, known=())
-        raw = queue.renew(seat_id=seat.pk, generation=generation, person_id=seat.person_id)
+        raw = queue.renew(seat_id=stamp.seat_id, generation=generation, person_id=stamp.person_id)
         return Response(show_lease(raw, access))
 
 
@@ -142,10 +142,10 @@ class SkipView(ApiView):
     @extend_schema(request=shape("Skip", reason=s.ChoiceField(list(queue.REASONS))), responses=EMPTY)
     def post(self, request: Request, lease_id: str) -> Response:
         """Give the place back for good: not offered to this person again in this pass."""
-        _access, seat, generation = lease_for(self.caller, lease_id)
+        _access, stamp, generation = lease_for(self.caller, lease_id)
         body = read_object(request.data, known=("reason",), required=("reason",))
         reason = read_text(body, "reason")
-        queue.skip(seat_id=seat.pk, generation=generation, person_id=seat.person_id, reason=reason)
+        queue.skip(seat_id=stamp.seat_id, generation=generation, person_id=stamp.person_id, reason=reason)
         return Response({"state": "skipped"})
 
 

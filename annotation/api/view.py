@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from django.contrib.auth.models import AnonymousUser
+from django.conf import settings
 from django.http import HttpRequest, JsonResponse
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -22,9 +22,10 @@ from annotation.api.exceptions import (
 )
 from annotation.api.negotiation import JsonNegotiation as JsonNegotiation
 from annotation.api.sessions import check_csrf
-from annotation.authentication import read_bearer
+from annotation.authentication import is_bearer, read_bearer
 from annotation.errors import ForbiddenError, NotAuthenticatedError, UnsupportedTypeError
-from annotation.models import Job, User
+from annotation.models import Job
+from annotation.recent import remember
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
@@ -77,15 +78,26 @@ class HotView(ApiView):
 
 
 def authenticate(request: HttpRequest) -> Caller:
-    """Who sends a plain Django request, by token or session. Raises NotAuthenticatedError, CsrfError."""
-    token = read_bearer(request.META.get("HTTP_AUTHORIZATION", ""))
-    if token is not None:
-        return Caller(token.user, scopes=None if token.scopes is None else frozenset(token.scopes))
-    user: User | AnonymousUser = request.user
-    if not isinstance(user, User) or not user.is_active:
+    """Who sends a plain Django request, by token or session, as of a second ago at most.
+
+    Raises NotAuthenticatedError, CsrfError.
+    """
+    header = request.META.get("HTTP_AUTHORIZATION", "")
+    if is_bearer(header):
+        return remember(header, lambda: _caller_by_token(header))
+    session = request.COOKIES.get(settings.SESSION_COOKIE_NAME)
+    if session is None:
         raise NotAuthenticatedError
+    caller = remember(("session", session), lambda: caller_of(request))
     check_csrf(request)
-    return caller_of(request)
+    return caller
+
+
+def _caller_by_token(header: str) -> Caller:
+    token = read_bearer(header)
+    if token is None:
+        raise NotAuthenticatedError
+    return Caller(token.user, scopes=None if token.scopes is None else frozenset(token.scopes))
 
 
 def read_json(request: HttpRequest) -> Any:

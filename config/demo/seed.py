@@ -28,7 +28,7 @@ from annotation.actions.projects import change_project, create_project, put_guid
 from annotation.importing.rows import ItemRow, make_image_row, parse_row
 from annotation.jobs import run_job
 from annotation.kinds import LabelValue
-from annotation.models import Import, Item, Job, Offer, Project, QueueRow, Seat, User
+from annotation.models import Import, Item, Job, Offer, Project, QueueRow, User
 from annotation.schema import parse_answers
 from annotation.settings import LEARNING_DEFAULTS
 from config.demo import Comment, ProjectName, load_comments, load_guideline, load_schema
@@ -204,7 +204,7 @@ def _sit_down(project: Project, annotator: Annotator, user: User, by_id: dict[in
         reply = answer(annotator, comment, reply_rng(annotator, comment, SEED))
         answer_lease(
             access=access,
-            seat=Seat.objects.select_related("guideline").get(pk=raw["seat"]),
+            stamp=queue.find_stamp(seat_id=raw["seat"], generation=raw["generation"], person_id=user.pk),
             generation=raw["generation"],
             key=f"demo-{raw['seat']}-{raw['generation']}",
             body={"answers": reply.answers, "seconds": reply.seconds, "unsure": reply.unsure},
