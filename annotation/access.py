@@ -41,6 +41,7 @@ RIGHTS: dict[str, frozenset[str]] = {
     "snapshot": frozenset({ENGINEER}),
     "quarantine": frozenset({REVIEWER}),
     "manage": frozenset(),  # settings, schema, guideline, members, erasure
+    "metrics": frozenset(),  # no project's: what a superuser's token for `/metrics` is narrowed to
 }
 
 KIND_RIGHTS = {"label": "label", "relabel": "label", "adjudicate": "review", "review": "review"}

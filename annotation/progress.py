@@ -5,42 +5,73 @@ A person's numbers count answers that stand now: one taken back and given anew i
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
+from time import monotonic
+from typing import Any, TypeVar
 
+from django.core.cache import cache
 from django.db import connection
-from django.db.models import Count, Q
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from annotation.models import Item, Job, Project, QueueLane, QueueRow, Seat, User
+from annotation.models import Item, Job, Project, QueueRow, User
 
+Figure = TypeVar("Figure")
 STATES = {value: value.name.lower() for value in QueueRow.State}
-LABELLING = (QueueLane.Kind.LABEL, QueueLane.Kind.RELABEL)
 JUST_ENDED_SECONDS = 3600
 
-# The row of the queue on which an item stands now: its newest pass.
+# Counting a million items takes a tenth of a second, of ten million one; other figures of a whole project take longer.
+# Of a large project such a figure is kept for a minute, or a hundred times as long as it took, by each process of the
+# web server: so it is waited for now and then, and takes a hundredth of the server's time at most.
+LARGE = 50_000  # items
+KEPT_SECONDS, KEPT_TIMES = 60, 100
+NEWEST = 200  # a person's answers that their pace is measured by
+
+# One pass over the first rows of all items, without a look at the items; then what few items put right: those that are
+# put away, and those that stand on a later row (their newest pass). Items have rows of the queue from the moment on at
+# which their import is visible.
 _COUNTS = """
-    select q.project_id, i.lifecycle, q.state, count(*), coalesce(sum(q.n_submitted), 0)
-    from annotation_queuerow q
-    join annotation_item i on i.id = q.item_id
-    join annotation_import m on m.id = i.imported_by_id and m.is_visible
-    where q.project_id = any(%s) and q.kind in (1, 4) and not exists (
-      select 1 from annotation_queuerow n where n.item_id = q.item_id and n.kind in (1, 4) and n.pass_no > q.pass_no)
-    group by 1, 2, 3
+    with away as (
+      select i.id, i.project_id, i.lifecycle from annotation_item i
+      where i.project_id = any(%(projects)s) and i.lifecycle > 0),
+    again as (
+      select distinct q.item_id as id, q.project_id from annotation_queuerow q
+      where q.project_id = any(%(projects)s) and q.kind = 4),
+    newest as (
+      select i.id, q.state, q.n_submitted from (select id from away union select id from again) i
+      cross join lateral (select w.state, w.n_submitted from annotation_queuerow w
+        where w.item_id = i.id and w.kind in (1, 4) order by w.pass_no desc limit 1) q)
+    select q.project_id, 0 as lifecycle, q.state, count(*), coalesce(sum(q.n_submitted), 0)
+      from annotation_queuerow q where q.project_id = any(%(projects)s) and q.kind = 1 group by 1, 3
+    union all
+    select q.project_id, 0, q.state, -count(*), -coalesce(sum(q.n_submitted), 0)
+      from again a join annotation_queuerow q on q.item_id = a.id and q.kind = 1 group by 1, 3
+    union all
+    select a.project_id, 0, n.state, count(*), coalesce(sum(n.n_submitted), 0)
+      from again a join newest n on n.id = a.id group by 1, 3
+    union all
+    select a.project_id, 0, n.state, -count(*), 0 from away a join newest n on n.id = a.id group by 1, 3
+    union all
+    select a.project_id, a.lifecycle, n.state, count(*), 0 from away a join newest n on n.id = a.id group by 1, 2, 3
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Items of one project by state, and the answers that stand. `n_closed`: archived, quarantined or erased."""
+    """Items of one project by state, and the answers that stand. `n_closed`: archived, quarantined or erased.
+
+    `counted_at`: when, in a large project; None: now.
+    """
 
     by_state: dict[str, int] = field(default_factory=dict)
     n_closed: int = 0
     n_annotations: int = 0
+    counted_at: datetime | None = None
 
     @property
     def n_items(self) -> int:
@@ -65,32 +96,84 @@ class Progress:
 
 
 def project_progress(project_ids: Collection[int]) -> dict[int, Progress]:
-    """How far each of these projects is, in one statement; a project without items has an empty Progress."""
-    found = {pk: Progress(by_state={}) for pk in project_ids}
+    """How far each of these projects is; a project without items has an empty Progress.
+
+    A large one's may be minutes old. One statement for all that are counted now.
+    """
+    known = cache.get_many([_key(pk) for pk in project_ids])
+    started = monotonic()
+    counted = _count([pk for pk in project_ids if _key(pk) not in known])
+    for pk, progress in counted.items():
+        if progress.n_items >= LARGE:
+            _keep(_key(pk), replace(progress, counted_at=timezone.now()), monotonic() - started)
+    return {pk: known.get(_key(pk)) or counted[pk] for pk in project_ids}
+
+
+def keep_if_large(project_id: int, name: str, compute: Callable[[], Figure]) -> Figure:
+    """A figure of a whole project, for a page: computed now, or minutes ago in a project that was found to be large."""
+    if cache.get(_key(project_id)) is None:
+        return compute()
+    key = _key(project_id, name)
+    found: tuple[Figure] | None = cache.get(key)
+    if found is None:
+        started = monotonic()
+        found = (compute(),)
+        _keep(key, found, monotonic() - started)
+    return found[0]
+
+
+def _key(project_id: int, name: str = "counts") -> str:
+    return f"progress:{project_id}:{name}"
+
+
+def _keep(key: str, figure: Any, took: float) -> None:
+    cache.set(key, figure, max(KEPT_SECONDS, KEPT_TIMES * took))
+
+
+def _count(project_ids: Collection[int]) -> dict[int, Progress]:
+    if not project_ids:
+        return {}
     with connection.cursor() as cursor:
-        cursor.execute(_COUNTS, [list(project_ids)])
+        cursor.execute(_COUNTS, {"projects": list(project_ids)})
         rows = cursor.fetchall()
-    states: dict[int, dict[str, int]] = {pk: {} for pk in project_ids}
-    closed = dict.fromkeys(project_ids, 0)
-    annotations = dict.fromkeys(project_ids, 0)
+    states: dict[int, Counter[str]] = {pk: Counter() for pk in project_ids}
+    closed: Counter[int] = Counter()
+    annotations: Counter[int] = Counter()
     for pk, lifecycle, state, n, n_submitted in rows:
         annotations[pk] += int(n_submitted)
         if lifecycle == Item.Lifecycle.OPEN:
-            name = STATES[QueueRow.State(state)]
-            states[pk][name] = states[pk].get(name, 0) + n
+            states[pk][STATES[QueueRow.State(state)]] += n
         else:
             closed[pk] += n
-    for pk in found:
-        found[pk] = Progress(by_state=states[pk], n_closed=closed[pk], n_annotations=annotations[pk])
-    return found
+    return {
+        pk: Progress(
+            by_state={name: n for name, n in states[pk].items() if n},
+            n_closed=closed[pk],
+            n_annotations=annotations[pk],
+        )
+        for pk in project_ids
+    }
+
+
+# Those that nobody decides just now have a free place; the others have a seat that is held.
+_DISPUTES = """
+    select l.project_id, count(*) from annotation_queuelane l join annotation_offer o on o.lane_id = l.id
+      where l.project_id = any(%(projects)s) and l.kind = 2 group by 1
+    union all
+    select l.project_id, count(*) from annotation_queuelane l join annotation_seat s on s.lane_id = l.id and s.state = 1
+      where l.project_id = any(%(projects)s) and l.kind = 2
+        and not (select q.is_closed from annotation_queuerow q where q.id = s.queue_row_id) group by 1
+"""
 
 
 def count_disputes(project_ids: Collection[int]) -> dict[int, int]:
     """How many items of each project wait for a reviewer; projects without one are left out."""
-    waiting = QueueRow.objects.filter(
-        project__in=project_ids, kind=QueueLane.Kind.ADJUDICATE, is_closed=False, item__lifecycle=Item.Lifecycle.OPEN
-    )
-    return dict(waiting.values_list("project").annotate(n=Count("pk")).values_list("project", "n"))
+    waiting: Counter[int] = Counter()
+    with connection.cursor() as cursor:
+        cursor.execute(_DISPUTES, {"projects": list(project_ids)})
+        for pk, n in cursor.fetchall():
+            waiting[pk] += n
+    return dict(waiting)
 
 
 def today_began() -> datetime:
@@ -107,31 +190,45 @@ class OwnWork:
     median_seconds: float | None = None
 
 
+# Answers that stand, counted along an index; those of today by the annotations of today.
+_SUBMITTED = "annotation_seat s where s.state = 2 and s.kind in (1, 4)"
+_TODAY = """(select count(*) from annotation_annotation a
+    join annotation_seat s on s.id = a.seat_id and s.annotation_id = a.id and s.state = 2
+    where a.project_id = c.project_id and a.person_id = c.person_id and a.created_at >= %(today)s)"""
+_OWN = f"""
+    select c.project_id, c.n, {_TODAY} from (select s.project_id, s.person_id, count(*) as n from {_SUBMITTED}
+      and s.project_id = any(%(projects)s) and s.person_id = %(person)s group by 1, 2) c
+"""  # noqa: S608
+
+
 def own_counts(person: User, project_ids: Collection[int]) -> dict[int, OwnWork]:
     """A person's own answers in each of these projects; projects without any are left out."""
-    seats = Seat.objects.filter(project__in=project_ids, person=person, state=Seat.State.SUBMITTED, kind__in=LABELLING)
-    rows = seats.values_list("project").annotate(
-        n=Count("pk"), n_today=Count("pk", filter=Q(ended_at__gte=today_began()))
-    )
-    return {pk: OwnWork(n_today=n_today, n_total=n) for pk, n, n_today in rows.values_list("project", "n", "n_today")}
+    with connection.cursor() as cursor:
+        cursor.execute(_OWN, {"projects": list(project_ids), "person": person.pk, "today": today_began()})
+        return {pk: OwnWork(n_today=n_today, n_total=n) for pk, n, n_today in cursor.fetchall()}
 
 
-_PEOPLE = """
-    select s.person_id, u.username, u.shown_name, u.kind, count(*) as n,
-      count(*) filter (where s.ended_at >= %(today)s) as n_today,
-      percentile_cont(0.5) within group (order by a.seconds) filter (where a.seconds is not null) as median
-    from annotation_seat s
-    join annotation_user u on u.id = s.person_id
-    join annotation_annotation a on a.id = s.annotation_id
-    where s.project_id = %(project)s and s.state = 2 and s.kind in (1, 4)
-      and (%(person)s::bigint is null or s.person_id = %(person)s)
-    group by 1, 2, 3, 4 order by n desc, s.person_id limit %(limit)s
-"""
+_PEOPLE = f"""
+    with c as materialized (
+      select s.project_id, s.person_id, count(*) as n from {_SUBMITTED} and s.project_id = %(project)s
+        and (%(person)s::bigint is null or s.person_id = %(person)s)
+      group by 1, 2 order by n desc, 2 limit %(limit)s)
+    select c.person_id, u.username, u.shown_name, u.kind, c.n, {_TODAY},
+      (select percentile_cont(0.5) within group (order by x.seconds) from (
+        select case when s.annotation_id = a.id then a.seconds end as seconds
+        from annotation_annotation a join annotation_seat s on s.id = a.seat_id
+        where a.project_id = c.project_id and a.person_id = c.person_id
+        order by a.created_at desc limit %(newest)s) x)
+    from c join annotation_user u on u.id = c.person_id order by c.n desc, c.person_id
+"""  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)
 class PersonWork:
-    """What one person has done in a project. `source` is human, simulated or imported."""
+    """What one person has done in a project. `source` is human, simulated or imported.
+
+    `median_seconds`: of the newest 200 answers, active time; None where nothing was measured.
+    """
 
     person_id: int
     name: str
@@ -148,6 +245,7 @@ def work_by_person(project: Project, person: User | None = None, limit: int = 10
         "project": project.pk,
         "person": person.pk if person else None,
         "limit": limit,
+        "newest": NEWEST,
     }
     with connection.cursor() as cursor:
         cursor.execute(_PEOPLE, params)

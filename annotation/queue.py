@@ -157,7 +157,7 @@ def lease(
     pause = 0.002
     while True:
         found = _call_json(
-            "select queue_lease(%s, %s, %s::smallint, %s, %s::text[], %s::float8[], null)",
+            "select queue_lease(%s, %s, %s::smallint, %s, %s::text[], %s::float8[])",
             [project_id, person_id, KINDS[kind], n, _lower(languages), [rng.random() for _ in range(max(1, n))]],
         )
         leases = _stamp(found["leases"], person_id)

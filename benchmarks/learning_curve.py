@@ -116,7 +116,7 @@ class Team:
         """Everybody answers `n` items, as the queue serves them; then the reviewer settles the ties."""
         from annotation import queue
         from annotation.actions.answers import answer_lease
-        from annotation.models import Item, Seat
+        from annotation.models import Item
 
         for number, person in enumerate(self.annotators):
             access, chance, left = self.access(person), Random(SEED), n
@@ -128,7 +128,7 @@ class Team:
                     item = items[raw["item"]]
                     answer_lease(
                         access=access,
-                        seat=Seat.objects.get(pk=raw["seat"]),
+                        stamp=queue.find_stamp(seat_id=raw["seat"], generation=raw["generation"], person_id=person.pk),
                         generation=raw["generation"],
                         key=f"{raw['seat']}-{raw['generation']}",
                         body={"answers": {"verdict": CHOICES[answer_of(item.external_id, item.metadata, number)]}},

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 from django.views import defaults
 
-from annotation.api.exceptions import FaultError, is_api, show_error
+from annotation.api.exceptions import FaultError, as_touchstone_error, headers_for, is_api, show_error
 from annotation.errors import AbsentError, ForbiddenError, InvalidError
 
 
@@ -30,5 +32,17 @@ def show_absent(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def show_fault(request: HttpRequest) -> HttpResponse:
-    """500: a surprise, which Django has logged by now."""
-    return show_error(FaultError()) if is_api(request) else defaults.server_error(request)
+    """500: a surprise, which Django has logged by now; or 503 where a middleware found the database gone.
+
+    Django calls this while it handles the exception, so that is the one to look at.
+    """
+    error = sys.exception()
+    known = as_touchstone_error(error) if error is not None else None
+    fault = known if known is not None and known.status == 503 else FaultError()
+    if is_api(request):
+        return show_error(fault)
+    response: HttpResponse = defaults.server_error(request)
+    response.status_code = fault.status
+    for name, value in headers_for(fault).items():
+        response[name] = value
+    return response

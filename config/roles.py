@@ -37,7 +37,16 @@ def make_command(role: str) -> list[str]:
         command = ["granian", "--interface", "wsgi", "--host", host, "--port", str(port)]
         command += ["--workers", os.environ.get("WEB_WORKERS") or "2"]
         command += ["--blocking-threads", os.environ.get("WEB_THREADS") or "8"]
-        command += ["--respawn-failed-workers", "--workers-kill-timeout", "1", "--no-ws", "--http", "1"]
+        command += [
+            "--blocking-threads-idle-timeout",
+            "600",
+            "--respawn-failed-workers",
+            "--workers-kill-timeout",
+            "1",
+            "--no-ws",
+            "--http",
+            "1",
+        ]
         command += ["--log-level", "warning", "--working-dir", str(ROOT), "config.wsgi:application"]
     elif role == WORKER:
         command = ["celery", "--app", "config.celery:app", "--workdir", str(ROOT), "worker"]
@@ -57,9 +66,7 @@ def make_environment(role: str) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "TOUCHSTONE_SUPERVISED": "1",
     }
-    if role == WEB:
-        environment["DATABASE_POOL"] = "1"
-    else:
+    if role != WEB:
         # One thread of arithmetic per child, or two children on four cores start eight.
         environment |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     return environment

@@ -116,16 +116,17 @@ _database: dict[str, Any] = (
     environ.Env.db_url_config(DATABASE_URL)
     if DATABASE_URL
     else {
-        "ENGINE": "django.db.backends.postgresql",
         "NAME": "touchstone",
         "USER": "touchstone",
         "HOST": str(_socket_folder),
         "PORT": "5432",
     }
 )
-_database["ENGINE"] = "django.db.backends.postgresql"
+_database["ENGINE"] = "config.database"
 _database["ATOMIC_REQUESTS"] = False
-_database["CONN_HEALTH_CHECKS"] = True  # a restarted server costs no request
+# One connection for each thread, kept and looked at before each use: a restarted server costs no request.
+_database["CONN_MAX_AGE"] = None
+_database["CONN_HEALTH_CHECKS"] = True
 _options = _database.get("OPTIONS", {})
 # A server as Debian sets it up compiles queries that it takes for long ones: 0.1 s for what runs in 1 ms.
 _database["OPTIONS"] = {
@@ -133,11 +134,6 @@ _database["OPTIONS"] = {
     "application_name": "touchstone",
     "options": f"{_options.get('options', '')} -c jit=off".strip(),
 }
-if env.bool("DATABASE_POOL", default=False):  # set by the web role: bounded connections, each checked before use
-    _database["CONN_MAX_AGE"] = 0
-    _database["OPTIONS"]["pool"] = {"min_size": 1, "max_size": WEB_THREADS + 2, "timeout": 10}
-else:
-    _database["CONN_MAX_AGE"] = 60
 DATABASES = {"default": _database}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -283,6 +279,7 @@ CELERY_BEAT_SCHEDULE = {
     "dispatch-events": {"task": "annotation.tasks.dispatch_events", "schedule": 1.0},
     "sweep-jobs": {"task": "annotation.tasks.sweep_jobs", "schedule": 5.0},
     "move-floors": {"task": "annotation.tasks.move_floors", "schedule": 1.0},
+    "start-audit": {"task": "annotation.tasks.start_audit", "schedule": 60.0},
     "run-schedules": {"task": "learning.tasks.run_schedules", "schedule": 60.0},
 }
 

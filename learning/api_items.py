@@ -50,7 +50,10 @@ class ItemsView(ItemsImportView):
         ],
     )
     def get(self, request: Request, slug: str) -> Response:
-        """The items, in the order asked for; those without a utility or disagreement come last."""
+        """The items, in the order asked for; those without a utility or disagreement come last.
+
+        Where few items fit, a page may have fewer rows than `limit`, or none, and still a `next`: the list goes on.
+        """
         access = project_for(self.caller, slug, "items")
         query = read_query(request, ("state", "q", "order", *PAGING))
         order = read_choice(query, "order", ORDERS, "id") or "id"

@@ -22,7 +22,8 @@ logger = logging.getLogger(__name__)
 
 def read_resolutions(events: list[Event]) -> None:
     """Look at each project in which an item was settled. A project that fails does not hold up the others."""
-    concerned = {event.project_id for event in events if (event.data or {}).get("state") in RESOLVED}
+    settled = [event for event in events if (event.data or {}).get("state") in RESOLVED]
+    concerned = {event.project_id for event in settled if event.project_id is not None}
     for project in Project.objects.filter(pk__in=concerned, state=Project.State.ACTIVE).select_related("schema"):
         settle_holdout_share(project=project)
         start_if_due(project)

@@ -52,8 +52,8 @@ class Score(models.Model):
     A new version's rows are built beside the old ones; turning `is_current` is the swap.
     """
 
-    model_version = models.ForeignKey(ModelVersion, on_delete=models.CASCADE, related_name="scores")
-    item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="scores", db_constraint=False)
+    model_version = models.ForeignKey(ModelVersion, on_delete=models.CASCADE, related_name="scores", db_index=False)
+    item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="scores", db_constraint=False, db_index=False)
     choice = models.IntegerField(help_text="the most probable choice")
     probability = models.FloatField()
     utility = models.FloatField()

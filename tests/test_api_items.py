@@ -18,7 +18,7 @@ from annotation import job_kinds, queue
 from annotation.api.bodies import spool
 from annotation.errors import TooLargeError
 from annotation.jobs import run_job
-from annotation.models import Import, Item, ItemPayload, Job, Media, Organisation
+from annotation.models import Import, Item, ItemPayload, Job, Media, Organisation, QueueRow
 from learning.models import ModelVersion, Score
 from reviewers.models import Resolution
 from tests.api_client import Api, fault_of, make_png
@@ -317,6 +317,7 @@ def test_the_item_that_people_differ_on_most_in_any_question_comes_first(make_de
     common = {"project": desk.project, "state": 2, "method": "majority", "changed_at": desk.project.created_at}
     for name, question, disagreement in (("t-1", 1, 0.2), ("t-1", 2, 0.9), ("t-2", 1, 0.5), ("t-2", 2, 0.5)):
         Resolution.objects.create(item=desk.item(name), question=question, disagreement=disagreement, **common)
+    QueueRow.objects.filter(item__external_id__in=["t-1", "t-2"]).update(state=QueueRow.State.DISPUTED)
     pages = Api(desk.cast.enzo).walk("projects/forum/items?order=-disagreement&limit=1")
     assert names_of(pages) == ["t-1", "t-2", "t-3"]
     assert [page[0]["disagreement"] for page in pages] == [0.9, 0.5, None]

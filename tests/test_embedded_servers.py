@@ -16,7 +16,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from config.embedded import EmbeddedError, Servers
+from config.embedded import EmbeddedError, Servers, processes
 from config.embedded.ownership import Ownership
 from config.embedded.postgres import is_alive
 from config.embedded.processes import ChildSpec, Supervisor
@@ -334,3 +334,14 @@ def test_program_that_ends_is_started_again_with_growing_pauses(tmp_path: Path) 
     supervisor.stop()
     assert events[0] == "brief ended (exit 3) and is started again"
     assert 3 <= log.read_text().count("run") <= 4
+
+
+def test_program_that_worked_for_a_while_is_started_again_at_once_however_often(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "STEADY_SECONDS", 0.2)
+    log = tmp_path / "log"
+    supervisor = Supervisor()
+    supervisor.add(ChildSpec(name="brief", command=["sh", "-c", "echo run; sleep 0.3"], log=log))
+    wait_until(lambda: log.exists() and log.read_text().count("run") >= 6, 10)
+    supervisor.stop()

@@ -15,6 +15,7 @@ from django.db import IntegrityError, OperationalError, connection, connections,
 from annotation.actions.events import move_to_cluster, write_event
 from annotation.events import dispatch_events, read_events, subscribe, unsubscribe
 from annotation.models import Event, EventPosition
+from tests.workers import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -103,6 +104,7 @@ def test_one_early_transaction_beside_thousands_of_later_ones_is_heard_once_by_e
     heard = [listen(f"test-{n}") for n in range(3)]
     dispatch_events()
     is_over = threading.Event()
+    rounds: list[int] = []
 
     def write_one_by_one() -> None:
         """Each event in a transaction of its own, without the way to and fro in between."""
@@ -118,16 +120,19 @@ def test_one_early_transaction_beside_thousands_of_later_ones_is_heard_once_by_e
     def dispatch() -> None:
         try:
             while not is_over.is_set():
-                dispatch_events(limit=200)
+                rounds.append(dispatch_events(limit=200))
         finally:
             connections.close_all()
 
     before = write()
+    dispatch_events()
     with ThreadPoolExecutor(6) as pool, OpenTransaction() as early:
         dispatchers = [pool.submit(dispatch) for _ in range(2)]
         for writer in [pool.submit(write_one_by_one) for _ in range(4)]:
             writer.result()
-        assert heard == [[before]] * 3, "what commits after an open transaction waits for it"
+        n_rounds = len(rounds)
+        wait_until(lambda: len(rounds) >= n_rounds + 10)  # whatever could be read too early has been read by then
+        heard_beside = [list(ids) for ids in heard]
         early.commit()
         written = set(Event.objects.values_list("pk", flat=True))
         deadline = time.monotonic() + 20
@@ -136,6 +141,7 @@ def test_one_early_transaction_beside_thousands_of_later_ones_is_heard_once_by_e
         is_over.set()
         for dispatcher in dispatchers:
             dispatcher.result()
+    assert heard_beside == [[before]] * 3, "what commits after an open transaction waits for it"
     assert len(written) == 6002
     assert early.event_id in written
     assert [Counter(ids) for ids in heard] == [Counter(written)] * 3

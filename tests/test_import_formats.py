@@ -101,6 +101,13 @@ def test_bad_json_line_is_named_and_the_next_one_still_read(tmp_path: Path, line
     assert rows[2][1] == {"text": "after"}
 
 
+def test_json_may_be_nested_twenty_deep_and_what_is_empty_counts_for_nothing(tmp_path: Path) -> None:
+    deep = b'{"a":' * 20 + b"1" + b"}" * 20
+    empty = b'{"a":' * 20 + b"[]" + b"}" * 20
+    rows = read(tmp_path / "a.jsonl", deep + b"\n" + empty + b"\n{}\n")
+    assert [(number, isinstance(row, dict)) for number, row in rows] == [(1, True), (2, True), (3, True)]
+
+
 @pytest.mark.parametrize(("name", "delimiter"), [("a.csv", ","), ("a.csv", ";"), ("a.csv", "\t"), ("a.tsv", "\t")])
 def test_tables_are_read_by_their_header(tmp_path: Path, name: str, delimiter: str) -> None:
     assert read(tmp_path / name, write_csv(tmp_path / "w", delimiter)) == [(2, ROWS[0]), (4, ROWS[1])]

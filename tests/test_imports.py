@@ -9,6 +9,7 @@ import secrets
 import signal
 import subprocess
 import sys
+import threading
 import zipfile
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -26,10 +27,12 @@ from annotation.actions.imports import Outcome, load_items, start_import
 from annotation.actions.jobs import claim_job
 from annotation.actions.media import add_media
 from annotation.actions.projects import archive_project, change_project
+from annotation.audit import find_violations
+from annotation.commitments import holds
 from annotation.errors import StateError
 from annotation.importing.formats import ImportFileError, RowProblem
 from annotation.importing.rows import RowError, parse_row
-from annotation.importing.sorting import BATCH_CHARACTERS, Rows, batches
+from annotation.importing.sorting import BATCH_CHARACTERS, FIND_ITEMS, Rows, batches, find_items
 from annotation.jobs import JobLostError, RunningJob, run_job
 from annotation.media import media_path
 from annotation.models import (
@@ -42,6 +45,7 @@ from annotation.models import (
     Job,
     Label,
     Media,
+    Offer,
     Project,
     QueueLane,
     QueueRow,
@@ -199,7 +203,28 @@ def test_a_file_that_breaks_off_leaves_nothing(make_desk: MakeDesk) -> None:
 def test_batches_are_bounded_by_characters_too() -> None:
     schema: dict[str, Any] = {"questions": []}
     rows = [(i, parse_row({"text": "x" * 1_000_000}, schema)) for i in range(20)]
-    assert [len(batch) for batch in batches(rows, 2000)] == [BATCH_CHARACTERS // 1_000_000] * 2 + [4]
+    assert [len(batch) for batch in batches(rows, 2000)] == [BATCH_CHARACTERS // 1_000_000] * 5
+
+
+def test_a_refused_file_leaves_no_lane_and_no_draw(make_desk: MakeDesk) -> None:
+    desk = make_desk(1)
+    before = (QueueLane.objects.count(), Draw.objects.count())
+    rows = [*texts("a", metadata={"language": "fi"}), *texts("b", metadata={"language": "sv"}), {"external_id": "c"}]
+    _outcome, stored = load(desk.project, rows, batch_rows=1)
+    assert (stored, QueueLane.objects.count(), Draw.objects.count()) == (False, *before)
+    assert count(desk.project)["rows"] == 1
+
+
+def test_any_text_comes_back_as_it_was_and_fits_its_commitment(make_desk: MakeDesk) -> None:
+    strange = 'a\\b \\. \\N "quoted" \t tab\nline\r\u2028 \x7f \U0001f600 \'); drop table'
+    name = "id\\with\\N\u2028\U0001f600"
+    rows = [
+        {"external_id": name, "text": strange, "metadata": {"k\\ey": strange, "n": [1, {"x": None}]}, "group": "g\\1"}
+    ]
+    item = make_desk(rows=rows).item(name)
+    assert item.payload.parts == [{"name": "text", "kind": "text", "role": "target", "text": strange}]
+    assert (item.metadata, item.group) == ({"k\\ey": strange, "n": [1, {"x": None}]}, "g\\1")
+    assert holds(bytes(item.commitment), item.payload.parts, bytes(item.payload.salt))
 
 
 # --- The same id again -----------------------------------------------------------------------------------------------
@@ -279,6 +304,22 @@ def test_a_generated_id_is_never_matched(make_desk: MakeDesk) -> None:
     assert "was given by Touchstone" in outcome.errors[0]["reason"]
     load(desk.project, [{"text": "nameless"}])
     assert Item.objects.filter(project=desk.project, has_own_id=False).count() == 3
+
+
+def test_names_are_looked_up_by_the_unique_index_also_in_a_project_that_the_planner_knows_nothing_of(
+    make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("annotation.actions.imports.ANALYZED_FROM", 1_000_000)
+    make_desk(1000, slug="known")
+    # An index of long names is higher than one of numbers, and so dearer to probe.
+    long = [f"{'x' * 190}-{i:04}" for i in range(2500)]
+    with connection.cursor() as cursor:
+        cursor.execute("analyze annotation_item")
+        desk = make_desk(slug="new", rows=texts(*long))
+        cursor.execute(f"explain {FIND_ITEMS}", [["absent"], desk.project.pk])
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert "external_id)::text = n.name" in plan.partition("Index Cond: ((project_id = p.id)")[2], plan
+    assert find_items(desk.project.pk, [long[7], "absent"]) == [desk.item(long[7]).pk]
 
 
 # --- Draws, lanes and chance -----------------------------------------------------------------------------------------
@@ -394,6 +435,19 @@ def test_places_left_open_by_annotated_items_are_found_by_who_had_finished(make_
     load(desk.project, rows, batch_rows=1, progress=watch)
     assert seen == ["done_by_you", "done_by_you", None, None]  # two batches unseen, then each as it is finished
     assert len(desk.lease("alice", n=2).leases) == 2
+
+
+def test_nobody_is_offered_an_annotated_item_before_its_annotations_are_in(make_desk: MakeDesk) -> None:
+    desk = make_desk(rows=texts("z"), overlap=2)
+    free: list[dict[str, int]] = []
+
+    def look(_done: int, _total: int | None) -> None:
+        free.append(dict(Offer.objects.values_list("item__external_id", "n_free")))
+
+    rows = [*texts("a", "b", annotations=votes(ann="spam")), *texts("c")]
+    load(desk.project, rows, batch_rows=1, progress=look)
+    whole = {"a": 1, "b": 1, "c": 2, "z": 2}
+    assert free == [{"z": 2}] * 3 + [{"a": 1, "c": 2, "z": 2}, whole, whole]
 
 
 def test_annotated_items_take_the_overlap_that_the_project_has_by_then(make_desk: MakeDesk) -> None:
@@ -550,6 +604,38 @@ def test_nothing_of_an_unfinished_import_is_seen_or_served(make_desk: MakeDesk) 
     )
     assert seen == [(2, 1, "empty"), (3, 1, "empty"), (4, 1, "empty")]
     assert in_another_connection(look) == (4, 4, None)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_rows_are_read_in_a_thread_only_where_that_was_asked_for(make_desk: MakeDesk) -> None:
+    desk = make_desk(1)
+    seen: dict[str, str] = {}
+
+    def read(name: str) -> Rows:
+        seen[name] = threading.current_thread().name
+        yield from rows_of(desk.project, texts(name))
+
+    load_items(project=desk.project, read=lambda: read("ahead"), actor=None, is_read_ahead=True)
+    load_items(project=desk.project, read=lambda: read("here"), actor=None)
+    assert count(desk.project)["items"] == 3
+    assert seen["ahead"].startswith("read-ahead")
+    assert seen["here"] == threading.current_thread().name
+
+
+def test_a_new_overlap_reaches_an_unfinished_import_and_offers_nothing_of_it(make_desk: MakeDesk) -> None:
+    desk = make_desk(rows=texts("z"))
+    offers: list[int] = []
+
+    def change(done: int, total: int | None) -> None:
+        change_project(project=desk.project, settings={"overlap": 1 + done}, actor=desk.cast.olga)
+        run_job(Job.objects.filter(kind="overlap").latest("pk").pk)
+        offers.append(Offer.objects.filter(item__project=desk.project).count())
+        assert find_violations() == {}
+
+    load(desk.project, texts("a", "b"), batch_rows=1, progress=change)
+    assert offers == [1, 1]
+    assert {name: (desk.row(name).overlap, desk.n_free(name)) for name in "abz"} == dict.fromkeys("abz", (3, 3))
+    assert find_violations() == {}
 
 
 # --- Kills -----------------------------------------------------------------------------------------------------------

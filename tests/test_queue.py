@@ -10,7 +10,6 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import F
 
 from annotation import queue
-from annotation.audit import find_violations
 from annotation.errors import (
     AlreadySubmittedError,
     KeyMissingError,
@@ -559,30 +558,3 @@ def test_every_answer_is_an_event(make_desk: MakeDesk) -> None:
         desk.cast.alice.pk,
         desk.item("t-1").pk,
     )
-
-
-# The auditor
-
-
-def test_the_auditor_finds_nothing_wrong_after_a_days_work(make_desk: MakeDesk) -> None:
-    desk = disputed(make_desk)
-    queue.move_floors()
-    assert desk.row("t-1").state == QueueRow.State.DISPUTED
-    assert find_violations() == {}
-
-
-@pytest.mark.parametrize(
-    ("damage", "finds"),
-    [
-        ("delete from annotation_offer", "Q11"),
-        ("update annotation_queuerow set n_submitted = 0", "Q11"),
-        ("update annotation_seat set state = 4, annotation_id = null where state = 2", "Q11"),
-        ("update annotation_queuelane set floor_rank = 'infinity'", "Q7"),
-        ("drop trigger append_only on annotation_guideline", "Q10"),
-    ],
-)
-def test_the_auditor_names_what_is_broken(make_desk: MakeDesk, damage: str, finds: str) -> None:
-    make_desk(n=2).label("alice")
-    with connection.cursor() as cursor:
-        cursor.execute(damage)
-    assert any(name.startswith(finds) for name in find_violations())

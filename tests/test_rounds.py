@@ -147,6 +147,32 @@ def test_an_item_that_was_begun_comes_after_the_new_batch_and_before_the_rest(ma
 
 
 @pytest.mark.django_db
+def test_what_is_settled_loses_its_priority_with_the_next_batch_and_keeps_its_draw(make_desk: MakeDesk) -> None:
+    desk = empty_desk(make_desk)
+    add(desk, 6, PLAIN, "w")
+    first = play(desk, batch=3)
+    answered = desk.lease_one("alice")
+    desk.submit("alice", answered)
+    assert answered["item"] in priorities(desk)
+    second = play(desk, batch=2, seed=4)
+    new = set(DrawItem.objects.filter(draw=second.draw).values_list("item", flat=True))
+    assert set(priorities(desk)) == new - {answered["item"]} == new
+    assert QueueRow.objects.get(item=answered["item"]).draw == first.draw
+
+
+@pytest.mark.django_db
+def test_an_item_that_is_begun_waits_there_from_batch_to_batch(make_desk: MakeDesk) -> None:
+    desk = empty_desk(make_desk, overlap=2)
+    add(desk, 6, PLAIN, "w")
+    play(desk, batch=3)
+    begun = desk.lease_one("alice")["item"]
+    play(desk, batch=1, seed=4)
+    last = play(desk, batch=1, seed=5)
+    (new,) = DrawItem.objects.filter(draw=last.draw).exclude(item=begun).values_list("item", flat=True)
+    assert priorities(desk) == {new: 1.0, begun: 0.5}
+
+
+@pytest.mark.django_db
 def test_items_that_are_settled_held_out_or_full_are_not_chosen(desk: Desk) -> None:
     add(desk, 3, BETWEEN, "held", split=Item.Split.HOLDOUT)
     full = desk.lease_one("alice")["item"]

@@ -72,7 +72,8 @@ def settle_findings(*, job: Job, found: Findings) -> dict[str, Any]:
         cursor.execute("select clock_timestamp()")
         now: datetime = cursor.fetchone()[0]
     before = last_audit()
-    known = {(one["check"], one["project"]): one for one in (before and before.result or {}).get("violations", [])}
+    result: dict[str, Any] = (before.result if before else None) or {}
+    known = {(one["check"], one["project"]): one for one in result.get("violations", [])}
     projects = Project.objects.in_bulk({project for _check, project in {*known, *found.rows} if project is not None})
 
     def tell(kind: str, check: str, project: int | None, rows: int) -> None:

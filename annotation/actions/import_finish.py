@@ -20,10 +20,20 @@ from annotation.actions.events import write_event
 from annotation.actions.people import ensure_outside_person
 from annotation.errors import StateError
 from annotation.importing.rows import AnnotationRow, ItemRow
-from annotation.importing.sorting import SHOWN_ERRORS, Numbered, Rows, Sorter, batches, generated_id, parts_of
+from annotation.importing.sorting import (
+    SHOWN_ERRORS,
+    Numbered,
+    Rows,
+    Sorter,
+    batches,
+    find_items,
+    generated_id,
+    parts_of,
+)
 from annotation.models import Annotation, Import, Item, LabelSchema, Project, QueueRow, Seat, User
 
 ANNOTATIONS_AT_ONCE = 5000
+ROWS_AT_ONCE = 1000  # a row with annotations takes about a millisecond for each of them
 
 Progress = Callable[[int, int | None], None]  # rows done, of how many
 Check = Callable[[], None]
@@ -55,7 +65,7 @@ def finish_import(
     sorter = Sorter(project)
     people: dict[str, User] = {}
     done = n_read
-    for batch in batches(read(), batch_rows):
+    for batch in batches(read(), min(batch_rows, ROWS_AT_ONCE)):
         if update_metadata or errors is not None:
             with transaction.atomic():
                 check()
@@ -105,7 +115,8 @@ def _annotate(
         # Closed, empty and neither disputed nor erased: no run before this one has been here.
         places = list(
             QueueRow.objects.select_for_update(of=("self",))
-            .filter(item__imported_by=import_row, item__external_id__in=list(rows), item__lifecycle=Item.Lifecycle.OPEN)
+            .filter(item__in=find_items(project.pk, list(rows)))
+            .filter(item__imported_by=import_row, item__lifecycle=Item.Lifecycle.OPEN)
             .filter(kind=1, state=QueueRow.State.OPEN, is_closed=True, n_submitted=0)
             .select_related("item__payload")
             .order_by("pk")

@@ -1,9 +1,9 @@
 """Rows of a file become items: streamed in through COPY in batches, then made visible by one flip.
 
-1. *Load.* Batches of items and payloads, each its own short transaction, under an import that is not visible: such
-   items are neither served nor listed. What is wrong with a row is noted; any wrong row rejects the file unless
-   `partial`.
-2. *Flip.* One transaction: lanes, draws, one queue row per item, and the import is visible.
+1. *Load.* Batches of items, payloads and queue rows, each its own short transaction, under an import that is not
+   visible: such items are not listed, and their rows are not offered. What is wrong with a row is noted; any wrong row
+   rejects the file unless `partial`. The next batch is read and made ready while the one before it is stored.
+2. *Flip.* One transaction: lanes, draws, one offer per queue row, and the import is visible.
 3. *Finish* (`import_finish.py`). Annotations that came along become submitted seats of imported persons, and known
    items get their new metadata, batch by batch. Annotated items were closed at the flip and open, if they still want
    answers, as their batch is done: so nobody answers them in between.
@@ -17,11 +17,12 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -32,16 +33,17 @@ from annotation import queue
 from annotation.actions.events import write_event
 from annotation.actions.import_finish import Check, Progress, finish_import
 from annotation.actions.jobs import start_job
-from annotation.commitments import commit, make_salt
+from annotation.commitments import canonical_json, commit_text, make_salt
 from annotation.errors import StateError, TouchstoneError
+from annotation.importing.ahead import read_ahead
 from annotation.importing.archive import detect_archive
 from annotation.importing.formats import detect_source
 from annotation.importing.rows import ItemRow
 from annotation.importing.sorting import SHOWN_ERRORS, Numbered, Rows, Sorter, batches, generated_id, parts_of
-from annotation.models import Draw, Event, Import, Item, Job, Project, User
+from annotation.models import Draw, Event, Import, Item, Job, Project, QueueLane, QueueRow, User
 
 KIND = "import"
-BATCH_ROWS = 2000
+BATCH_ROWS = 5000
 ANALYZED_FROM = 1000  # rows: smaller imports leave it to autovacuum
 HOLDOUT_SHARE = 0.2
 
@@ -125,6 +127,7 @@ def load_items(
     job_id: int | None = None,
     partial: bool = False,
     update_metadata: bool = False,
+    is_read_ahead: bool = False,
     progress: Progress = lambda _done, _total: None,
     check: Check = lambda: None,
     batch_rows: int = BATCH_ROWS,
@@ -134,7 +137,8 @@ def load_items(
     Not stored: any wrong row without `partial`, a file that cannot be read to its end, no row at all, or a project that
     was archived meanwhile. Then nothing of the file remains. `progress` gets the rows read so far, and the total of
     both passes once it is known; `check` is called inside every transaction and stops the import by raising. An
-    annotation of an item that was there before the file is passed over, as the item is unchanged.
+    annotation of an item that was there before the file is passed over, as the item is unchanged. `is_read_ahead`:
+    rows are read in a thread while others are stored; for a `read` that asks no database.
     """
     project = Project.objects.select_related("schema", "guideline").get(pk=project.pk)
     outcome = Outcome()
@@ -148,14 +152,18 @@ def load_items(
     loader = _Loader(project, import_row, outcome, update_metadata, check)
     done = 0
     try:
-        for batch in batches(read(), batch_rows):
-            loader.load(batch)
-            done += len(batch)
-            progress(done, None)
+        made = loader.make_all(batches(read(), batch_rows))
+        with closing(read_ahead(made) if is_read_ahead else made) as coming:
+            for batch, records in coming:
+                loader.load(batch, records)
+                done += len(batch)
+                progress(done, None)
         if done == 0:
             outcome.fault = _("The file holds no rows.")
         elif not outcome.rejected or partial:
-            _flip(project, import_row, loader, actor)
+            if outcome.imported:
+                _merge_words()
+            loader.flip(actor)
             if outcome.imported >= ANALYZED_FROM:
                 _analyze()
     except TouchstoneError as error:
@@ -164,7 +172,7 @@ def load_items(
         discard_unfinished(project=project, check=check)
         outcome.imported = outcome.unchanged = 0
         return outcome, False
-    if loader.annotated or loader.has_new_metadata:
+    if loader.has_annotations or loader.has_new_metadata:
         finish_import(project, import_row, read, update_metadata, done, progress, check, batch_rows)
     return outcome, True
 
@@ -186,6 +194,7 @@ def discard_unfinished(*, project: Project, check: Check = lambda: None) -> None
         while ids := list(items[:10_000]):
             with transaction.atomic(), connection.cursor() as cursor:
                 check()
+                cursor.execute("delete from annotation_queuerow where item_id = any(%s)", [ids])
                 cursor.execute("delete from annotation_itempayload where item_id = any(%s)", [ids])
                 cursor.execute("delete from annotation_item where id = any(%s)", [ids])
         with transaction.atomic():
@@ -193,29 +202,101 @@ def discard_unfinished(*, project: Project, check: Check = lambda: None) -> None
             import_row.delete()
 
 
+class _Record(NamedTuple):
+    """What a row becomes, ready to be copied: the columns of its item and its payload, and what its queue row needs."""
+
+    item: tuple[Any, ...]
+    payload: tuple[int, str, bytes]
+    lane: tuple[int, str]  # split and language
+    tiebreak: int
+    is_annotated: bool
+
+
+_COPY_ITEMS = """
+    copy annotation_item (id, project_id, imported_by_id, external_id, has_own_id, "group", commitment, metadata, gold,
+      split, lifecycle, created_at) from stdin
+"""
+_COPY_PAYLOADS = "copy annotation_itempayload (item_id, parts, salt) from stdin"
+_COPY_ROWS = """
+    copy annotation_queuerow (project_id, item_id, lane_id, kind, pass_no, rank, tiebreak, overlap, n_submitted, state,
+      is_closed, draw_id) from stdin
+"""
+_KIND = QueueLane.Kind.LABEL.value
+_OPEN = Item.Lifecycle.OPEN.value
+_STREAMS = {Item.Split.POOL.value: Draw.Stream.ACTIVE, Item.Split.HOLDOUT.value: Draw.Stream.HOLDOUT}
+
+
 class _Loader:
-    """The first pass over a file. Keeps only counts, the ids of annotated items and the languages seen."""
+    """The first pass over a file, and the flip. Keeps counts and the lanes seen, nothing for each row.
+
+    Lanes and draws get their ids before the first row and are stored with the flip, so that a file that is refused
+    leaves none.
+    """
 
     def __init__(
         self, project: Project, import_row: Import, outcome: Outcome, update_metadata: bool, check: Check
     ) -> None:
         self.outcome = outcome
-        self.annotated = array("q")
+        self.has_annotations = False
         self.has_new_metadata = False
         self._project = project
         self._import = import_row
         self._update_metadata = update_metadata
-        self.check = check
+        self._check = check
         self._sorter = Sorter(project)
         self._seed = bytes(project.seed)
+        self._lanes: dict[tuple[int, str], int] = {
+            (stream, language): pk
+            for pk, stream, language in QueueLane.objects.filter(
+                project=project, kind=_KIND, severity=0, stream__in=_STREAMS
+            ).values_list("pk", "stream", "language")
+        }
+        self._new_lanes: dict[tuple[int, str], int] = {}
+        self._used_lanes: set[int] = set()
+        self._draws = {split: _next_id(Draw) for split in _STREAMS}
+        self._before_rows = _next_id(QueueRow)  # the import's own rows come after this one, which is never stored
 
-    def load(self, batch: list[Numbered]) -> None:
+    # --- Load --------------------------------------------------------------------------------------------------------
+
+    def make_all(self, rows: Iterator[list[Numbered]]) -> Generator[tuple[list[Numbered], list[_Record | None]]]:
+        """Yield each batch with what its rows become if they are new (None: the row is wrong). Asks no database."""
+        for batch in rows:
+            now = timezone.now()
+            yield batch, [self._make(line, row, now) if isinstance(row, ItemRow) else None for line, row in batch]
+
+    def _make(self, line: int, row: ItemRow, now: datetime) -> _Record:
+        item_id, salt = secrets.randbits(62), make_salt()
+        external_id = row.external_id
+        if external_id is None:
+            external_id = generated_id(self._seed, self._import.pk, line)
+        parts = canonical_json(parts_of(row))
+        split = split_of(self._seed, f"group:{row.group}" if row.group else f"item:{external_id}")
+        gold = None if row.gold is None else {str(q): asdict(value) for q, value in row.gold.items()}
+        item = (
+            item_id,
+            self._project.pk,
+            self._import.pk,
+            external_id,
+            row.external_id is not None,
+            row.group or "",
+            commit_text(parts, salt),
+            json.dumps(row.metadata) if row.metadata else "{}",
+            None if gold is None else json.dumps(gold),
+            split,
+            _OPEN,
+            now,
+        )
+        lane = (split, str(row.metadata.get("language", "")).lower())
+        return _Record(item, (item_id, parts, salt), lane, tiebreak_of(self._seed, external_id), bool(row.annotations))
+
+    def load(self, batch: list[Numbered], records: list[_Record | None]) -> None:
         """Store the rows of a batch that are new; count the rest."""
         with transaction.atomic():
-            self.check()
+            self._check()
             refuse_archived(self._project)
+            _gather_words()
             found = self._sorter.sort(batch)
-            self._copy(found.fresh)
+            self._copy([record for place in found.fresh if (record := records[place]) is not None])
         for line, reason in found.wrong:
             self.outcome.reject(line, reason)
         self.outcome.imported += len(found.fresh)
@@ -224,46 +305,99 @@ class _Loader:
         if self._update_metadata and any(item is None or item.metadata != row.metadata for row, item in found.known):
             self.has_new_metadata = True
 
-    def _copy(self, fresh: list[tuple[int, ItemRow]]) -> None:
-        items: list[tuple[Any, ...]] = []
-        payloads: list[tuple[Any, ...]] = []
-        now = timezone.now()
-        for line, row in fresh:
-            item_id = secrets.randbits(62)
-            external_id = row.external_id
-            if external_id is None:
-                external_id = generated_id(self._seed, self._import.pk, line)
-            parts, salt = parts_of(row), make_salt()
-            gold = None if row.gold is None else {str(q): asdict(value) for q, value in row.gold.items()}
-            items.append(
-                (
-                    item_id,
-                    self._project.pk,
-                    self._import.pk,
-                    external_id,
-                    row.external_id is not None,
-                    row.group or "",
-                    commit(parts, salt),
-                    json.dumps(row.metadata),
-                    None if gold is None else json.dumps(gold),
-                    split_of(self._seed, f"group:{row.group}" if row.group else f"item:{external_id}"),
-                    Item.Lifecycle.OPEN.value,
-                    now,
-                )
-            )
-            payloads.append((item_id, json.dumps(parts), salt))
-            if row.annotations:
-                self.annotated.append(item_id)
+    def _copy(self, records: list[_Record]) -> None:
+        """Store items, payloads and queue rows. The rows that wait for their annotations are closed until then."""
+        project, overlap = self._project.pk, self._project.overlap_min
         with connection.cursor() as cursor:
-            with cursor.copy(
-                'copy annotation_item (id, project_id, imported_by_id, external_id, has_own_id, "group", commitment,'
-                " metadata, gold, split, lifecycle, created_at) from stdin"
-            ) as copy:
-                for record in items:
-                    copy.write_row(record)
-            with cursor.copy("copy annotation_itempayload (item_id, parts, salt) from stdin") as copy:
-                for record in payloads:
-                    copy.write_row(record)
+            with cursor.copy(_COPY_ITEMS) as copy:
+                for record in records:
+                    copy.write_row(record.item)
+            with cursor.copy(_COPY_PAYLOADS) as copy:
+                for record in records:
+                    copy.write_row(record.payload)
+            lanes = {record.lane for record in records}
+            for lane in lanes - self._lanes.keys():
+                self._lanes[lane] = self._new_lanes[lane] = _next_id(QueueLane)
+            self._used_lanes |= {self._lanes[lane] for lane in lanes}
+            with cursor.copy(_COPY_ROWS) as copy:
+                for item, _payload, lane, tiebreak, is_annotated in records:
+                    where = (project, item[0], self._lanes[lane], _KIND, 1, 0.0, tiebreak)
+                    copy.write_row((*where, overlap, 0, 0, is_annotated, self._draws[lane[0]]))
+                    self.has_annotations = self.has_annotations or is_annotated
+
+    # --- Flip --------------------------------------------------------------------------------------------------------
+
+    def flip(self, actor: User | None) -> None:
+        """Make the import visible and offer its rows, in one transaction."""
+        outcome = self.outcome
+        with transaction.atomic():
+            self._check()
+            # Settings stand still until the commit: a change of overlap comes after these rows, and finds them.
+            project = Project.objects.select_for_update(of=("self",), no_key=True).get(pk=self._project.pk)
+            refuse_archived(project)
+            if outcome.imported:
+                self._offer_rows(project)
+            Import.objects.filter(pk=self._import.pk).update(is_visible=True)
+            write_event(
+                project=project,
+                kind="items.imported",
+                actor=actor,
+                ref_id=self._import.pk,
+                data={"imported": outcome.imported, "unchanged": outcome.unchanged, "rejected": outcome.rejected},
+            )
+
+    def _offer_rows(self, project: Project) -> None:
+        Draw.objects.bulk_create(
+            Draw(pk=self._draws[split], project=project, stream=stream, strategy="import")
+            for split, stream in _STREAMS.items()
+        )
+        QueueLane.objects.bulk_create(
+            QueueLane(pk=pk, project=project, kind=_KIND, stream=stream, language=language)
+            for (stream, language), pk in self._new_lanes.items()
+        )
+        own: list[Any] = [self._before_rows, list(self._draws.values())]
+        with connection.cursor() as cursor:
+            if project.overlap_min != self._project.overlap_min:  # changed while the file was read
+                cursor.execute(
+                    "update annotation_queuerow set overlap = %s where id > %s and draw_id = any(%s)",
+                    [project.overlap_min, *own],
+                )
+            cursor.execute(
+                """
+                insert into annotation_offer (queue_row_id, item_id, lane_id, rank, tiebreak, n_free, is_returned)
+                  select q.id, q.item_id, q.lane_id, q.rank, q.tiebreak, q.overlap, false
+                  from annotation_queuerow q where q.id > %s and q.draw_id = any(%s) and not q.is_closed order by q.id
+                """,
+                own,
+            )
+        queue.bump_lanes(lane_ids=sorted(self._used_lanes))
+
+
+def _gather_words() -> None:
+    """Until this transaction ends, let new words wait for the words index in longer lists: fewer and larger merges."""
+    with connection.cursor() as cursor:
+        cursor.execute("set local gin_pending_list_limit = '16MB'; set local work_mem = '64MB'")
+
+
+def _merge_words() -> None:
+    """Merge the words that wait into the index: a search reads all that wait."""
+    with connection.cursor() as cursor:
+        cursor.execute("select gin_clean_pending_list('item_words')")
+
+
+def _next_id(model: type[Draw | QueueLane | QueueRow]) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("select nextval(pg_get_serial_sequence(%s, 'id'))", [model._meta.db_table])
+        return int(cursor.fetchone()[0])
+
+
+def tiebreak_of(seed: bytes, external_id: str) -> int:
+    """The place of an item among those of its priority, 0 to 2**63 - 1.
+
+    A keyed hash, so that the first labels are a fair sample and not the head of a sorted file.
+    """
+    digest = hashlib.sha256(seed + b"tiebreak" + external_id.encode("utf-8")).digest()
+    return int.from_bytes(digest[:8], "big") & (2**63 - 1)
 
 
 def refuse_archived(project: Project) -> None:
@@ -272,82 +406,7 @@ def refuse_archived(project: Project) -> None:
         raise StateError(_("The project was archived while the file was read: nothing of it was stored."))
 
 
-def _flip(project: Project, import_row: Import, loader: _Loader, actor: User | None) -> None:
-    """Make the import visible: lanes, draws and queue rows, in one transaction.
-
-    The tiebreak is a keyed hash, so that the first labels are a fair sample and not the head of a sorted file.
-    """
-    outcome = loader.outcome
-    with transaction.atomic():
-        loader.check()
-        # Settings stand still until the commit: a change of overlap comes after these rows, and finds them.
-        project = Project.objects.select_for_update(of=("self",)).get(pk=project.pk)
-        refuse_archived(project)
-        if outcome.imported:
-            _queue_items(project, import_row, loader)
-        Import.objects.filter(pk=import_row.pk).update(is_visible=True)
-        write_event(
-            project=project,
-            kind="items.imported",
-            actor=actor,
-            ref_id=import_row.pk,
-            data={"imported": outcome.imported, "unchanged": outcome.unchanged, "rejected": outcome.rejected},
-        )
-
-
 def _analyze() -> None:
     """Tell the planner what came: plans that other connections made for small tables are given up at once."""
     with connection.cursor() as cursor:
         cursor.execute("analyze annotation_item, annotation_itempayload, annotation_queuerow, annotation_offer")
-
-
-def _queue_items(project: Project, import_row: Import, loader: _Loader) -> None:
-    draws = {
-        split: Draw.objects.create(project=project, stream=stream, strategy="import").pk
-        for split, stream in [(Item.Split.POOL, Draw.Stream.ACTIVE), (Item.Split.HOLDOUT, Draw.Stream.HOLDOUT)]
-    }
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            insert into annotation_queuelane
-                (project_id, kind, stream, language, severity, epoch, floor_rank, floor_tiebreak)
-              select distinct i.project_id, 1, i.split, lower(coalesce(i.metadata ->> 'language', '')), 0, 0,
-                '-infinity'::float8, 0
-              from annotation_item i where i.imported_by_id = %s
-              on conflict do nothing
-            """,
-            [import_row.pk],
-        )
-        cursor.execute(
-            """
-            insert into annotation_queuerow (project_id, item_id, lane_id, kind, pass_no, rank, tiebreak, overlap,
-                n_submitted, state, is_closed, draw_id)
-              select i.project_id, i.id, l.id, 1, 1, 0,
-                ('x' || left(encode(sha256(%s || convert_to(i.external_id, 'UTF8')), 'hex'), 16))::bit(64)::bigint
-                  & 9223372036854775807,
-                %s, 0, 0, i.id = any(%s::bigint[]), case i.split when 1 then %s else %s end
-              from annotation_item i join annotation_queuelane l
-                on l.project_id = i.project_id and l.kind = 1 and l.stream = i.split and l.severity = 0
-                and l.language = lower(coalesce(i.metadata ->> 'language', ''))
-              where i.imported_by_id = %s
-            """,
-            [
-                bytes(project.seed) + b"tiebreak",
-                project.overlap_min,
-                list(loader.annotated),
-                draws[Item.Split.HOLDOUT],
-                draws[Item.Split.POOL],
-                import_row.pk,
-            ],
-        )
-        cursor.execute(
-            """
-            insert into annotation_offer (queue_row_id, item_id, lane_id, rank, tiebreak, n_free, is_returned)
-              select q.id, q.item_id, q.lane_id, q.rank, q.tiebreak, q.overlap, false
-              from annotation_item i join annotation_queuerow q on q.item_id = i.id
-              where i.imported_by_id = %s and q.kind = 1 and not q.is_closed
-            """,
-            [import_row.pk],
-        )
-        cursor.execute("select id from annotation_queuelane where project_id = %s and kind = 1", [project.pk])
-        queue.bump_lanes(lane_ids=[lane for (lane,) in cursor.fetchall()])

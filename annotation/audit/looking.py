@@ -8,12 +8,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db import connection
+from django.db import connection, transaction
 
 from annotation.audit.checks import CHECKS, RANGES, Check
 
 MOST_EXAMPLES = 20  # of one check
 END = 2**63 - 1
+
+# One core, and an end: where an index is missing a statement could take hours. Then the audit fails, and its age shows.
+_MODEST = "set local statement_timeout = '30s'; set local max_parallel_workers_per_gather = 0"
 
 Progress = Callable[[int, int], object]  # statements done, of how many
 
@@ -36,17 +39,18 @@ class Findings:
 def audit(
     checks: Sequence[Check] = CHECKS, *, progress: Progress | None = None, rest: float = 0, patience: float = 1
 ) -> Findings:
-    """Ask each check about all rows, outside any transaction of its own: each statement sees its own moment.
+    """Ask each check about all rows, each statement in a transaction of its own: it sees its own moment.
 
     `progress` is called about every `patience` seconds and at the end. `rest`: after each statement, pause for so many
-    times as long as it took, so that people's requests come first.
+    times as long as it took, so that people's requests come first. Raises OperationalError where a statement takes over
+    30 seconds.
     """
     found = Findings()
     began = told = time.monotonic()
     steps = list(_steps(checks))
-    for done, (check, after, upto) in enumerate(steps, start=1):
+    for done, (check, first, last) in enumerate(steps, start=1):
         start = time.monotonic()
-        _ask(check, after, upto, found)
+        _ask(check, first, last, found)
         took = time.monotonic() - start
         found.longest_seconds = max(found.longest_seconds, took)
         if progress and (done == len(steps) or time.monotonic() - told >= patience):
@@ -71,34 +75,35 @@ def _steps(checks: Sequence[Check]) -> Iterator[tuple[Check, int, int]]:
             yield check, 0, END
     for table, size in RANGES.items():
         concerned = [check for check in checks if check.over == table]
-        for after, upto in _ranges(table, size) if concerned else ():
+        for first, last in _ranges(table, size) if concerned else ():
             for check in concerned:
-                yield check, after, upto
+                yield check, first, last
 
 
 def _ranges(table: str, size: int) -> Iterator[tuple[int, int]]:
     """Ranges of about `size` ids each, without a gap; the last one is open, for rows that come meanwhile."""
-    after = 0
+    first = 0
     with connection.cursor() as cursor:
         while True:
             cursor.execute(
-                f"select id from {table} where id > %s order by id limit 1 offset %s",  # noqa: S608  (our own names)
-                [after, size - 1],
+                f"select id from {table} where id >= %s order by id limit 1 offset %s",  # noqa: S608  (our own names)
+                [first, size - 1],
             )
             row = cursor.fetchone()
             if row is None:
                 break
-            yield after, row[0]
-            after = row[0]
-    yield after, END
+            yield first, row[0]
+            first = row[0] + 1
+    yield first, END
 
 
-def _ask(check: Check, after: int, upto: int, found: Findings) -> None:
-    with connection.cursor() as cursor:
+def _ask(check: Check, first: int, last: int, found: Findings) -> None:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_MODEST)
         cursor.execute(
             "select b.project_id, count(*), (array_agg(row_to_json(b)))[1:%(most)s]"  # noqa: S608  (our own text)
             f" from ({check.sql}) b group by b.project_id",
-            {"after": after, "upto": upto, "most": MOST_EXAMPLES},
+            {"first": first, "last": last, "most": MOST_EXAMPLES},
         )
         for project_id, n, rows in cursor.fetchall():
             found.rows[check.name, project_id] += n

@@ -163,19 +163,18 @@ def parse_json_object(line: bytes | str) -> dict[str, Any] | RowProblem:
 
 
 def _is_deeper(value: object, levels: int) -> bool:
-    """Say whether lists and objects are nested more than `levels` deep, a flat one counting 1."""
-    layer: list[object] = [value]
-    for _level in range(levels + 1):
-        layer = [inner for outer in layer for inner in _inner(outer)]
+    """Say whether lists and objects are nested more than `levels` deep, a flat one counting 1, an empty one nothing."""
+    layer: list[Any] = [value]
+    for _level in range(levels):
+        layer = [
+            inner
+            for outer in layer
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, (dict, list)) and inner
+        ]
         if not layer:
             return False
     return True
-
-
-def _inner(value: object) -> list[object]:
-    if isinstance(value, dict):
-        return list(value.values())
-    return list(value) if isinstance(value, list) else []
 
 
 class _Lines:

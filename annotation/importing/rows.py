@@ -28,6 +28,7 @@ MAX_ANNOTATOR = 150
 PART_KINDS = ("text", "image", "audio", "video")
 ROLES = ("target", "context")
 
+_COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _ROW_KEYS = frozenset({"external_id", "group", "parts", "metadata", "annotations", "gold"})
 _PART_KEYS = frozenset({"name", "kind", "role", "text", "media", "url"})
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -110,7 +111,7 @@ def parse_row(raw: object, schema: Compiled, *, text_column: str = "text") -> It
         external_id=_parse_id(row, "external_id"),
         group=_parse_id(row, "group"),
         parts=parts,
-        metadata=_check_metadata(metadata),
+        metadata=_check_metadata(metadata) if metadata else metadata,
         annotations=_parse_annotations(_read_cell(row, "annotations", list) or [], schema),
         gold=_parse_gold(_read_cell(row, "gold", dict), schema),
     )
@@ -129,13 +130,15 @@ def make_image_row(path_inside: str, sha256: str) -> ItemRow:
 def _read_cell(row: Mapping[str, Any], key: str, wanted: type) -> Any:
     """Return a list or object; a text is taken as the JSON of one, as a table's cell has it. None where absent."""
     value = row.get(key)
+    if value is None:
+        return None
     if isinstance(value, str):
         # Wrapped, so that one parser with one set of limits reads lists too.
         parsed = parse_json_object('{"":%s}' % value)  # noqa: UP031  (a brace inside a format string reads worse)
         value = None if isinstance(parsed, RowProblem) or len(parsed) > 1 else parsed[""]
         if value is None:
             raise RowError(_("`%(key)s` is not JSON.") % {"key": key})
-    if value is not None and not isinstance(value, wanted):
+    if not isinstance(value, wanted):
         expected = _("an object") if wanted is dict else _("a list")
         raise RowError(_("`%(key)s` must be %(expected)s.") % {"key": key, "expected": expected})
     return value
@@ -143,10 +146,10 @@ def _read_cell(row: Mapping[str, Any], key: str, wanted: type) -> Any:
 
 def _parse_id(row: Mapping[str, Any], key: str) -> str | None:
     value = row.get(key)
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = str(value)  # tables often count their rows; 17 and "17" are one id
     if value is None:
         return None
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)  # tables often count their rows; 17 and "17" are one id
     fault = find_line_fault(value, MAX_ID)
     if fault:
         raise RowError(_("`%(key)s` %(fault)s.") % {"key": key, "fault": fault})
@@ -258,7 +261,7 @@ def _collect_columns(row: Mapping[str, Any], text_column: str) -> dict[str, Any]
 
 def _check_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
     _check_json(metadata, MAX_DEPTH)
-    size = len(json.dumps(metadata, ensure_ascii=False, separators=(",", ":")).encode())
+    size = len(_COMPACT.encode(metadata).encode())
     if size > MAX_METADATA_BYTES:
         raise RowError(
             _("The metadata has %(found)d bytes, at most %(most)d are accepted.")
@@ -300,6 +303,8 @@ def _check_json(value: object, levels: int) -> None:
 
 
 def _parse_annotations(raw: list[Any], schema: Compiled) -> tuple[AnnotationRow, ...]:
+    if not raw:
+        return ()
     if len(raw) > MAX_ANNOTATIONS:
         raise RowError(_("A row brings at most %(most)d annotations.") % {"most": MAX_ANNOTATIONS})
     found: dict[str, AnnotationRow] = {}

@@ -47,6 +47,7 @@ def run_import(running: RunningJob) -> None:
             job_id=running.job.pk,
             partial=args["partial"],
             update_metadata=args["update_metadata"],
+            is_read_ahead=detect_archive(args["name"]) is None,  # an archive's images are stored as they are read
             progress=running.progress,
             check=running.check,
         )

@@ -114,6 +114,7 @@ class Job(models.Model):
         indexes = [
             models.Index(fields=["run_at", "id"], condition=Q(state__in=["queued", "running"]), name="job_due"),
             models.Index(fields=["project", "kind", "id"], name="job_of_project"),
+            models.Index(fields=["state"], condition=Q(state__in=["failed", "dead"]), name="job_in_vain"),
         ]
 
     def __str__(self) -> str:

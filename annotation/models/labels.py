@@ -51,6 +51,9 @@ class Annotation(models.Model):
     key = models.CharField(max_length=255)
     body_digest = models.BinaryField()
     lease_generation = models.PositiveIntegerField()
+    leases = ArrayField(
+        models.CharField(max_length=40), null=True, help_text="the leases that came with the answer, for its replay"
+    )
 
     class Meta:
         constraints = [

@@ -13,7 +13,9 @@
 -- Offers ---------------------------------------------------------------------------------------------------------------
 -- Make the offers of rows what they must be: free places = overlap - seats held and submitted, none where a row is closed.
 -- The caller holds the rows' locks. p_returned: whoever passed these rows may be wanted again.
-create or replace function queue_offer(p_rows bigint[], p_returned boolean) returns void language plpgsql as $$
+create or replace function queue_offer(p_rows bigint[], p_returned boolean) returns void language plpgsql
+  set enable_seqscan = off      -- its plans, too, may have been made while the table was empty (see the claim)
+as $$
 begin
   -- A claim on its way ends first; the next statement sees its seat.
   perform 1 from annotation_offer where queue_row_id = any (p_rows) order by queue_row_id for update;
@@ -71,11 +73,12 @@ create or replace function queue_state_name(p_state smallint) returns text langu
 $$;
 
 -- The item's state as callers see it: its lifecycle if that is not open, else its worst required question's.
-create or replace function queue_item_state(p_item bigint) returns text language sql stable as $$
-  select case when i.lifecycle > 0 then (array['archived', 'quarantined', 'erased'])[i.lifecycle] else queue_state_name(q.state) end
+create or replace function queue_item_state(p_item bigint) returns text language plpgsql stable as $$
+begin
+  return (select case when i.lifecycle > 0 then (array['archived', 'quarantined', 'erased'])[i.lifecycle] else queue_state_name(q.state) end
   from annotation_item i join annotation_queuerow q on q.item_id = i.id and q.kind in (1, 4)
-  where i.id = p_item order by q.pass_no desc limit 1
-$$;
+  where i.id = p_item order by q.pass_no desc limit 1);
+end $$;
 
 -- Put an item before the reviewers: a row of kind adjudicate, beside the item's own, in a lane of the same language.
 create or replace function queue_open_dispute(p_row annotation_queuerow) returns bigint language plpgsql as $$
@@ -235,25 +238,26 @@ begin
 end $$;
 
 -- What the holder of seats is shown, as raw fields; annotation/queue.py makes the LEASE of it.
-create or replace function queue_show(p_seats bigint[]) returns jsonb language sql stable as $$
-  select coalesce(jsonb_agg(jsonb_build_object(
+-- (plpgsql, because it keeps its plan from call to call; a function of language sql would be planned each time.)
+create or replace function queue_show(p_seats bigint[]) returns jsonb language plpgsql stable as $$
+begin
+  return (select coalesce(jsonb_agg(jsonb_build_object(
       'seat', s.id, 'generation', s.generation, 'expires_at', s.expires_at, 'kind', s.kind, 'item', s.item_id, 'external_id', i.external_id,
       'parts', p.parts, 'metadata', i.metadata, 'schema', s.schema_id, 'guideline', s.guideline_id, 'project', s.project_id) order by s.leased_at, s.id), '[]')
   from annotation_seat s join annotation_item i on i.id = s.item_id join annotation_itempayload p on p.item_id = s.item_id
-  where s.id = any (p_seats)
-$$;
+  where s.id = any (p_seats));
+end $$;
 
 -- Top up to p_n held seats of a kind. p_chances: one number in [0, 1) per seat, which decides whether it comes from the holdout first.
--- p_at: the moment of the submit that this follows, so that its replay knows these leases again; else now.
 create or replace function queue_lease(
-  p_project bigint, p_person bigint, p_kind smallint, p_n int, p_languages text[], p_chances float8[], p_at timestamptz
+  p_project bigint, p_person bigint, p_kind smallint, p_n int, p_languages text[], p_chances float8[]
 ) returns jsonb language plpgsql as $$
 declare
   prj record; v_now timestamptz; v_seats bigint[]; v_held int; v_seat bigint; v_reason text; v_retry int; i int := 0;
   v_pool bigint[]; v_holdout bigint[]; v_mine bigint[]; v_all bigint[];
 begin
   perform pg_advisory_xact_lock(p_project::int, p_person::int);
-  v_now := coalesce(p_at, clock_timestamp());
+  v_now := clock_timestamp();
   select p.state, p.max_held, p.lease_seconds, p.schema_id, p.guideline_id, p.holdout_share_now into strict prj from annotation_project p where p.id = p_project;
   select coalesce(array_agg(s.id order by s.leased_at, s.id), '{}') into v_seats from annotation_seat s
     where s.person_id = p_person and s.project_id = p_project and s.kind = p_kind and s.state = 1 and s.expires_at >= v_now;
@@ -310,75 +314,59 @@ begin
 end $$;
 
 -- Submit ---------------------------------------------------------------------------------------------------------------
--- Store an answer. status: ok, replay, key_reused, gone, already, absent. Validation of the answer against the seat's schema is done by the caller.
-create or replace function queue_submit(
+-- The whole request in one transaction: store an answer, let the item be settled, top up to p_n leases. status: ok, replay,
+-- key_reused, gone, already, absent. The answer was checked against the seat's schema by the caller.
+create or replace function queue_answer(
   p_seat bigint, p_generation int, p_person bigint, p_key text, p_digest bytea, p_source text, p_labels jsonb, p_seconds float8,
-  p_unsure boolean, p_flag text, p_clauses text[], p_comment text, p_texts jsonb, p_salt bytea, p_text_commitment bytea
+  p_unsure boolean, p_flag text, p_clauses text[], p_comment text, p_texts jsonb, p_salt bytea, p_text_commitment bytea,
+  p_n int, p_languages text[], p_chances float8[]
 ) returns jsonb language plpgsql as $$
-declare s annotation_seat; a record; v_id bigint; v_now timestamptz;
+declare s annotation_seat; a record; v_id bigint; v_now timestamptz; v_leases jsonb := '[]'; v_told text[];
 begin
   select * into s from annotation_seat where id = p_seat and person_id = p_person;
   if not found then return jsonb_build_object('status', 'absent'); end if;
   perform pg_advisory_xact_lock(s.project_id::int, p_person::int);
   v_now := clock_timestamp();
   -- The key first: one key has one effect and one answer (Q4).
-  select x.id, x.body_digest, x.seat_id, x.lease_generation, x.item_id, x.created_at into a from annotation_annotation x where x.person_id = p_person and x.key = p_key;
+  select x.id, x.body_digest, x.seat_id, x.lease_generation, x.leases into a from annotation_annotation x where x.person_id = p_person and x.key = p_key;
   if found then
     if a.body_digest <> p_digest or a.seat_id <> p_seat or a.lease_generation <> p_generation then
       return jsonb_build_object('status', 'key_reused');
     end if;
-    return jsonb_build_object('status', 'replay', 'annotation', a.id, 'at', a.created_at, 'kind', s.kind, 'project', s.project_id, 'item', s.item_id);
+    -- the leases that it came with, less those that ended since
+    v_leases := queue_show(array(select h.id from annotation_seat h
+      where h.id = any (array(select split_part(x, '-', 1)::bigint from unnest(a.leases) x)) and h.id || '-' || h.generation = any (a.leases)
+        and h.state = 1 and h.expires_at >= v_now));
+    return jsonb_build_object('status', 'replay', 'annotation', a.id, 'item_state', queue_item_state(s.item_id), 'leases', v_leases);
   end if;
   -- Late or not: until somebody else took the place it is still this person's (Q6).
-  v_id := nextval(pg_get_serial_sequence('annotation_annotation', 'id'));
+  v_id := nextval('annotation_annotation_id_seq');
   update annotation_seat set state = 2, annotation_id = v_id, ended_at = v_now
     where id = p_seat and person_id = p_person and generation = p_generation and state = 1 returning * into s;
   if not found then
     select * into s from annotation_seat where id = p_seat;
     return jsonb_build_object('status', case when s.state = 2 then 'already' else 'gone' end, 'ended_at', s.ended_at);
   end if;
-  insert into annotation_annotation (id, seat_id, project_id, item_id, person_id, schema_id, guideline_id, source, created_at, seconds, is_unsure, flag, clauses,
-      text_commitment, key, body_digest, lease_generation)
-    overriding system value
-    values (v_id, s.id, s.project_id, s.item_id, p_person, s.schema_id, s.guideline_id, p_source, v_now, p_seconds, p_unsure, p_flag, p_clauses,
-      p_text_commitment, p_key, p_digest, p_generation);
-  if p_text_commitment is not null then
-    insert into annotation_annotationtext (annotation_id, comment, answers, salt) values (v_id, p_comment, p_texts, p_salt);
-  end if;
   insert into annotation_label (annotation_id, question, project_id, item_id, person_id, choice, choices, number, data)
     select v_id, l.q, s.project_id, s.item_id, p_person, l.choice, l.choices, l.number, l.data
     from jsonb_to_recordset(p_labels) as l(q smallint, choice int, choices int[], number float8, data jsonb);
-  -- last: the row's lock is held only until the commit
-  perform queue_settle(s.queue_row_id, 1, false, v_now, 'annotation.submitted', p_person, v_id, null);
-  return jsonb_build_object('status', 'ok', 'annotation', v_id, 'at', v_now, 'kind', s.kind, 'project', s.project_id, 'item', s.item_id);
-end $$;
-
--- The whole request: the answer, what it makes of the item, and up to p_n leases topped up, in one transaction.
-create or replace function queue_answer(
-  p_seat bigint, p_generation int, p_person bigint, p_key text, p_digest bytea, p_source text, p_labels jsonb, p_seconds float8,
-  p_unsure boolean, p_flag text, p_clauses text[], p_comment text, p_texts jsonb, p_salt bytea, p_text_commitment bytea,
-  p_n int, p_languages text[], p_chances float8[]
-) returns jsonb language plpgsql as $$
-declare d jsonb; v_leases jsonb := '[]';
-begin
-  d := queue_submit(p_seat, p_generation, p_person, p_key, p_digest, p_source, p_labels, p_seconds, p_unsure, p_flag, p_clauses, p_comment,
-    p_texts, p_salt, p_text_commitment);
-  if d ->> 'status' = 'replay' and p_n > 0 then
-    v_leases := queue_replay((d ->> 'project')::bigint, p_person, (d ->> 'kind')::smallint, p_n, (d ->> 'at')::timestamptz);
-  elsif d ->> 'status' = 'ok' and p_n > 0 then
-    -- Whatever can be had without waiting; the annotator's next request finds the rest.
-    v_leases := queue_lease((d ->> 'project')::bigint, p_person, (d ->> 'kind')::smallint, p_n, p_languages, p_chances, (d ->> 'at')::timestamptz) -> 'leases';
+  if p_text_commitment is not null then
+    insert into annotation_annotationtext (annotation_id, comment, answers, salt) values (v_id, p_comment, p_texts, p_salt);
   end if;
-  return d || jsonb_build_object('item_state', queue_item_state((d ->> 'item')::bigint), 'leases', v_leases);
+  perform queue_settle(s.queue_row_id, 1, false, v_now, 'annotation.submitted', p_person, v_id, null);
+  if p_n > 0 then
+    -- Whatever can be had without waiting; the annotator's next request finds the rest.
+    v_leases := queue_lease(s.project_id, p_person, s.kind, p_n, p_languages, p_chances) -> 'leases';
+    v_told := array(select (x ->> 'seat') || '-' || (x ->> 'generation') from jsonb_array_elements(v_leases) x);
+  end if;
+  -- Last, because rows of history are written once and this one remembers the leases that the answer came with.
+  insert into annotation_annotation (id, seat_id, project_id, item_id, person_id, schema_id, guideline_id, source, created_at, seconds, is_unsure, flag, clauses,
+      text_commitment, key, body_digest, lease_generation, leases)
+    overriding system value
+    values (v_id, s.id, s.project_id, s.item_id, p_person, s.schema_id, s.guideline_id, p_source, v_now, p_seconds, p_unsure, p_flag, p_clauses,
+      p_text_commitment, p_key, p_digest, p_generation, coalesce(v_told, '{}'));
+  return jsonb_build_object('status', 'ok', 'annotation', v_id, 'item_state', queue_item_state(s.item_id), 'leases', v_leases);
 end $$;
-
--- The leases that an answer came with, for its replay: what was held then and is held still, in the order and number asked for.
-create or replace function queue_replay(p_project bigint, p_person bigint, p_kind smallint, p_n int, p_at timestamptz) returns jsonb language sql stable as $$
-  select queue_show(coalesce(array_agg(x.id) filter (where x.is_held), '{}')) from (
-    select s.id, s.state = 1 and s.expires_at >= clock_timestamp() as is_held from annotation_seat s
-    where s.person_id = p_person and s.project_id = p_project and s.kind = p_kind and s.leased_at <= p_at and (s.state = 1 or s.ended_at > p_at)
-    order by s.leased_at, s.id limit p_n) x
-$$;
 
 -- Renew, skip, release, undo: conditional updates that must hit one row -------------------------------------------------
 create or replace function queue_renew(p_seat bigint, p_generation int, p_person bigint) returns jsonb language plpgsql as $$
@@ -520,7 +508,10 @@ begin
     select id from annotation_item where project_id = p_project and id > p_after order by id limit p_limit) i;
   last := v_items[cardinality(v_items)]; changed := 0;
   select coalesce(array_agg(q.id), '{}') into v_rows from (
-    select id from annotation_queuerow where item_id = any (v_items) and kind = 1 and state = 0 and not is_closed order by id for no key update) q;
+    select r.id from annotation_queuerow r where r.item_id = any (v_items) and r.kind = 1 and r.state = 0 and not r.is_closed
+      -- an unfinished import offers nothing yet, and asks for the overlap itself when it does
+      and (select m.is_visible from annotation_item i join annotation_import m on m.id = i.imported_by_id where i.id = r.item_id)
+    order by r.id for no key update of r) q;
   perform 1 from annotation_offer where queue_row_id = any (v_rows) order by queue_row_id for update;    -- nobody takes a place meanwhile
   with done as (
     update annotation_queuerow q set overlap = c.overlap from (

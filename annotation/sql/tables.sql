@@ -23,8 +23,10 @@ alter table annotation_queuelane set (fillfactor = 50);
 alter table annotation_event alter column xid set default pg_current_xact_id();
 alter table annotation_event alter column at set default clock_timestamp();
 
--- The words of an item's text parts: `q=` on the items page. Cut, because a tsvector has a limit and a text has none.
+-- The words of an item's text parts: `q=` on the items page. Of a very long text the beginning, because a tsvector has a limit
+-- and a text has none; cut as JSON, with its escaped line breaks made to spaces.
 create or replace function item_words(parts jsonb) returns tsvector language sql immutable parallel safe as $$
-  select to_tsvector('simple'::regconfig, left(jsonb_path_query_array(parts, '$[*].text')::text, 100000))
+  select case when length(parts::text) <= 100000 then jsonb_to_tsvector('simple'::regconfig, jsonb_path_query_array(parts, '$[*].text'), '["string"]')
+    else to_tsvector('simple'::regconfig, left(regexp_replace(jsonb_path_query_array(parts, '$[*].text')::text, '\\([\\"/bfnrt]|u[0-9a-f]{4})', ' ', 'g'), 100000)) end
 $$;
 create index if not exists item_words on annotation_itempayload using gin (item_words(parts));

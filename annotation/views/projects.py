@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from annotation.access import OWNER, RIGHTS, Caller, project_for, projects_for
 from annotation.actions import projects as actions
+from annotation.audit.latest import known_violations
 from annotation.errors import ForbiddenError, InvalidError, StateError, TouchstoneError
 from annotation.forms import ProjectForm
 from annotation.models import Member, Project
@@ -30,7 +31,15 @@ class ProjectListView(Page):
         is_first = bool(projects) and all(
             one["is_demo"] and one["role"] == OWNER and not one["mine"].n_total for one in projects
         )
-        context = {"projects": projects, "is_first_visit": is_first, "can_create": True, "nav": "projects"}
+        # What belongs to no project is for those who run the installation.
+        violations = known_violations(None) if self.caller.user.is_superuser else []
+        context = {
+            "projects": projects,
+            "is_first_visit": is_first,
+            "can_create": True,
+            "violations": violations,
+            "nav": "projects",
+        }
         return render(request, "annotation/project_list.html", context)
 
 

@@ -44,7 +44,8 @@ SETTINGS = {
     "jit": "off",
     "max_wal_size": "1GB",
     "checkpoint_timeout": "10min",
-    "idle_in_transaction_session_timeout": "10min",
+    # Who is stopped in the middle of a transaction holds up a job, and everybody's events, no longer than this.
+    "idle_in_transaction_session_timeout": "1min",
     "cluster_name": "touchstone",
     "timezone": "UTC",
     "log_timezone": "UTC",

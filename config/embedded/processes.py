@@ -26,7 +26,7 @@ POLL_SECONDS = 0.03
 TICK_SECONDS = 0.5
 MAX_FAILED_STARTS = 4
 BACKOFF_SECONDS = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
-STEADY_SECONDS = 20.0  # who lived this long starts again at the first step of the back-off
+STEADY_SECONDS = 5.0  # who was ready and lived this long starts again at the first step of the back-off
 LOG_LIMIT_BYTES = 20 * 2**20
 
 
@@ -214,7 +214,8 @@ class Supervisor:
 
     def _plan_restart(self, child: Child) -> None:
         now = time.monotonic()
-        child.n_failures = 1 if now - child.started_at > STEADY_SECONDS else child.n_failures + 1
+        was_steady = child.ready.is_set() and now - child.started_at > STEADY_SECONDS
+        child.n_failures = 1 if was_steady else child.n_failures + 1
         child.restart_at = now + BACKOFF_SECONDS[min(child.n_failures, len(BACKOFF_SECONDS)) - 1]
 
     def _look_after(self, child: Child) -> None:
@@ -230,12 +231,12 @@ class Supervisor:
         signal_group(child.process, signal.SIGKILL)
         child.exit_status = status
         child.process = None
-        child.ready.clear()
         if child.spec.is_kept:
             self._on_event(f"{child.spec.name} ended ({describe_status(status)}) and is started again")
             self._plan_restart(child)
         else:
             child.ended.set()
+        child.ready.clear()
 
 
 def describe_status(status: int) -> str:

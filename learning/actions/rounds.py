@@ -178,7 +178,7 @@ def begin_round(*, round: Round, check: Check) -> None:
 
 def digest_frame(items: Iterable[int]) -> bytes:
     """SHA-256 over the sorted ids in decimal, one a line: which items could have been chosen."""
-    return hashlib.sha256("\n".join(str(item) for item in sorted(items)).encode()).digest()
+    return hashlib.sha256("\n".join(map(str, sorted(items))).encode()).digest()
 
 
 @transaction.atomic
@@ -197,40 +197,30 @@ def raise_batch(
     """Put a batch at the head of the queue, first pick first, in the place of the batch before; this ends the round.
 
     Items of earlier batches that nobody has taken fall back to priority 0; those that somebody has stay before them and
-    come after the new batch. `frame`: the ids that could have been picked. `strategy`: the one that chose, which is
-    "random" where there was nothing to choose by. One short transaction.
+    come after the new batch. What is settled has no priority any more: else all that was ever raised would stand before
+    what is served next, for whoever looks through it. `frame`: the ids that could have been picked. `strategy`: the one
+    that chose, which is "random" where there was nothing to choose by. One short transaction.
     """
+    digest = digest_frame(frame)
     check()
     project = round.project
-    chosen = {pick.item for pick in picks}
-    unserved, begun = _find_earlier(project, chosen)
+    chosen = {pick.item: float(len(picks) - rank) for rank, pick in enumerate(picks)}
+    earlier = _find_earlier(project, set(chosen))
+    draw = _store_draw(round, picks, frame, digest, strategy) if picks else None
+    # People who label these items wait for what follows: nothing stands between that could be done before.
     # All rows first, in the order of their ids: what follows waits for none, so nobody waits in a circle.
-    rows = QueueRow.objects.filter(project=project, kind=1, item_id__in=[*chosen, *unserved, *begun])
+    rows = QueueRow.objects.filter(
+        project=project, kind=1, item_id__in=[*chosen, *earlier.unserved, *earlier.begun, *earlier.settled]
+    )
     list(rows.order_by("pk").select_for_update(no_key=True).values_list("pk", flat=True))
-    if unserved:
-        set_priorities(project=project, priorities=dict.fromkeys(unserved, 0.0), draw=_import_draw(project))
-    if begun:
-        set_priorities(project=project, priorities=dict.fromkeys(begun, BEGUN_PRIORITY))
-    draw = None
-    if picks:
-        draw = Draw.objects.create(
-            project=project,
-            stream=Draw.Stream.ACTIVE,
-            strategy=strategy,
-            seed=round.seed,
-            frame_digest=digest_frame(frame),
-            n_frame=len(frame),
-            round=round.pk,
-        )
-        set_priorities(
-            project=project,
-            priorities={pick.item: float(len(picks) - rank) for rank, pick in enumerate(picks)},
-            draw=draw,
-            draw_items=[
-                DrawItem(draw=draw, item_id=pick.item, probability=pick.probability, rank=rank, utility=pick.utility)
-                for rank, pick in enumerate(picks, start=1)
-            ],
-        )
+    kept = dict.fromkeys(earlier.settled, 0.0) | dict.fromkeys(earlier.begun, BEGUN_PRIORITY)
+    for priorities, why in (
+        (kept, None),
+        (dict.fromkeys(earlier.unserved, 0.0), _import_draw(project) if earlier.unserved else None),
+        (chosen, draw),
+    ):
+        if priorities:
+            set_priorities(project=project, priorities=priorities, draw=why)
     Round.objects.filter(pk=round.pk).update(
         draw=draw,
         model_version=model,
@@ -249,18 +239,55 @@ def raise_batch(
     )
 
 
-def _find_earlier(project: Project, chosen: set[int]) -> tuple[list[int], list[int]]:
-    """Items that earlier rounds raised and that are still open: nobody's yet, and begun."""
+def _store_draw(round: Round, picks: Sequence[Pick], frame: Sequence[int], digest: bytes, strategy: str) -> Draw:
+    draw = Draw.objects.create(
+        project=round.project,
+        stream=Draw.Stream.ACTIVE,
+        strategy=strategy,
+        seed=round.seed,
+        frame_digest=digest,
+        n_frame=len(frame),
+        round=round.pk,
+    )
+    DrawItem.objects.bulk_create(
+        [
+            DrawItem(draw=draw, item_id=pick.item, probability=pick.probability, rank=rank, utility=pick.utility)
+            for rank, pick in enumerate(picks, start=1)
+        ],
+        batch_size=1000,
+    )
+    return draw
+
+
+@dataclass(frozen=True)
+class _Earlier:
+    """Items that earlier rounds raised: those that are nobody's, those that are begun, those that are settled."""
+
+    unserved: list[int]
+    begun: list[int]
+    settled: list[int]
+
+
+def _find_earlier(project: Project, chosen: set[int]) -> _Earlier:
+    """What earlier rounds raised and stands elsewhere from now on."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "select q.item_id, exists (select 1 from annotation_seat s"
-            " where s.queue_row_id = q.id and s.state in (1, 2))"
-            " from annotation_queuerow q join annotation_draw d on d.id = q.draw_id"
-            " where q.project_id = %s and q.kind = 1 and q.rank < 0 and q.state = 0 and d.round is not null",
-            [project.pk],
+            """
+            select item_id, state, is_begun from (
+              select q.item_id, q.state, q.rank, exists (select 1 from annotation_seat s
+                where s.queue_row_id = q.id and s.state in (1, 2)) as is_begun
+              from annotation_queuerow q join annotation_draw d on d.id = q.draw_id
+              where q.project_id = %s and q.kind = 1 and q.rank < 0 and d.round is not null) r
+            where state <> 0 or not is_begun or rank <> %s
+            """,
+            [project.pk, -BEGUN_PRIORITY],
         )
-        rows = [(item, taken) for item, taken in cursor.fetchall() if item not in chosen]
-    return [item for item, taken in rows if not taken], [item for item, taken in rows if taken]
+        rows = [row for row in cursor.fetchall() if row[0] not in chosen]
+    return _Earlier(
+        unserved=[item for item, state, is_begun in rows if not state and not is_begun],
+        begun=[item for item, state, is_begun in rows if not state and is_begun],
+        settled=[item for item, state, _is_begun in rows if state],
+    )
 
 
 def _import_draw(project: Project) -> Draw | None:
@@ -277,15 +304,32 @@ def fail_round(*, round: Round, reason: str, check: Check) -> None:
         write_event(project=round.project, kind="round.failed", actor=None, ref_id=round.pk)
 
 
+# Settled items one by one, until there are enough: this is asked again and again while items are settled, and there may
+# be a million that are not. "(select ...) = 1" is a probe; a join would read tables from their start.
+_SOME_RESOLVED = """
+    select count(*) from (
+      select distinct r.item_id from reviewers_resolution r
+      where r.project_id = %(project)s and r.state = %(state)s
+        and (select i.split from annotation_item i where i.id = r.item_id) = 1
+        and (select 1 from annotation_queuerow q
+             where q.item_id = r.item_id and q.kind in (1, 4) and q.state = r.state limit 1) = 1
+      order by r.item_id limit %(most)s) x
+"""
+
+
 def count_resolved_holdout(project: Project, at_most: int | None = None) -> int:
     """How many items of the holdout are settled; counting stops at `at_most`."""
-    settled = QueueRow.objects.filter(
-        project=project,
-        kind__in=(1, 4),
-        state__in=[QueueRow.State.AGREED, QueueRow.State.ADJUDICATED],
-        item__split=Item.Split.HOLDOUT,
-    )
-    return settled.values("item").distinct()[:at_most].count()
+    states = (QueueRow.State.AGREED, QueueRow.State.ADJUDICATED)
+    if at_most is None:
+        settled = QueueRow.objects.filter(project=project, kind__in=(1, 4), state__in=states)
+        return settled.filter(item__split=Item.Split.HOLDOUT).values("item").distinct().count()
+    n = 0
+    with connection.cursor() as cursor:
+        for state in states:
+            about = {"project": project.pk, "state": state.value, "most": at_most - n}
+            cursor.execute(_SOME_RESOLVED, about)
+            n += cursor.fetchone()[0]
+    return n
 
 
 def settle_holdout_share(*, project: Project) -> float:

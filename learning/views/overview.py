@@ -11,9 +11,17 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from annotation.access import Access
+from annotation.audit.latest import known_violations
 from annotation.kinds import KINDS, Question
 from annotation.models import Event, Item, Member, Project, User
-from annotation.progress import Progress, count_disputes, jobs_to_show, project_progress, work_by_person
+from annotation.progress import (
+    Progress,
+    count_disputes,
+    jobs_to_show,
+    keep_if_large,
+    project_progress,
+    work_by_person,
+)
 from annotation.templatetags.charts import format_number
 from annotation.views.page import ProjectPage
 from learning import reports
@@ -55,6 +63,7 @@ class OverviewView(ProjectPage):
                 "portions": progress.portions,
                 "n_items": progress.n_items,
                 "n_annotations": progress.n_annotations,
+                "counted_at": progress.counted_at,
             }
             if progress
             else None,
@@ -63,6 +72,7 @@ class OverviewView(ProjectPage):
             "next_steps": next_steps(access, progress) if progress and progress.n_items else [],
             "annotators": show_annotators(project) if access.may("manage") else None,
             "recent": recent(project) if access.may("manage") else None,
+            "violations": known_violations(project) if access.may("manage") else [],
             "jobs": jobs,
         }
         return self.show(access, "annotation/project_detail.html", context)
@@ -127,7 +137,7 @@ def agreement_figures(project: Project, question: Question) -> list[dict[str, An
 
 def holdout_figure(project: Project) -> dict[str, Any]:
     """How full the holdout is, as a tile: a count, which has no interval."""
-    holdout = reports.holdout_state(project)
+    holdout = keep_if_large(project.pk, "holdout", lambda: reports.holdout_state(project))
     missing = holdout["n_needed"] - holdout["n_resolved"]
     note = (
         ngettext("%(n)d more is needed to judge a model", "%(n)d more are needed to judge a model", missing)
@@ -186,7 +196,7 @@ def next_steps(access: Access, progress: Progress) -> list[dict[str, str]]:
     if access.may("snapshot") and progress.n_resolved:
         published = Snapshot.objects.filter(project=project, state=Snapshot.State.PUBLISHED)
         last = published.order_by("-major", "-minor", "-patch").first()
-        n_new = count_new(project, last)
+        n_new = keep_if_large(project.pk, f"new-since-{last.pk if last else 0}", lambda: count_new(project, last))
         if n_new:
             since = _("since %(version)s") % {"version": last.version} if last else _("and no snapshot yet")
             title = ngettext("%(n)d label accepted %(since)s", "%(n)d labels accepted %(since)s", n_new)
@@ -202,7 +212,7 @@ def next_steps(access: Access, progress: Progress) -> list[dict[str, str]]:
 
 def show_annotators(project: Project) -> list[dict[str, Any]]:
     """Everybody who labelled, most first. Simulated and imported people are marked as such."""
-    shares = accepted_shares(project)
+    shares = keep_if_large(project.pk, "shares", lambda: accepted_shares(project))
     return [
         {
             "name": work.name,
@@ -212,7 +222,7 @@ def show_annotators(project: Project) -> list[dict[str, Any]]:
             "median_seconds": work.median_seconds,
             "source": work.source,
         }
-        for work in work_by_person(project)
+        for work in keep_if_large(project.pk, "people", lambda: work_by_person(project))
     ]
 
 

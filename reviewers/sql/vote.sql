@@ -2,7 +2,8 @@
 -- concerns a single item and cannot wait. The same rule in Python is reviewers/algorithms/consensus.py; a test compares them.
 
 -- Votes on one question of one row, from the submitted seats that point to them (superseded labels do not vote).
-create or replace function reviewers_count(p_row bigint, p_question smallint, p_kind text, out votes jsonb, out n int) language sql stable as $$
+create or replace function reviewers_count(p_row bigint, p_question smallint, p_kind text, out votes jsonb, out n int) language plpgsql stable as $$
+begin
   with voted as (
     select l.choice, l.choices, l.number from annotation_seat s join annotation_label l on l.annotation_id = s.annotation_id
     where s.queue_row_id = p_row and s.state = 2 and l.question = p_question),
@@ -10,8 +11,8 @@ create or replace function reviewers_count(p_row bigint, p_question smallint, p_
     select case p_kind when 'rating' then v.number::int::text else coalesce(c, v.choice)::text end as value, count(*) as n
     from voted v left join lateral unnest(v.choices) c on p_kind = 'choices'
     where p_kind <> 'choices' or c is not null group by 1)
-  select coalesce((select jsonb_object_agg(value, counted.n) from counted), '{}'), (select count(*)::int from voted)
-$$;
+  select coalesce((select jsonb_object_agg(value, counted.n) from counted), '{}'), (select count(*)::int from voted) into votes, n;
+end $$;
 
 -- One question's verdict. is_settled: the rule is met. confidence: the share of the winning side; for choices the weakest one's.
 -- disagreement: the share of pairs of voters who differ; for choices the most split one's.

@@ -1,0 +1,444 @@
+"""Ways through a project's items, one for each order: the statements behind `learning/items.py`.
+
+A list in an order is one *stretch* or several, one behind the other (first what has a utility, then the rest by id).
+A stretch is *walked* along an index that has its order; each row passed is looked at by itself, its item, place in the
+queue and text probed by key, until a page is full. So a page costs the same however far it is, whatever the planner
+believes about the tables. Where few items can fit at all (a state or words that few have), those are found first by
+their own index, sorted, and looked at in the same way: the *candidates*.
+
+What is left is a walk past many rows of which few fit. It ends after so many rows (`MOST_LOOKED_AT`, `MOST_TEXTS`): the
+page is short then, and the next one goes on behind the last row looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import connection, transaction
+
+from annotation.models import Item, Project, QueueRow
+
+ORDERS = ("id", "-priority", "-utility", "-disagreement")
+LIFECYCLES = {value.name.lower(): value.value for value in Item.Lifecycle if value != Item.Lifecycle.OPEN}
+VOTES = {value.name.lower(): value.value for value in QueueRow.State}
+STATES = (*VOTES, *LIFECYCLES)
+
+FEW = 10_000  # candidates that are sorted for a page
+MOST_LOOKED_AT = 20_000  # rows that one stretch looks at for a page
+MOST_TEXTS = 10_000  # and where their texts are looked into
+
+Key = list[Any]  # the sort keys of a row, its item's id last
+
+# Each of these is a probe by key, never a join that a planner could turn round. With statistics that are old or none it
+# may still take an index that reads half the table for one row; "+ 0" keeps it off those.
+# The row of the queue on which an item stands now: its newest pass. Labelling anew comes after labelling.
+CURRENT = """lateral (select w.rank, w.state, w.pass_no, w.is_closed from annotation_queuerow w
+    where w.item_id = i.id and w.kind + 0 in (1, 4) order by w.kind desc, w.pass_no desc limit 1) q"""
+ANSWERS = """(select sum(a.n_submitted) from (select w.n_submitted from annotation_queuerow w
+    where w.item_id = i.id and w.kind + 0 in (1, 4) order by w.kind, w.pass_no offset 0) a)"""
+IN_PROJECT = "i.project_id + 0 = %(project)s"
+# The pool: what a model may choose from. Outside it, an item has no utility.
+POOL = """(i.lifecycle = 0 and i.split = 0 and q.state = 0 and not q.is_closed and (
+    select 1 from annotation_drawitem di join annotation_draw d on d.id = di.draw_id
+    where di.item_id = i.id and d.stream = 'audit' limit 1) is null)"""
+# Of an item's questions the one that people differ on most stands for the item. An open item has none, also where it
+# was settled before: its votes are counted anew.
+DISAGREEMENT = """(select max(r.disagreement) from reviewers_resolution r
+    where r.item_id = i.id and r.pass_no = q.pass_no and q.state <> 0)"""
+# By the item, which has few scores; what the planner believes of a new model's scores, it guesses.
+UTILITY = """(select s.utility from (select z.* from learning_score z where z.item_id = i.id offset 0) s
+    where s.model_version_id = %(model)s)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One index of one table (called `l`, with a column `item_id`), and which part of it is passed, in its order.
+
+    `order` names the columns of the index, all of them that have no one value by `where`: so no other index will do.
+    `behind`: how it goes on after `%(after_0)s` and `%(after_id)s`. `holds`, of a way by id: whether it passes the item
+    of a row of another way.
+    """
+
+    table: str
+    where: str
+    order: str
+    behind: str
+    holds: str = "true"
+
+    @property
+    def columns(self) -> str:
+        """The columns that it orders by."""
+        return self.order.replace(" desc", "")
+
+
+def _by_id(table: str, column: str = "", value: int = 0, condition: str = "true") -> Way:
+    """Along an index over project, perhaps one more column, and the item's id; `condition`: the index holds no more."""
+    names = ["project_id", column] if column else ["project_id"]
+    values = f"%(project)s, {value}" if column else "%(project)s"
+    mine, others = (", ".join(f"{alias}.{name}" for name in names) for alias in ("l", "k"))
+    return Way(
+        table=table,
+        where=f"({mine}) >= ({values}) and ({mine}) <= ({values}) and {condition}",
+        order=f"{mine}, l.item_id",
+        behind=f"({mine}, l.item_id) > ({values}, %(after_id)s)",
+        holds=f"""(select 1 from {table} k where ({others}, k.item_id) = ({values}, l.item_id) and {condition}
+            limit 1) is not null""",  # noqa: S608
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """One stretch of an order: its ways, merged (of several, what they order by ascends).
+
+    `keys` are the sort keys before the id. `fits` is asked of `i`, the item, and `q`, its place in the queue, besides
+    what every list asks. `states`: the only ones that it may hold. `told`: states that the index itself tells apart.
+    """
+
+    ways: tuple[Way, ...] = (_by_id("(select project_id, id as item_id from annotation_item)"),)
+    keys: tuple[str, ...] = ()
+    fits: str = "true"
+    states: tuple[str | None, ...] = (None, *STATES)
+    told: Mapping[str | None, str] = field(default_factory=dict)
+
+    @property
+    def columns(self) -> str:
+        """The sort keys and the item's id."""
+        return ", ".join(f"l.{name}" for name in (*self.keys, "item_id"))
+
+
+def _ranked(sign: str) -> Stretch:
+    """The items with a rank on one side of 0, by rank and id."""
+    return Stretch(
+        ways=tuple(
+            Way(
+                table="annotation_queuerow",
+                where=f"l.project_id = %(project)s and l.kind = {kind} and l.rank {sign} 0",
+                order="l.rank, l.item_id",
+                behind="(l.rank, l.item_id) > (%(after_0)s, %(after_id)s)",
+            )
+            for kind in (1, 4)
+        ),
+        keys=("rank",),
+        fits="q.rank = l.rank",
+    )
+
+
+STRETCHES: dict[str, tuple[Stretch, ...]] = {
+    "id": (Stretch(),),
+    # Most items have no priority of their own; among them the order is that of ids.
+    "-priority": (_ranked("<"), Stretch(fits="q.rank = 0"), _ranked(">")),
+    "-utility": (
+        Stretch(
+            ways=(
+                Way(
+                    table="learning_score",
+                    where="l.model_version_id = %(model)s",
+                    order="l.utility desc, l.item_id",
+                    behind="l.utility <= %(after_0)s and (l.utility < %(after_0)s or l.item_id > %(after_id)s)",
+                ),
+            ),
+            keys=("utility",),
+            fits=POOL,
+            states=(None, "open"),
+        ),
+        Stretch(fits=f"not ({POOL} and {UTILITY} is not null)"),
+    ),
+    "-disagreement": (
+        Stretch(
+            ways=(
+                Way(
+                    table="reviewers_resolution",
+                    where="l.project_id = %(project)s",
+                    order="l.disagreement desc, l.item_id desc",
+                    behind="(l.disagreement, l.item_id) < (%(after_0)s, %(after_id)s)",
+                ),
+            ),
+            keys=("disagreement",),
+            fits=f"l.disagreement = {DISAGREEMENT}",
+            states=(None, *(state for state in STATES if state != "open")),
+            told={"agreed": "l.state in (0, 1)"},
+        ),
+        # The vote that settles an item says how much it was split.
+        Stretch(
+            fits=f"{DISAGREEMENT} is null",
+            states=(None, *(state for state in STATES if state not in ("agreed", "disputed"))),
+        ),
+    ),
+}
+# The items of a state in the order of their ids. Some of these rows are of another state by now: each is looked at.
+# There is no such index of open items: no answer shall have to keep one.
+_BY_ID: dict[str, tuple[Way, ...]] = {
+    # 0: of the agreed ones without any question that is settled, which none had to be.
+    "agreed": (_by_id("reviewers_resolution", "state", 1), _by_id("reviewers_resolution", "state", 0)),
+    "disputed": (_by_id("reviewers_resolution", "state", 2),),
+    "adjudicated": (_by_id("reviewers_adjudication"),),
+    **{
+        name: (
+            _by_id(
+                "(select project_id, lifecycle, id as item_id from annotation_item)",
+                "lifecycle",
+                number,
+                "lifecycle > 0",
+            ),
+        )
+        for name, number in LIFECYCLES.items()
+    },
+}
+
+# --- What a list asks for --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What every row of a list must be: conditions on `l`, a row of the walk, and on `i` and `q`, and their values.
+
+    `candidates`: the only items that may fit, in no order, where these are few; None where many may. `most`: rows to
+    look at for a page.
+    """
+
+    row: str
+    fits: str
+    values: Mapping[str, Any]
+    candidates: Sequence[int] | None = None
+    most: int = MOST_LOOKED_AT
+
+
+def read_wanted(project: Project, state: str | None, words: str | None, model: int | None) -> Wanted:
+    """What a list of a project asks for. To be called, like `walk`, inside `robust_plans`' transaction."""
+    values: dict[str, Any] = {"project": project.pk, "model": model}
+    # Items of an unfinished import are not listed.
+    values["hidden"] = _ids(
+        "select id from annotation_import where project_id = %(project)s and not is_visible", values
+    )
+    row, fits = "true", f"{IN_PROJECT} and i.imported_by_id <> all(%(hidden)s::bigint[])"
+    if state in LIFECYCLES:
+        fits += f" and i.lifecycle = {LIFECYCLES[state]}"
+    elif state is not None:
+        fits += f" and i.lifecycle = 0 and q.state = {VOTES[state]}"
+    candidates, most = None, MOST_LOOKED_AT
+    if words is not None:
+        values["prefix"] = words.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_") + "%"
+        values["words"] = words
+        # A sealed item shows nothing of its text, not even that it has a word.
+        fits += " and (i.external_id like %(prefix)s or i.lifecycle in (0, 1))"
+        prefixed, with_words = _find_prefixed(values), _find_words(values)
+        if prefixed is not None and with_words is not None:
+            candidates = list({*prefixed, *with_words})
+        else:
+            row, most = f"({_begins(prefixed, values)} or {_has_words(values)})", MOST_TEXTS
+    if candidates is None and state == "open":
+        candidates = _find_state(state, values)
+    return Wanted(row, fits, values, candidates, most)
+
+
+def _find_prefixed(values: Mapping[str, Any]) -> list[int] | None:
+    """The items whose external id begins so, by the one index that has such an order; None where these are not few."""
+    found = _ids(
+        "select id from annotation_item where project_id = %(project)s and external_id like %(prefix)s"
+        " order by external_id using ~<~ limit %(most)s",
+        {**values, "most": FEW + 1},
+    )
+    return None if len(found) > FEW else found
+
+
+def _find_words(values: Mapping[str, Any]) -> list[int] | None:
+    """The items of all projects that have the words; None where these are not few."""
+    # The index of words is read as a bitmap; every other way looks into each text.
+    with _planned(enable_bitmapscan="on", enable_indexscan="off", enable_indexonlyscan="off"):
+        found = _ids(
+            "select item_id from annotation_itempayload p"
+            " where item_words(p.parts) @@ plainto_tsquery('simple', %(words)s) limit %(most)s",
+            {**values, "most": FEW + 1},
+        )
+    return None if len(found) > FEW else found
+
+
+def _begins(prefixed: Sequence[int] | None, values: dict[str, Any]) -> str:
+    """The condition that a row's item has the prefix."""
+    if prefixed is not None:
+        values["prefixed"] = prefixed
+        return "l.item_id = any(%(prefixed)s::bigint[])"
+    return """(select 1 from annotation_item b
+        where b.id = l.item_id and b.external_id like %(prefix)s limit 1) is not null"""
+
+
+def _has_words(values: dict[str, Any]) -> str:
+    """The condition that a row's item has the words; most texts without them are told by a look for the letters."""
+    with connection.cursor() as cursor:
+        cursor.execute("select tsvector_to_array(to_tsvector('simple', %(words)s))", values)
+        (lexemes,) = cursor.fetchone() or ([],)
+    if not lexemes:
+        return "false"
+    letters = ""
+    for number, lexeme in enumerate(sorted(lexemes, key=len, reverse=True)[:3]):
+        values[f"letters_{number}"] = lexeme
+        letters += f"strpos(lower(p.parts::text), %(letters_{number})s) > 0 and "
+    return f"""(select 1 from annotation_itempayload p where p.item_id = l.item_id and {letters}
+        item_words(p.parts) @@ plainto_tsquery('simple', %(words)s) limit 1) is not null"""  # noqa: S608
+
+
+def _find_state(state: str, values: Mapping[str, Any]) -> list[int] | None:
+    """Items among which are all of this state; None where these are not few."""
+    known = {**values, "most": FEW + 1}
+    if state in _BY_ID:
+        ways = [f"(select l.item_id from {way.table} l where {way.where} limit %(most)s)" for way in _BY_ID[state]]  # noqa: S608
+        rows = " union all ".join(ways)
+    else:
+        known["lanes"] = _ids(
+            "select id from annotation_queuelane where project_id = %(project)s and kind in (1, 4)", known
+        )
+        # Of the index alone: most often this is the answer.
+        if len(_ids(_OFFERED.format("1", "limit %(most)s"), known)) > FEW:
+            return None
+        rows = f"{_OFFERED.format('o.item_id', '')} union all {_HELD} union all {_AWAITED} limit %(most)s"
+    found = _ids(rows, known)
+    return None if len(found) > FEW else list(set(found))
+
+
+# Every open item has a free place or one that somebody holds; or it waits for the answers of its own import.
+_OFFERED = "select {} from annotation_offer o where o.lane_id = any(%(lanes)s::bigint[]) {}"
+_HELD = "select s.item_id from annotation_seat s where s.lane_id = any(%(lanes)s::bigint[]) and s.state = 1"
+_AWAITED = """select i.id from annotation_import m join annotation_job j on j.id = m.job_id and j.state <> 'done'
+    join annotation_item i on i.imported_by_id = m.id where m.project_id = %(project)s and m.is_visible"""
+
+# --- Walking ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Rows of a walk, in order. `stopped`: the last row looked at, where the walk ended before its end."""
+
+    keys: list[Key]
+    stopped: Key | None = None
+
+
+def walk(stretch: Stretch, wanted: Wanted, state: str | None, after: Key | None, limit: int) -> Found:
+    """The first `limit` rows of a stretch that are wanted, behind `after`."""
+    if state not in stretch.states:
+        return Found([])
+    if wanted.candidates is not None:
+        return Found(_sort(stretch, wanted, wanted.candidates, after, limit))
+    row, ways, told = wanted.row, stretch.ways, stretch.told.get(state)
+    if state in _BY_ID and not stretch.keys:
+        ways = _BY_ID[state]
+    elif state in _BY_ID and told is None:
+        row += f" and ({' or '.join(way.holds for way in _BY_ID[state])})"
+    parts = []
+    for way in ways:
+        where, values = _behind(way, wanted.values, after)
+        # A row of the index for each question or pass of an item: each item once.
+        passed = f"""select distinct {way.columns} from {way.table} l where {where} and {told or "true"}
+            order by {way.order} limit {wanted.most}"""  # noqa: S608
+        keys = _look(stretch, way, passed, row, wanted.fits, values, limit)
+        last = []
+        if len(keys) < limit:
+            last = _rows(f"select {stretch.columns} from ({passed}) l offset {wanted.most - 1}", values)  # noqa: S608
+        parts.append(Found(keys, last[0] if last else None))
+    found = parts[0] if len(parts) == 1 else _merge(parts, limit)
+    if found.stopped and stretch.keys and state in _BY_ID and (few := _find_state(state, wanted.values)) is not None:
+        return Found(_sort(stretch, wanted, few, after, limit))
+    return found
+
+
+def _merge(parts: Sequence[Found], limit: int) -> Found:
+    """What several ways found, up to where the first of them stopped."""
+    stopped = min((part.stopped for part in parts if part.stopped), default=None)
+    keys = sorted(key for part in parts for key in part.keys)
+    keys = [key for n, key in enumerate(keys) if n == 0 or key != keys[n - 1]]
+    if stopped is not None:
+        keys = [key for key in keys if key <= stopped]
+    return Found(keys[:limit], stopped if len(keys) < limit else None)
+
+
+def _sort(stretch: Stretch, wanted: Wanted, candidates: Sequence[int], after: Key | None, limit: int) -> list[Key]:
+    """The first `limit` rows of a stretch that are wanted, of these items."""
+    parts = []
+    for way in stretch.ways:
+        where, values = _behind(way, wanted.values, after)
+        passed = f"""select distinct {way.columns} from unnest(%(candidates)s::bigint[]) c(id) cross join lateral (
+            select l.* from {way.table} l where l.item_id = c.id offset 0) l
+            where {where} order by {way.order}"""  # noqa: S608
+        values["candidates"] = candidates
+        parts.append(Found(_look(stretch, way, passed, wanted.row, wanted.fits, values, limit)))
+    return parts[0].keys if len(parts) == 1 else _merge(parts, limit).keys
+
+
+def _behind(way: Way, values: Mapping[str, Any], after: Key | None) -> tuple[str, dict[str, Any]]:
+    """The condition on the rows of a way that come after a key, and the values that it speaks of."""
+    if after is None:
+        return way.where, dict(values)
+    keys = {f"after_{n}": value for n, value in enumerate(after[:-1])}
+    return f"{way.where} and {way.behind}", {**values, **keys, "after_id": after[-1]}
+
+
+def _look(
+    stretch: Stretch, way: Way, passed: str, row: str, fits: str, values: Mapping[str, Any], limit: int
+) -> list[Key]:
+    """The first of the rows passed that fit: each is looked at when its turn comes, until there are enough."""
+    return _rows(
+        f"""select {stretch.columns} from ({passed}) l where {row} and (select 1 from annotation_item i
+          cross join {CURRENT} where i.id = l.item_id and {fits} and {stretch.fits} limit 1) is not null
+        order by {way.order} limit %(limit)s""",  # noqa: S608
+        {**values, "limit": limit},
+    )
+
+
+def _rows(sql: str, values: Mapping[str, Any]) -> list[Key]:
+    """The rows of a statement. It is made of this module's own constants; all that comes from outside is a value."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)
+        return [list(row) for row in cursor.fetchall()]
+
+
+def _ids(sql: str, values: Mapping[str, Any]) -> list[int]:
+    """The one column of a statement."""
+    return [row[0] for row in _rows(sql, values)]
+
+
+# --- Plans -----------------------------------------------------------------------------------------------------------
+
+# What is left of the planner's choices: walk an index, probe by key.
+_PLAN = dict.fromkeys(
+    (
+        "enable_seqscan",
+        "enable_bitmapscan",
+        "enable_hashjoin",
+        "enable_mergejoin",
+        "enable_hashagg",
+        "enable_sort",
+        "enable_incremental_sort",
+        "enable_material",
+        "enable_memoize",
+    ),
+    "off",
+) | {"max_parallel_workers_per_gather": "0", "work_mem": "32MB"}
+
+
+@contextmanager
+def robust_plans() -> Iterator[None]:
+    """A transaction in which statements are carried out as they are written: along indexes, row by row."""
+    with transaction.atomic(), _planned(**_PLAN):
+        yield
+
+
+@contextmanager
+def _planned(**settings: str) -> Iterator[None]:
+    """Settings of the planner for a part of the transaction."""
+    names = list(settings)
+    with connection.cursor() as cursor:
+        cursor.execute(f"select {', '.join(['current_setting(%s)'] * len(names))}", names)
+        before = dict(zip(names, cursor.fetchone() or (), strict=True))
+        _set(before | settings)
+        yield
+        _set(before)
+
+
+def _set(settings: Mapping[str, str]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"select {', '.join(['set_config(%s, %s, true)'] * len(settings))}",
+            [text for pair in settings.items() for text in pair],
+        )
