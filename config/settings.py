@@ -251,21 +251,22 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_TIMEOUT = 2
 # A message that cannot be sent is no loss (the job row stands and the sweeper rings again), so a request never waits.
 CELERY_TASK_PUBLISH_RETRY = False
-# kombu hands an unfinished message out again after this long. It must exceed the longest task; the sweeper, which
-# watches heartbeats, is much quicker.
+# kombu hands a message that a worker took and never began out again after this long; the sweeper is much quicker.
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": 6 * 3600,
     "socket_connect_timeout": 2,
     "socket_timeout": 30,
 }
-CELERY_TASK_ACKS_LATE = True
-CELERY_TASK_REJECT_ON_WORKER_LOST = True
+# A message only rings a bell, so it is forgotten as soon as a worker begins. Where it is not, and the broker breaks off,
+# Celery ends the task that it stood for, and sometimes the whole worker.
+CELERY_TASK_ACKS_LATE = False
+CELERY_WORKER_DISABLE_PREFETCH = True
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_CONCURRENCY = env.int("WORKER_PROCESSES", default=2)
 CELERY_WORKER_MAX_TASKS_PER_CHILD = 2_000
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
-CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
 CELERY_TASK_SOFT_TIME_LIMIT = 100 * 60
 CELERY_TASK_TIME_LIMIT = 120 * 60
 CELERY_TASK_SERIALIZER = "json"

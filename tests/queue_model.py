@@ -353,7 +353,7 @@ class Queue:
     def leave(self, person: str) -> None:
         """A member is taken out: what they hold opens again."""
         self.people[person].is_member = False
-        for row, holder, seat in self.seats():
+        for row, holder, seat in list(self.seats()):
             if holder == person and seat.state == HELD:
                 seat.state, seat.is_late = RELEASED, False
                 self._settle(row)

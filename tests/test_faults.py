@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import socket
 import struct
 import subprocess
@@ -24,13 +25,19 @@ from django.conf import settings
 from django.db import OperationalError, connection
 from django.test import RequestFactory
 
+from annotation.actions.events import write_event
+from annotation.actions.jobs import sweep_jobs
 from annotation.actions.people import create_token
 from annotation.models import Annotation, Seat
+from config.embedded.valkey import answers_ping
 from config.faults import show_fault
 from tests.annotators import Person, Reply
 from tests.cast import Desk, MakeDesk
+from tests.installation import find_processes
+from tests.job_rows import count, has_state, start
 from tests.proxy import Direction, Proxy
 from tests.web_server import WebServer
+from tests.workers import Worker, wait_until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.embedded]
 
@@ -224,6 +231,22 @@ def test_an_answer_whose_sender_hung_up_is_stored_once(desk: Desk, alice: Person
                 client.recv(1)
         told = {int(alice.submit(lease_id, key).body["annotation"]) for _repeat in range(2)}
         assert told == set(read_annotations(key))
+
+
+def test_a_running_job_outlives_its_broker_and_the_worker_hears_of_the_next(worker: Worker) -> None:
+    job = start("test-wait")
+    wait_until(lambda: count("test.began", job) == 1)
+    valkey = Path(settings.BROKER_URL.removeprefix("redis+socket://"))
+    processes = find_processes(settings.TOUCHSTONE_HOME)
+    (pid,) = [pid for pid, command in processes.items() if "valkey" in command and str(valkey) in command]
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not answers_ping(valkey))
+    wait_until(lambda: answers_ping(valkey))
+    after = start("test-note")
+    wait_until(lambda: sweep_jobs() == 0 and has_state(after, "done", 1))
+    write_event(project=None, kind="test.go", actor=None, ref_id=job.pk)
+    wait_until(lambda: has_state(job, "done", 1))
+    assert count("test.effect", job) == 1
 
 
 @pytest.fixture

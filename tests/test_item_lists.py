@@ -250,6 +250,30 @@ def test_pages_of_any_size_go_on_where_the_last_one_ended(desk: Desk, limit: int
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("words", [None, "RARE", "common", "many"])
+def test_pages_are_full_while_enough_items_fit(desk: Desk, words: str | None) -> None:
+    api = Api(desk.cast.enzo)
+    n = len(_walk(desk, 500, words=words))
+    asked = f"&q={words}" if words else ""
+    for order in ORDERS:
+        pages = api.walk(f"projects/forum/items?order={order}&limit=3{asked}")
+        assert [len(page) for page in pages[:-1]] == [3] * ((n - 1) // 3)
+
+
+@pytest.mark.django_db
+def test_an_item_is_agreed_where_no_question_had_to_be_settled(make_desk: MakeDesk) -> None:
+    ratings = [{"annotator": name, "answers": {"clear": rating}} for name, rating in (("ann", 1), ("ben", 5))]
+    desk = make_desk(
+        rows=[{"external_id": "split", "text": "a", "annotations": ratings}, {"external_id": "new", "text": "b"}],
+        schema={"questions": [{"name": "clear", "kind": "rating", "min": 1, "max": 5}]},
+        overlap=2,
+    )
+    for order in ORDERS:
+        rows, _following = list_items(desk.project, order=order, state="agreed")
+        assert [row["external_id"] for row in rows] == ["split"]
+
+
+@pytest.mark.django_db
 def test_a_short_page_is_followed_by_another_one(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(item_walks, "FEW", 0)
     monkeypatch.setattr(item_walks, "MOST_TEXTS", 10)
