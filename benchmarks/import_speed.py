@@ -132,9 +132,14 @@ class Import:
 
     @property
     def longest_silence(self) -> float:
-        """The longest time between two steps of the progress, the last one being that the items are there."""
-        times = [*(moment for moment, _done in self.progress), self.visible_after]
+        """The longest time between two steps of the progress while the file was read."""
+        times = [moment for moment, _done in self.progress]
         return max((later - earlier for earlier, later in itertools.pairwise(times)), default=0.0)
+
+    @property
+    def flip(self) -> float:
+        """From the last row that was counted until the items were there."""
+        return self.visible_after - (self.progress[-1][0] if self.progress else 0.0)
 
 
 def read_peak(pid: int) -> float:
@@ -304,6 +309,7 @@ def measure_import(args: argparse.Namespace) -> bool:
             "ratio": [round(ratio, 3) for ratio in ratios],
             "rows_per_s": [round(args.rows / run.seconds) for run in imports],
             "visible_after_s": [round(run.visible_after, 1) for run in imports],
+            "last_row_to_visible_s": [round(run.flip, 1) for run in imports],
             "longest_transaction_s": [round(run.longest_transaction, 2) for run in imports],
             "longest_statement_s": [round(run.longest_statement, 2) for run in imports],
             "longest_statement": [run.statement for run in imports],
@@ -320,7 +326,7 @@ def measure_import(args: argparse.Namespace) -> bool:
             [
                 Check("import beside bare COPY", round(median(ratios), 3), ">=", 0.5),
                 Check("growth of memory, MiB", round(growth, 1), "<=", 200.0),
-                Check("longest silence of the progress, s", round(silence, 2), "<=", 10.0),
+                Check("longest time between two steps of the progress, s", round(silence, 2), "<=", 5.0),
             ],
         )
         say(

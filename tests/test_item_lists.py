@@ -52,7 +52,7 @@ SAID = (
 def desk(make_desk: MakeDesk) -> Desk:
     """A project with items in every state, some of them in a second pass, and a neighbour with the same words."""
     desk = make_desk(rows=[_row(n) for n in range(N)], schema=SCHEMA, overlap={"min": 2, "max": 3})
-    neighbour = make_desk(rows=[_row(n) for n in range(0, N, 2)], schema=SCHEMA, slug="neighbour")
+    neighbour = make_desk(rows=[_row(n) for n in range(0, N, 3)], schema=SCHEMA, slug="neighbour")
     items = {item.external_id: item for item in Item.objects.filter(project=desk.project)}
     numbered = [items[_name(n)] for n in range(N)]
     rita = desk.access("rita")

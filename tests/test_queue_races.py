@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections import Counter
 from functools import partial
 from random import Random
@@ -11,6 +13,7 @@ import pytest
 from django.db import connection, transaction
 
 from annotation import queue
+from annotation.actions.import_finish import _update_metadata
 from annotation.actions.people import create_user
 from annotation.actions.projects import create_project, set_member
 from annotation.audit import find_violations
@@ -275,3 +278,26 @@ def test_a_place_is_used_or_given_back_by_one_of_many_requests_at_once(make_desk
         )
         assert sum(isinstance(r, LeaseGoneError) for r in results) == 4
         assert_invariants()
+
+
+@pytest.mark.parametrize("overlap", [1, 2])
+def test_a_place_claimed_while_the_items_language_changes_moves_with_it(make_desk: MakeDesk, overlap: int) -> None:
+    desk = make_desk(n=1, overlap=overlap)
+    item = desk.item("t-1")
+    is_claimed, is_going = threading.Event(), threading.Event()
+
+    def claim() -> None:
+        with transaction.atomic():
+            desk.lease_one("alice")
+            is_claimed.set()
+            is_going.wait(5)
+            time.sleep(0.3)  # the other one waits for this claim by now
+
+    def move() -> None:
+        is_claimed.wait(5)
+        is_going.set()
+        with transaction.atomic():
+            _update_metadata({item.pk: (item, {"language": "fr"})})
+
+    together(claim, move)
+    assert_invariants()

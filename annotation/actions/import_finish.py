@@ -280,5 +280,16 @@ def _move_to_language(item_ids: list[int]) -> None:
         )
         moved = cursor.fetchall()
     queue.put_offers(row_ids=[row for row, _new, _old in moved])
+    with connection.cursor() as cursor:
+        # A seat whose claim was on its way, which the offers waited for. One that is locked is being used just now.
+        cursor.execute(
+            """
+            update annotation_seat set lane_id = q.lane_id from annotation_queuerow q
+            where q.id = queue_row_id and annotation_seat.id in (
+              select s.id from annotation_seat s join annotation_queuerow r on r.id = s.queue_row_id
+              where r.id = any(%s) and s.lane_id <> r.lane_id for no key update of s skip locked)
+            """,
+            [[row for row, _new, _old in moved]],
+        )
     lanes = {lane for _row, *pair in moved for lane in pair}
     queue.bump_lanes(lane_ids=sorted(lanes))
