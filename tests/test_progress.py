@@ -9,11 +9,12 @@ import pytest
 from django.core.cache import cache
 
 from annotation import progress, queue
+from annotation.actions import projects
 from annotation.actions.items import quarantine_item
 from annotation.models import Annotation, Item, QueueRow
 from annotation.progress import count_disputes, keep_if_large, own_counts, project_progress, work_by_person
 from reviewers.actions import adjudicate
-from tests.cast import Desk, MakeDesk
+from tests.cast import CHOICE_SCHEMA, Desk, MakeDesk
 
 pytestmark = pytest.mark.django_db
 
@@ -28,7 +29,7 @@ def _empty_cache() -> Any:
 
 @pytest.fixture
 def desk(make_desk: MakeDesk) -> Desk:
-    """Ten items: two agreed, two disputed, one decided, one sealed after its answers, one in a second pass, three open."""
+    """Ten items: two agreed, two disputed, one decided, one sealed, one in a second pass, three that nobody answered."""
     desk = make_desk(n=10, overlap=2)
     for n in (1, 2, 6, 7):
         desk.vote(f"t-{n}", alice="none", bob="none")
@@ -42,14 +43,14 @@ def desk(make_desk: MakeDesk) -> Desk:
     return desk
 
 
-def test_items_are_counted_by_the_state_of_their_newest_pass(desk: Desk, make_desk: MakeDesk) -> None:
-    empty = make_desk(rows=[], slug="empty")
-    found = project_progress([desk.project.pk, empty.project.pk])
+def test_items_are_counted_by_the_state_of_their_newest_pass(desk: Desk) -> None:
+    empty = projects.create_project(slug="empty", name="E", schema=CHOICE_SCHEMA, settings={}, owner=desk.cast.olga)
+    found = project_progress([desk.project.pk, empty.pk])
     counted = found[desk.project.pk]
     assert counted.by_state == {"agreed": 2, "disputed": 2, "adjudicated": 1, "open": 4}
     assert (counted.n_closed, counted.n_items, counted.n_resolved, counted.counted_at) == (1, 10, 3, None)
     assert counted.n_annotations == 6 * 2 + 1  # of the item in its second pass the one answer of that pass
-    assert found[empty.project.pk] == progress.Progress()
+    assert found[empty.pk] == progress.Progress()
 
 
 def test_counts_follow_each_answer(make_desk: MakeDesk) -> None:

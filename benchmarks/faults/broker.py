@@ -20,12 +20,13 @@ from benchmarks.verdict import judge
 from config.embedded.binaries import find_valkey
 from config.embedded.valkey import answers_ping
 from config.home import get_socket_folder
-from tests.annotators import Annotators, make_project
-from tests.engineer import Engineer
+from tests.annotators import Annotators, Person, make_project
+from tests.engineer import Engineer, import_rows
 from tests.installation import Installation, make_environment, wait_for_no_process
 
 QUIET_SECONDS = 20.0  # with the broker, to compare with
 BACKLOG_SECONDS = 60.0  # the promise: by then all jobs are done
+LONG_ROWS = 40_000  # of the import that is running when the broker goes
 GAP_SECONDS = 5.0  # nobody may wait that long for an answer while the broker is gone
 
 
@@ -70,6 +71,7 @@ def run(options: argparse.Namespace) -> Outcome:
         annotators.wait_for_more(100, 60)
         began = time.monotonic()
         time.sleep(QUIET_SECONDS)
+        long_job = start_long_job(installation.port, tokens["olga"], conninfo)
         gone_at = time.monotonic()
         broker.destroy()
         engineer.start()
@@ -78,6 +80,7 @@ def run(options: argparse.Namespace) -> Outcome:
         back_at = time.monotonic()
         broker.start()
         jobs_done_after = wait_for_jobs(conninfo, engineer, back_at)
+        long_end = read_job(conninfo, long_job)
         verdict = judge(annotators, engineer, conninfo=conninfo, environment=environment)
         times = annotators.get_times()
         with_broker = sum(began <= at < gone_at for at in times) / (gone_at - began)
@@ -91,9 +94,11 @@ def run(options: argparse.Namespace) -> Outcome:
             jobs_started_without_the_broker=len(engineer.promises),
             slowest_start_of_a_job=round(engineer.slowest, 2),
             jobs_done_after=jobs_done_after,
+            job_that_ran_when_it_went=long_end,
             in_the_end=str(verdict),
         )
         outcome.blame(verdict.faults)
+        outcome.expect(long_end == ("done", 1), f"the job that ran when the broker went is {long_end}")
         outcome.expect(gap < GAP_SECONDS, f"no answer for {gap:.1f} s")
         outcome.expect(rate > 0.5 * with_broker, "people labelled at less than half the rate")
         outcome.expect(len(engineer.promises) >= 0.5 * options.seconds / 2, "jobs were not accepted without the broker")
@@ -104,6 +109,23 @@ def run(options: argparse.Namespace) -> Outcome:
         broker.destroy()
         shutil.rmtree(home, ignore_errors=True)
     return outcome
+
+
+def start_long_job(port: int, token: str, conninfo: str) -> int:
+    """Start an import of some seconds, and return when a worker has begun with it."""
+    with contextlib.closing(Person(port, token)) as person:
+        job = int(import_rows(person, "ping", [f"long-{n}" for n in range(LONG_ROWS)]).body["job"])
+    while read_job(conninfo, job)[0] != "running":
+        time.sleep(0.02)
+    return job
+
+
+def read_job(conninfo: str, job: int) -> tuple[str, int]:
+    """State and attempts of a job."""
+    with contextlib.closing(psycopg.connect(conninfo)) as connection:
+        row = connection.execute("select state, attempt from annotation_job where id = %s", [job]).fetchone()
+    assert row is not None
+    return str(row[0]), int(row[1])
 
 
 def wait_for_jobs(conninfo: str, engineer: Engineer, since: float) -> float | None:
