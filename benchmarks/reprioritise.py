@@ -76,19 +76,20 @@ def raise_in_turn(
 
 def measure(site: Site, args: argparse.Namespace) -> bool:
     """Turns without and with new batches."""
+    from annotation.actions.projects import set_member
     from benchmarks.million import fill
     from learning.loading import load_pool
 
     project, people = fill(args.items)
-    [(person, token)] = make_people(1, "asker")
-    from annotation.actions.projects import set_member
-
-    set_member(project=project, user=person, role="annotator", actor=people[0][0])
+    # New people each time: the keys of the clients are those of the run before.
+    workers = make_people(21, f"at-{time.time_ns()}")
+    for user, _token in workers:
+        set_member(project=project, user=user, role="annotator", actor=people[0][0])
     chance = random.Random(5)
     pool = load_pool(project)
     frame = pool.items[pool.has_place].tolist()
-    asker = Asker(site.port, project, token)
-    fleet = Fleet(site.port, [one for _user, one in people[1:]])
+    asker = Asker(site.port, project, workers[0][1])
+    fleet = Fleet(site.port, [token for _user, token in workers[1:]])
     plan = Plan("pair", project.slug, seconds=args.seconds, think=THINK)
     calm, busy = Load(), Load()
     raised: list[float] = []

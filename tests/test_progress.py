@@ -29,7 +29,7 @@ def _empty_cache() -> Any:
 
 @pytest.fixture
 def desk(make_desk: MakeDesk) -> Desk:
-    """Ten items: two agreed, two disputed, one decided, one sealed, one in a second pass, three that nobody answered."""
+    """Ten items: two agreed, two disputed, one decided, one sealed, one in a second pass, three not answered."""
     desk = make_desk(n=10, overlap=2)
     for n in (1, 2, 6, 7):
         desk.vote(f"t-{n}", alice="none", bob="none")
