@@ -257,8 +257,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_connect_timeout": 2,
     "socket_timeout": 30,
 }
-# A message only rings a bell, so it is forgotten as soon as a worker begins. Where it is not, and the broker breaks off,
-# Celery ends the task that it stood for, and sometimes the whole worker.
+# A message only rings a bell, so it is forgotten as soon as a worker begins. Where it is not, and the broker breaks
+# off, Celery ends the task that it stood for, and sometimes the whole worker.
 CELERY_TASK_ACKS_LATE = False
 CELERY_WORKER_DISABLE_PREFETCH = True
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
