@@ -17,7 +17,7 @@ from annotation.errors import (
     LeaseGoneError,
     UndoTooLateError,
 )
-from annotation.models import Annotation, Event, Label, Offer, QueueCursor, QueueRow, Seat
+from annotation.models import Annotation, Event, Item, Label, Offer, QueueCursor, QueueRow, Seat
 from tests.cast import Desk, MakeDesk
 
 pytestmark = pytest.mark.django_db
@@ -558,3 +558,28 @@ def test_every_answer_is_an_event(make_desk: MakeDesk) -> None:
         desk.cast.alice.pk,
         desk.item("t-1").pk,
     )
+
+
+# A replay tells the leases that were told first
+
+
+def test_a_replay_tells_the_leases_of_the_first_answer_whatever_is_held_now(make_desk: MakeDesk) -> None:
+    desk = make_desk(n=12)
+    old, answered = desk.lease("alice", 2).leases
+    expire_lease(old)
+    other = Item.objects.filter(split=Item.Split.POOL).exclude(pk__in=[old["item"], answered["item"]]).first()
+    assert other is not None
+    queue.set_ranks(project_id=desk.project.pk, priorities={other.pk: 5}, draw_id=None)
+    first = desk.submit("alice", answered, key="k", lease_next=1)
+    queue.renew(seat_id=old["seat"], generation=old["generation"], person_id=desk.cast.alice.pk)
+    again = desk.submit("alice", answered, key="k", lease_next=1)
+    assert [raw["seat"] for raw in again.leases] == [raw["seat"] for raw in first.leases]
+
+
+def test_a_replay_leaves_out_a_lease_that_was_given_back_and_taken_anew(make_desk: MakeDesk) -> None:
+    desk = make_desk(n=2)
+    answered = desk.lease_one("alice")
+    [told] = desk.submit("alice", answered, key="k", lease_next=1).leases
+    queue.release(seat_id=told["seat"], generation=told["generation"], person_id=desk.cast.alice.pk)
+    assert desk.lease_one("alice")["seat"] == told["seat"]
+    assert desk.submit("alice", answered, key="k", lease_next=1).leases == []
