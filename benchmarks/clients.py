@@ -170,7 +170,7 @@ def _label(client: _Client, run: _Run) -> _Steps:
     plan, load = run.plan, run.load
     lease_next = int(plan.kind == "next")
     interval = run.n_clients / plan.rate if plan.rate else 0.0
-    due = run.started + client.number * interval / run.n_clients if interval else 0.0
+    due = run.started + (client.number / run.n_clients - 1) * interval if interval else 0.0
     while not run.is_over():
         held = client.held.pop(plan.project, None)
         if held is None:
