@@ -339,6 +339,113 @@ def test_a_round_cut_off_before_the_swap_shows_nothing_and_keeps_one_version(
     assert Score.objects.count() == 9
 
 
+def in_turn(*steps: Callable[[], object]) -> Callable[[], object]:
+    """A `check` that does one of these each time: what happens as the first transaction begins, and the second."""
+    left = iter(steps)
+    return lambda: next(left)()
+
+
+def power_cut() -> None:
+    raise OSError("power cut")
+
+
+def raise_two(round_: Round, check: Callable[[], object], picks: list[int]) -> None:
+    """Raise these items as a round does."""
+    raise_batch(
+        round=round_,
+        check=check,
+        picks=[Pick(item, None, 1.0) for item in picks],
+        frame=picks,
+        n_pool=len(picks),
+        n_train=1,
+        model=None,
+        strategy="margin",
+    )
+
+
+@pytest.fixture
+def replaced(make_desk: MakeDesk) -> tuple[Desk, Round, list[int], int, int, int]:
+    """A batch of three of which one is settled, one begun and one nobody's; two items to raise in its place."""
+    desk = empty_desk(make_desk, overlap=2)
+    waiting = add(desk, 6, PLAIN, "w")
+    first = play(desk, batch=3, strategy="random")
+    settled = desk.lease_one("alice")
+    desk.submit("alice", settled)
+    desk.submit("bob", desk.lease_one("bob"))
+    begun = desk.lease_one("alice")["item"]
+    batch = set(DrawItem.objects.filter(draw=first.draw).values_list("item", flat=True))
+    (untouched,) = batch - {settled["item"], begun}
+    return desk, first, sorted(set(waiting) - batch)[:2], settled["item"], begun, untouched
+
+
+@pytest.mark.django_db
+def test_a_round_cut_off_between_its_two_transactions_leaves_the_batch_before_and_is_healed(
+    replaced: tuple[Desk, Round, list[int], int, int, int],
+) -> None:
+    desk, first, chosen, settled, begun, untouched = replaced
+    before = priorities(desk)
+    job = ask(desk)
+    running = attempt(job)
+    with pytest.raises(OSError, match="power cut"):
+        raise_two(Round.objects.get(job=job), in_turn(running.check, power_cut), chosen)
+    # What people answer stands behind already; what nobody has is served as before, by the same draw.
+    assert priorities(desk) == {untouched: before[untouched], begun: 0.5}
+    batch = QueueRow.objects.filter(item__in=[settled, begun, untouched])
+    assert {row.draw for row in batch} == {first.draw}
+    assert not Draw.objects.filter(round=Round.objects.get(job=job).pk).exists()
+    assert Round.objects.get(job=job).finished_at is None
+    again = attempt(job)
+    raise_two(Round.objects.get(job=job), again.check, chosen)
+    assert priorities(desk) == {chosen[0]: 2.0, chosen[1]: 1.0, begun: 0.5}
+    done = Round.objects.get(job=job)
+    assert (done.draw, done.finished_at is not None) == (Draw.objects.get(round=done.pk), True)
+    assert [QueueRow.objects.get(item=item).draw for item in (*chosen, settled, begun)] == [
+        done.draw,
+        done.draw,
+        first.draw,
+        first.draw,
+    ]
+
+
+@pytest.mark.django_db
+def test_an_attempt_that_loses_its_job_between_its_two_transactions_raises_nothing(
+    replaced: tuple[Desk, Round, list[int], int, int, int],
+) -> None:
+    desk, _first, chosen, _settled, begun, untouched = replaced
+    job = ask(desk)
+    late = attempt(job)
+    before = priorities(desk)
+
+    def lose() -> None:
+        attempt(job)
+        late.check()
+
+    with pytest.raises(JobLostError):
+        raise_two(Round.objects.get(job=job), in_turn(late.check, lose), chosen)
+    assert priorities(desk) == {untouched: before[untouched], begun: 0.5}
+    assert not Draw.objects.filter(round=Round.objects.get(job=job).pk).exists()
+    assert Round.objects.get(job=job).finished_at is None
+
+
+@pytest.mark.django_db
+def test_an_item_begun_between_the_two_transactions_keeps_its_draw_and_comes_after_the_batch(
+    replaced: tuple[Desk, Round, list[int], int, int, int],
+) -> None:
+    desk, first, chosen, _settled, begun, untouched = replaced
+    job = ask(desk)
+    running = attempt(job)
+    leased: list[int] = []
+
+    def lease() -> None:
+        leased.append(desk.lease_one("carol")["item"])
+        running.check()
+
+    raise_two(Round.objects.get(job=job), in_turn(running.check, lease), chosen)
+    assert leased == [untouched]
+    assert priorities(desk) == {chosen[0]: 2.0, chosen[1]: 1.0, begun: 0.5, untouched: 0.5}
+    assert QueueRow.objects.get(item=untouched).draw == first.draw
+
+
 @pytest.mark.django_db
 def test_an_attempt_that_lost_its_job_changes_nothing(desk: Desk) -> None:
     job = ask(desk)

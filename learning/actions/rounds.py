@@ -181,7 +181,6 @@ def digest_frame(items: Iterable[int]) -> bytes:
     return hashlib.sha256("\n".join(map(str, sorted(items))).encode()).digest()
 
 
-@transaction.atomic
 def raise_batch(
     *,
     round: Round,
@@ -199,44 +198,54 @@ def raise_batch(
     Items of earlier batches that nobody has taken fall back to priority 0; those that somebody has stay before them and
     come after the new batch. What is settled has no priority any more: else all that was ever raised would stand before
     what is served next, for whoever looks through it. `frame`: the ids that could have been picked. `strategy`: the one
-    that chose, which is "random" where there was nothing to choose by. One short transaction.
+    that chose, which is "random" where there was nothing to choose by.
+
+    Two short transactions. What people hold and answer just now is put behind in the first, which does nothing else and
+    is over in milliseconds: an answer waits for its item's row. The second takes a tenth of a second, over rows that
+    hardly anybody has. Cut off between them, a round leaves the batch before as it was, less what was put behind, and
+    its next attempt does both again.
     """
     digest = digest_frame(frame)
-    check()
     project = round.project
     chosen = {pick.item: float(len(picks) - rank) for rank, pick in enumerate(picks)}
-    earlier = _find_earlier(project, set(chosen))
-    draw = _store_draw(round, picks, frame, digest, strategy) if picks else None
-    # People who label these items wait for what follows: nothing stands between that could be done before.
+    with transaction.atomic():
+        check()
+        earlier = _find_earlier(project, set(chosen))
+        _set_all(project, (_kept(earlier), None))
+    with transaction.atomic():
+        check()
+        earlier = _find_earlier(project, set(chosen))
+        draw = _store_draw(round, picks, frame, digest, strategy) if picks else None
+        fallen = dict.fromkeys(earlier.unserved, 0.0)
+        _set_all(project, (_kept(earlier), None), (fallen, _import_draw(project)), (chosen, draw))
+        Round.objects.filter(pk=round.pk).update(
+            draw=draw,
+            model_version=model,
+            n_train=n_train,
+            n_pool=n_pool,
+            n_selected=len(picks),
+            note=note,
+            finished_at=Now(),
+        )
+        write_event(
+            project=project,
+            kind="round.finished",
+            actor=None,
+            ref_id=round.pk,
+            data={"number": round.number, "n_selected": len(picks)},
+        )
+
+
+def _set_all(project: Project, *given: tuple[dict[int, float], Draw | None]) -> None:
+    """Give items priorities, each group with the draw that says why (None: the one that it has)."""
     # All rows first, in the order of their ids: what follows waits for none, so nobody waits in a circle.
     rows = QueueRow.objects.filter(
-        project=project, kind=1, item_id__in=[*chosen, *earlier.unserved, *earlier.begun, *earlier.settled]
+        project=project, kind=1, item_id__in=[item for priorities, _draw in given for item in priorities]
     )
     list(rows.order_by("pk").select_for_update(no_key=True).values_list("pk", flat=True))
-    kept = dict.fromkeys(earlier.settled, 0.0) | dict.fromkeys(earlier.begun, BEGUN_PRIORITY)
-    for priorities, why in (
-        (kept, None),
-        (dict.fromkeys(earlier.unserved, 0.0), _import_draw(project) if earlier.unserved else None),
-        (chosen, draw),
-    ):
+    for priorities, draw in given:
         if priorities:
-            set_priorities(project=project, priorities=priorities, draw=why)
-    Round.objects.filter(pk=round.pk).update(
-        draw=draw,
-        model_version=model,
-        n_train=n_train,
-        n_pool=n_pool,
-        n_selected=len(picks),
-        note=note,
-        finished_at=Now(),
-    )
-    write_event(
-        project=project,
-        kind="round.finished",
-        actor=None,
-        ref_id=round.pk,
-        data={"number": round.number, "n_selected": len(picks)},
-    )
+            set_priorities(project=project, priorities=priorities, draw=draw)
 
 
 def _store_draw(round: Round, picks: Sequence[Pick], frame: Sequence[int], digest: bytes, strategy: str) -> Draw:
@@ -266,6 +275,11 @@ class _Earlier:
     unserved: list[int]
     begun: list[int]
     settled: list[int]
+
+
+def _kept(earlier: _Earlier) -> dict[int, float]:
+    """Priorities of those that keep their draw."""
+    return dict.fromkeys(earlier.settled, 0.0) | dict.fromkeys(earlier.begun, BEGUN_PRIORITY)
 
 
 def _find_earlier(project: Project, chosen: set[int]) -> _Earlier:
