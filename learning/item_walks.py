@@ -3,11 +3,14 @@
 A list in an order is one *stretch* or several, one behind the other (first what has a utility, then the rest by id).
 A stretch is *walked* along an index that has its order; each row passed is looked at by itself, its item, place in the
 queue and text probed by key, until a page is full. So a page costs the same however far it is, whatever the planner
-believes about the tables. Where few items can fit at all (a state or words that few have), those are found first by
-their own index, sorted, and looked at in the same way: the *candidates*.
+believes about the tables.
 
-What is left is a walk past many rows of which few fit. It ends after so many rows (`MOST_LOOKED_AT`, `MOST_TEXTS`): the
-page is short then, and the next one goes on behind the last row looked at.
+A walk past rows of which few fit would be long. How many fit, nothing tells beforehand; so each walk is tried for some
+rows (`FIRST_LOOKED_AT`, `FIRST_TEXTS`), which fill the page wherever what is asked for is common. Where they do not,
+and few items can fit at all (a state or words that few have), those are found by an index of their own, sorted, and
+looked at in the same way, from where the walk has come to (or the walk passes all others without a look at them, while
+that takes less time). Else the walk goes on. It ends after so many rows
+(`MOST_LOOKED_AT`, `MOST_TEXTS`): the page is short then, and the next one goes on behind the last row looked at.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from django.db import connection, transaction
@@ -26,9 +30,14 @@ LIFECYCLES = {value.name.lower(): value.value for value in Item.Lifecycle if val
 VOTES = {value.name.lower(): value.value for value in QueueRow.State}
 STATES = (*VOTES, *LIFECYCLES)
 
-FEW = 10_000  # candidates that are sorted for a page
-MOST_LOOKED_AT = 20_000  # rows that one stretch looks at for a page
-MOST_TEXTS = 10_000  # and where their texts are looked into
+# A row looked at costs some 3 us, with its text 7 us, an item found and sorted 5 us: a page takes a tenth of a second.
+FEW = 10_000  # items of a state that are sorted for a page
+FEW_WITH_WORDS = 15_000  # and items with words
+FIRST_LOOKED_AT = 4_000  # rows that a walk is tried for
+MOST_LOOKED_AT = 20_000  # rows that one stretch looks at for a page, after that
+FIRST_TEXTS = 300  # the same where texts are looked into: so many, or twice as many as the page has rows
+MOST_TEXTS = 8_000
+PASSED_FOR_EACH = 3  # rows of an index that are passed in less time than one item is found and sorted
 
 Key = list[Any]  # the sort keys of a row, its item's id last
 
@@ -188,22 +197,50 @@ _BY_ID: dict[str, tuple[Way, ...]] = {
     },
 }
 
+
+def _holds(state: str | None) -> str:
+    """The condition on a row `l` that its item is on a way of this state: all that are of it are, and few others."""
+    return f"({' or '.join(way.holds for way in _BY_ID[state])})" if state in _BY_ID else "true"
+
+
 # --- What a list asks for --------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
+class Few:
+    """The only items that may fit, in no order, and what a row of one of them must be."""
+
+    ids: Sequence[int]
+    row: str
+
+
+@dataclass(frozen=True)
 class Wanted:
     """What every row of a list must be: conditions on `l`, a row of the walk, and on `i` and `q`, and their values.
 
-    `candidates`: the only items that may fit, in no order, where these are few; None where many may. `most`: rows to
-    look at for a page.
+    `is_search`: words or a prefix are asked for. `prefixed`: the items with the prefix, None where these are not few.
+    The few are looked for once they are needed.
     """
 
+    state: str | None
     row: str
     fits: str
     values: Mapping[str, Any]
-    candidates: Sequence[int] | None = None
-    most: int = MOST_LOOKED_AT
+    is_search: bool = False
+    prefixed: Sequence[int] | None = None
+
+    @cached_property
+    def few_by_words(self) -> Few | None:
+        """The items with the words or the prefix; None where these are not few, or nothing is asked."""
+        if self.prefixed is None or (found := _find_words(self.values)) is None:
+            return None
+        return Few(list({*self.prefixed, *found}), _holds(self.state))
+
+    @cached_property
+    def few_by_state(self) -> Few | None:
+        """Items among which are all of the state; None where these are not few, or none is asked for."""
+        found = _find_state(self.state, self.values) if self.state else None
+        return None if found is None else Few(found, self.row)
 
 
 def read_wanted(project: Project, state: str | None, words: str | None, model: int | None) -> Wanted:
@@ -213,25 +250,19 @@ def read_wanted(project: Project, state: str | None, words: str | None, model: i
     values["hidden"] = _ids(
         "select id from annotation_import where project_id = %(project)s and not is_visible", values
     )
-    row, fits = "true", f"{IN_PROJECT} and i.imported_by_id <> all(%(hidden)s::bigint[])"
+    fits = f"{IN_PROJECT} and i.imported_by_id <> all(%(hidden)s::bigint[])"
     if state in LIFECYCLES:
         fits += f" and i.lifecycle = {LIFECYCLES[state]}"
     elif state is not None:
         fits += f" and i.lifecycle = 0 and q.state = {VOTES[state]}"
-    candidates, most = None, MOST_LOOKED_AT
-    if words is not None:
-        values["prefix"] = words.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_") + "%"
-        values["words"] = words
-        # A sealed item shows nothing of its text, not even that it has a word.
-        fits += " and (i.external_id like %(prefix)s or i.lifecycle in (0, 1))"
-        prefixed, with_words = _find_prefixed(values), _find_words(values)
-        if prefixed is not None and with_words is not None:
-            candidates = list({*prefixed, *with_words})
-        else:
-            row, most = f"({_begins(prefixed, values)} or {_has_words(values)})", MOST_TEXTS
-    if candidates is None and state == "open":
-        candidates = _find_state(state, values)
-    return Wanted(row, fits, values, candidates, most)
+    if words is None:
+        return Wanted(state, "true", fits, values)
+    values["prefix"] = words.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_") + "%"
+    values["words"] = words
+    # A sealed item shows nothing of its text, not even that it has a word.
+    fits += " and (i.external_id like %(prefix)s or i.lifecycle in (0, 1))"
+    prefixed = _find_prefixed(values)
+    return Wanted(state, f"({_begins(prefixed, values)} or {_has_words(values)})", fits, values, True, prefixed)
 
 
 def _find_prefixed(values: Mapping[str, Any]) -> list[int] | None:
@@ -239,21 +270,27 @@ def _find_prefixed(values: Mapping[str, Any]) -> list[int] | None:
     found = _ids(
         "select id from annotation_item where project_id = %(project)s and external_id like %(prefix)s"
         " order by external_id using ~<~ limit %(most)s",
-        {**values, "most": FEW + 1},
+        {**values, "most": FEW_WITH_WORDS + 1},
     )
-    return None if len(found) > FEW else found
+    return None if len(found) > FEW_WITH_WORDS else found
 
 
 def _find_words(values: Mapping[str, Any]) -> list[int] | None:
     """The items of all projects that have the words; None where these are not few."""
     # The index of words is read as a bitmap; every other way looks into each text.
     with _planned(enable_bitmapscan="on", enable_indexscan="off", enable_indexonlyscan="off"):
-        found = _ids(
-            "select item_id from annotation_itempayload p"
-            " where item_words(p.parts) @@ plainto_tsquery('simple', %(words)s) limit %(most)s",
-            {**values, "most": FEW + 1},
-        )
-    return None if len(found) > FEW else found
+        # How many texts have one word, the database has counted; without statistics it expects few. Of several words
+        # together it can only guess.
+        if len(values["lexemes"]) == 1:
+            ((lines,),) = _rows(f"explain (format json) {_WITH_WORDS}", values)
+            if lines[0]["Plan"]["Plan Rows"] > FEW_WITH_WORDS:
+                return None
+        found = _ids(f"{_WITH_WORDS} limit %(most)s", {**values, "most": FEW_WITH_WORDS + 1})
+    return None if len(found) > FEW_WITH_WORDS else found
+
+
+_WITH_WORDS = """select item_id from annotation_itempayload p
+    where item_words(p.parts) @@ plainto_tsquery('simple', %(words)s)"""
 
 
 def _begins(prefixed: Sequence[int] | None, values: dict[str, Any]) -> str:
@@ -270,6 +307,7 @@ def _has_words(values: dict[str, Any]) -> str:
     with connection.cursor() as cursor:
         cursor.execute("select tsvector_to_array(to_tsvector('simple', %(words)s))", values)
         (lexemes,) = cursor.fetchone() or ([],)
+    values["lexemes"] = lexemes
     if not lexemes:
         return "false"
     letters = ""
@@ -284,7 +322,11 @@ def _find_state(state: str, values: Mapping[str, Any]) -> list[int] | None:
     """Items among which are all of this state; None where these are not few."""
     known = {**values, "most": FEW + 1}
     if state in _BY_ID:
-        ways = [f"(select l.item_id from {way.table} l where {way.where} limit %(most)s)" for way in _BY_ID[state]]  # noqa: S608
+        # In its order, so that it is this index that is read.
+        ways = [
+            f"(select l.item_id from {way.table} l where {way.where} order by {way.order} limit %(most)s)"  # noqa: S608
+            for way in _BY_ID[state]
+        ]
         rows = " union all ".join(ways)
     else:
         known["lanes"] = _ids(
@@ -314,33 +356,55 @@ class Found:
     keys: list[Key]
     stopped: Key | None = None
 
+    def followed_by(self, rest: Found) -> Found:
+        """These rows, and those of the walk that went on where this one stopped."""
+        return Found(self.keys + rest.keys, rest.stopped)
 
-def walk(stretch: Stretch, wanted: Wanted, state: str | None, after: Key | None, limit: int) -> Found:
+
+def walk(stretch: Stretch, wanted: Wanted, after: Key | None, limit: int) -> Found:
     """The first `limit` rows of a stretch that are wanted, behind `after`."""
-    if state not in stretch.states:
+    if wanted.state not in stretch.states:
         return Found([])
-    if wanted.candidates is not None:
-        return Found(_sort(stretch, wanted, wanted.candidates, after, limit))
-    row, ways, told = wanted.row, stretch.ways, stretch.told.get(state)
-    if state in _BY_ID and not stretch.keys:
+    tried, most = (max(FIRST_TEXTS, 2 * limit), MOST_TEXTS) if wanted.is_search else (FIRST_LOOKED_AT, MOST_LOOKED_AT)
+    found = _pass(stretch, wanted, None, after, limit, min(tried, most))
+    if found.stopped is None:
+        return found
+    # By id, a state has a way of its own: whoever walks along it need not sort it.
+    few = wanted.few_by_words or (None if wanted.state in _BY_ID and not stretch.keys else wanted.few_by_state)
+    if few is None:
+        return found.followed_by(_pass(stretch, wanted, None, found.stopped, limit - len(found.keys), most))
+    if not few.ids:
+        return Found(found.keys)
+    if stretch.keys:
+        passed = _pass(stretch, wanted, few, found.stopped, limit - len(found.keys), PASSED_FOR_EACH * len(few.ids))
+        found = found.followed_by(passed)
+    if found.stopped is None:
+        return found
+    return found.followed_by(Found(_sort(stretch, wanted, few, found.stopped, limit - len(found.keys))))
+
+
+def _pass(stretch: Stretch, wanted: Wanted, few: Few | None, after: Key | None, limit: int, most: int) -> Found:
+    """What a walk finds that passes `most` rows of each way, at most, and looks at all of them or at the few."""
+    state, row, ways, known = wanted.state, wanted.row, stretch.ways, dict(wanted.values)
+    told = stretch.told.get(state)
+    if few is not None:
+        row, known["few"] = f"l.item_id = any(%(few)s::bigint[]) and {few.row}", few.ids
+    elif state in _BY_ID and not stretch.keys:
         ways = _BY_ID[state]
     elif state in _BY_ID and told is None:
-        row += f" and ({' or '.join(way.holds for way in _BY_ID[state])})"
+        row = f"{_holds(state)} and {row}"
     parts = []
     for way in ways:
-        where, values = _behind(way, wanted.values, after)
+        where, values = _behind(way, known, after)
         # A row of the index for each question or pass of an item: each item once.
         passed = f"""select distinct {way.columns} from {way.table} l where {where} and {told or "true"}
-            order by {way.order} limit {wanted.most}"""  # noqa: S608
+            order by {way.order} limit {most}"""  # noqa: S608
         keys = _look(stretch, way, passed, row, wanted.fits, values, limit)
         last = []
         if len(keys) < limit:
-            last = _rows(f"select {stretch.columns} from ({passed}) l offset {wanted.most - 1}", values)  # noqa: S608
+            last = _rows(f"select {stretch.columns} from ({passed}) l offset {most - 1}", values)  # noqa: S608
         parts.append(Found(keys, last[0] if last else None))
-    found = parts[0] if len(parts) == 1 else _merge(parts, limit)
-    if found.stopped and stretch.keys and state in _BY_ID and (few := _find_state(state, wanted.values)) is not None:
-        return Found(_sort(stretch, wanted, few, after, limit))
-    return found
+    return parts[0] if len(parts) == 1 else _merge(parts, limit)
 
 
 def _merge(parts: Sequence[Found], limit: int) -> Found:
@@ -353,17 +417,19 @@ def _merge(parts: Sequence[Found], limit: int) -> Found:
     return Found(keys[:limit], stopped if len(keys) < limit else None)
 
 
-def _sort(stretch: Stretch, wanted: Wanted, candidates: Sequence[int], after: Key | None, limit: int) -> list[Key]:
+def _sort(stretch: Stretch, wanted: Wanted, few: Few, after: Key | None, limit: int) -> list[Key]:
     """The first `limit` rows of a stretch that are wanted, of these items."""
-    parts = []
-    for way in stretch.ways:
-        where, values = _behind(way, wanted.values, after)
-        passed = f"""select distinct {way.columns} from unnest(%(candidates)s::bigint[]) c(id) cross join lateral (
-            select l.* from {way.table} l where l.item_id = c.id offset 0) l
-            where {where} order by {way.order}"""  # noqa: S608
-        values["candidates"] = candidates
-        parts.append(Found(_look(stretch, way, passed, wanted.row, wanted.fits, values, limit)))
-    return parts[0].keys if len(parts) == 1 else _merge(parts, limit).keys
+    ways = stretch.ways if stretch.keys else (_LISTED,)
+    behinds = [_behind(way, wanted.values, after) for way in ways]
+    where, values = " or ".join(f"({condition})" for condition, _values in behinds), behinds[0][1]
+    passed = f"""select distinct {ways[0].columns} from unnest(%(few)s::bigint[]) c(id) cross join lateral (
+        select l.* from {ways[0].table} l where l.item_id = c.id offset 0) l
+        where {where} order by {ways[0].order}"""  # noqa: S608
+    return _look(stretch, ways[0], passed, few.row, wanted.fits, {**values, "few": few.ids}, limit)
+
+
+# In the order of ids there is nothing to know of items but their ids; whose they are is seen when they are looked at.
+_LISTED = Way(table="(select c.id as item_id)", where="true", order="l.item_id", behind="l.item_id > %(after_id)s")
 
 
 def _behind(way: Way, values: Mapping[str, Any], after: Key | None) -> tuple[str, dict[str, Any]]:
@@ -414,7 +480,7 @@ _PLAN = dict.fromkeys(
         "enable_memoize",
     ),
     "off",
-) | {"max_parallel_workers_per_gather": "0", "work_mem": "32MB"}
+) | {"jit": "off", "max_parallel_workers_per_gather": "0", "work_mem": "32MB"}
 
 
 @contextmanager

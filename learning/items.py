@@ -71,7 +71,7 @@ def list_items(
         for number, stretch in enumerate(STRETCHES[order]):
             if number < start:
                 continue
-            part = walk(stretch, wanted, state, key, limit + 1 - len(found))
+            part = walk(stretch, wanted, key, limit + 1 - len(found))
             found += [(number, k) for k in part.keys]
             key = None
             if len(found) > limit:
