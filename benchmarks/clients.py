@@ -120,7 +120,7 @@ class _Client:
         self.number = number
         self.port = port
         self.token = token
-        self.random = random.Random(number)
+        self.random = random.Random()  # keys of their own in each run: a kept home remembers the last one
         self.held: dict[str, str] = {}  # project -> lease
         self.socket: socket.socket | None = None
         self.received = bytearray()

@@ -125,10 +125,10 @@ _ANSWERS = [
     from plan p cross join lateral generate_series(1, p.answers) k(n)
     """,
     """
-    insert into annotation_seat (id, annotation_id, queue_row_id, person_id, project_id, item_id, lane_id, kind, rank,
-        tiebreak, draw_id, state, generation, leased_at, expires_at, ended_at, reason, schema_id, arm)
+    insert into annotation_seat (id, annotation_id, queue_row_id, person_id, project_id, item_id, lane_id, kind,
+        draw_id, state, generation, leased_at, expires_at, ended_at, reason, schema_id, arm)
       overriding system value
-      select seat, annotation, id, person, project_id, item_id, lane_id, 1, rank, tiebreak, draw_id, 2, 1,
+      select seat, annotation, id, person, project_id, item_id, lane_id, 1, draw_id, 2, 1,
         at - interval '10 s', at + interval '1 h', at, '', %(schema)s, 0 from given
     """,
     """
@@ -179,14 +179,14 @@ _ANSWERS = [
       where p.fate in ('disputed', 'adjudicated')
     """,
     """
-    insert into annotation_offer (queue_row_id, item_id, lane_id, rank, tiebreak, n_free, is_returned)
-      select id, item_id, lane_id, rank, tiebreak, 1, true from annotation_queuerow
+    insert into annotation_offer (queue_row_id, item_id, lane_id, rank, tiebreak, n_free, returned_by)
+      select id, item_id, lane_id, rank, tiebreak, 1, pg_current_xact_id() from annotation_queuerow
       where project_id = %(project)s and kind = 2 and not is_closed
     """,
     """
-    insert into annotation_seat (queue_row_id, person_id, project_id, item_id, lane_id, kind, rank, tiebreak, draw_id,
+    insert into annotation_seat (queue_row_id, person_id, project_id, item_id, lane_id, kind, draw_id,
         state, generation, leased_at, expires_at, ended_at, reason, schema_id, arm)
-      select id, %(reviewer)s, project_id, item_id, lane_id, 2, rank, tiebreak, draw_id, 2, 1, now(), now(), now(), '',
+      select id, %(reviewer)s, project_id, item_id, lane_id, 2, draw_id, 2, 1, now(), now(), now(), '',
         %(schema)s, 0
       from annotation_queuerow where project_id = %(project)s and kind = 2 and is_closed
     """,

@@ -184,8 +184,8 @@ def _forget_rounds(site: Site, project: Project) -> None:
     with site.connect() as connection:
         connection.execute(
             """
-            update annotation_offer o set is_returned = false from annotation_queuelane l
-            where l.id = o.lane_id and l.project_id = %s and o.is_returned
+            update annotation_offer o set returned_by = null from annotation_queuelane l
+            where l.id = o.lane_id and l.project_id = %s and o.returned_by is not null
               and (o.rank, o.tiebreak) >= (l.floor_rank, l.floor_tiebreak)
             """,
             [project.pk],

@@ -51,12 +51,33 @@ BREAKS = (
     Break(
         "a place on a closed row is taken over",
         "queue_claim",
-        "and not (select q.is_closed from annotation_queuerow q where q.id = s.queue_row_id)",
+        " and not q.is_closed",
         "",
     ),
     Break("a cursor's epoch is ignored", "queue_claim", "epoch = a.epoch", "epoch = k.epoch", times=2),
     Break(
-        "a raised item is not marked", "queue_set_ranks", "o.is_returned or cardinality(v_rows) <= n_marked", "false"
+        "what was returned behind a cursor is not looked for",
+        "queue_claim",
+        "o.returned_by >= l.returned_till",
+        "false",
+    ),
+    Break(
+        "a cursor among returned places goes past one",
+        "queue_claim",
+        "coalesce(back.rank, 'infinity'), coalesce(back.tiebreak, 0)",
+        "'infinity', 0",
+    ),
+    Break(
+        "the floor of what is held passes it",
+        "queue_lease",
+        "set held_floor = v_oldest - interval '5 s'",
+        "set held_floor = v_oldest + interval '5 s'",
+    ),
+    Break(
+        "a raised item is not marked",
+        "queue_set_ranks",
+        "case when cardinality(v_rows) <= n_marked then pg_current_xact_id() else o.returned_by end",
+        "o.returned_by",
     ),
     Break("an offer keeps its old rank", "queue_set_ranks", "set rank = q.rank,", "set rank = o.rank,"),
     Break(
@@ -126,7 +147,7 @@ BREAKS = (
     ),
     Break("a lease on a closed row is waited for", "queue_lease", "and not q.is_closed", ""),
     Break("languages are ignored", "queue_lease", "l.language = any (p_languages)", "true"),
-    Break("disputes are offered to who labelled them", "queue_claim", "p_kind <> 2 or", "true or", times=4),
+    Break("disputes are offered to who labelled them", "queue_claim", "p_kind <> 2 or", "true or", times=5),
     Break(
         "a decision does not heed another reviewer's lease",
         "queue_take_dispute",

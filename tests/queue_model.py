@@ -84,14 +84,10 @@ class Submitted:
 
 @dataclass(slots=True)
 class Seat:
-    """One person's place on one row. `made` is the order in which seats came to be, `leased` the last time it was.
-
-    `rank` is the row's of that time: once the lease has run out, the place is served by it.
-    """
+    """One person's place on one row. `made` is the order in which seats came to be, `leased` the last time it was."""
 
     made: int
     leased: int
-    rank: float
     state: str = HELD
     generation: int = 1
     is_late: bool = False
@@ -208,7 +204,7 @@ class Queue:
                 late = [(name, seat) for name, seat in row.seats.items() if seat.state == HELD and seat.is_late]
             else:
                 late = [(person, row.seats[person])] if self._is_late(row.seats[person]) else []
-            found += [Place((seat.rank, row.tiebreak), row, name) for name, seat in late]
+            found += [Place((row.rank, row.tiebreak), row, name) for name, _seat in late]
         return found
 
     # Requests
@@ -396,7 +392,7 @@ class Queue:
 
     def _new_seat(self, row: Row) -> Seat:
         self._n_seats += 1
-        return Seat(made=self._n_seats, leased=self._now, rank=row.rank)
+        return Seat(made=self._n_seats, leased=self._now)
 
     def _give_back(self, lease: Lease, state: str) -> None:
         self._now += 1
@@ -438,7 +434,7 @@ class Queue:
             row.seats[person] = self._new_seat(row)
             return
         seat.generation += 1
-        seat.state, seat.is_late, seat.leased, seat.rank = HELD, False, self._now, row.rank
+        seat.state, seat.is_late, seat.leased = HELD, False, self._now
 
     def _why_nothing(self, person: str, kind: str) -> str:
         """Only asked where there is nothing to take."""

@@ -122,11 +122,12 @@ def move_cursors_always() -> None:
     Otherwise a small queue never has a cursor inside it, and chance (how long a walk took) would decide what is tested.
     """
     with connection.cursor() as cursor:
-        cursor.execute("select pg_get_functiondef('queue_claim'::regproc)")
-        (text,) = cursor.fetchone()
-        changed, n = re.subn(r"> interval '[\d.]+ m?s'", "> interval '-1 s'", text)
-        assert n == 2, "queue_claim no longer says after how long a walk it moves a cursor"
-        cursor.execute(changed)
+        for name, times in (("queue_claim", 2), ("queue_lease", 1)):
+            cursor.execute("select pg_get_functiondef(%s::regproc)", [name])
+            (text,) = cursor.fetchone()
+            changed, n = re.subn(r"> interval '[\d.]+ m?s'", "> interval '-1 s'", text)
+            assert n == times, f"{name} no longer says after how long a walk it remembers how far it came"
+            cursor.execute(changed)
 
 
 # What the tables hold of one project, in the words of the model.

@@ -76,8 +76,8 @@ def test_nothing_is_wrong_after_a_days_work(make_desk: MakeDesk) -> None:
 
 
 OFFER_OF_NO_ROW = """
-    insert into annotation_offer (queue_row_id, item_id, lane_id, rank, tiebreak, n_free, is_returned)
-    select coalesce(max(queue_row_id), 0) + 1000, 1, coalesce(max(lane_id), 0), 0, 0, 1, true from annotation_offer
+    insert into annotation_offer (queue_row_id, item_id, lane_id, rank, tiebreak, n_free)
+    select coalesce(max(queue_row_id), 0) + 1000, 1, coalesce(max(lane_id), 0), 0, 0, 1 from annotation_offer
 """
 
 # Each damage with all that it breaks. Where the database itself would refuse it, what refuses is taken away first.
@@ -104,10 +104,10 @@ DAMAGES = {
         " insert into annotation_queuerow (project_id, item_id, lane_id, kind, pass_no, rank, tiebreak, overlap,"
         "  n_submitted, state, is_closed) select project_id, item_id, lane_id, kind, pass_no, rank, tiebreak, overlap,"
         "  n_submitted, state, true from annotation_queuerow where n_submitted = 1;"
-        " insert into annotation_seat (queue_row_id, person_id, project_id, item_id, lane_id, kind, rank, tiebreak,"
+        " insert into annotation_seat (queue_row_id, person_id, project_id, item_id, lane_id, kind,"
         "  state, generation, leased_at, expires_at, reason, schema_id, arm, annotation_id)"
-        "  select (select max(id) from annotation_queuerow), person_id, project_id, item_id, lane_id, kind, rank,"
-        "  tiebreak, 2, 1, leased_at, expires_at, '', schema_id, 0, annotation_id from annotation_seat"
+        "  select (select max(id) from annotation_queuerow), person_id, project_id, item_id, lane_id, kind,"
+        "  2, 1, leased_at, expires_at, '', schema_id, 0, annotation_id from annotation_seat"
         "  where state = 2 and queue_row_id in (select id from annotation_queuerow where n_submitted = 1)",
         {"one_answer_each", "seat_and_answer"},
     ),
@@ -121,6 +121,10 @@ DAMAGES = {
     "a floor of leases too high": (
         "update annotation_queuelane set lease_floor = now()",
         {"no_lease_before_floor"},
+    ),
+    "a floor of what is held too high": (
+        "update annotation_member set held_floor = now() + interval '1 minute'",
+        {"no_held_seat_before_floor"},
     ),
     "an answer of somebody else's": (
         "update annotation_seat s set annotation_id = (select min(annotation_id) from annotation_seat) where state = 2",
@@ -150,7 +154,8 @@ DAMAGES = {
     "offers gone": ("delete from annotation_offer", {"offer_is_what_is_free"}),
     "an offer too large": ("update annotation_offer set n_free = n_free + 1", {"offer_is_what_is_free"}),
     "an offer of a closed row": (
-        "insert into annotation_offer select id, rank, tiebreak, 1, true, item_id, lane_id from annotation_queuerow"
+        "insert into annotation_offer (queue_row_id, item_id, lane_id, rank, tiebreak, n_free, returned_by)"
+        " select id, item_id, lane_id, rank, tiebreak, 1, pg_current_xact_id() from annotation_queuerow"
         " where is_closed and kind = 1",
         {"offer_is_what_is_free"},
     ),
@@ -160,7 +165,7 @@ DAMAGES = {
         {"offer_is_what_is_free"},
     ),
     "an offer out of order": (
-        "update annotation_offer set rank = rank - 1, is_returned = true",
+        "update annotation_offer set rank = rank - 1, returned_by = pg_current_xact_id()",
         {"offer_of_its_row"},
     ),
     "an offer in another lane": (
@@ -177,9 +182,9 @@ DAMAGES = {
         {"submitted_is_counted", "overlap_holds_answers"},
     ),
     "two reviewers at once": (
-        "insert into annotation_seat (queue_row_id, person_id, project_id, item_id, lane_id, kind, rank, tiebreak,"
+        "insert into annotation_seat (queue_row_id, person_id, project_id, item_id, lane_id, kind,"
         " state, generation, leased_at, expires_at, reason, schema_id, arm) select q.id, u.id, q.project_id, q.item_id,"
-        " q.lane_id, 2, q.rank, q.tiebreak, 1, 1, now(), now() + interval '1 hour', '', p.schema_id, 0"
+        " q.lane_id, 2, 1, 1, now(), now() + interval '1 hour', '', p.schema_id, 0"
         " from annotation_queuerow q join annotation_project p on p.id = q.project_id"
         " cross join annotation_user u where q.kind = 2 and u.username in ('rita', 'olga');"
         " update annotation_queuerow set overlap = 2 where kind = 2; delete from annotation_offer o"

@@ -11,8 +11,9 @@ from django.utils import timezone
 
 from annotation import queue
 from annotation.audit import find_violations
-from annotation.models import QueueCursor, QueueLane, Seat
+from annotation.models import Member, QueueCursor, QueueLane, Seat
 from tests.cast import Desk, MakeDesk
+from tests.queue_worlds import move_cursors_always
 from tests.test_queue import expire_lease
 
 pytestmark = pytest.mark.django_db
@@ -157,6 +158,30 @@ def test_an_item_that_became_the_most_urgent_comes_first_wherever_a_cursor_stand
     point_cursors(desk, "alice", 0, rows[2].tiebreak)
     queue.set_ranks(project_id=desk.project.pk, priorities={rows[1].item_id: 3.0}, draw_id=None)
     assert desk.lease_one("alice")["item"] == rows[1].item_id
+
+
+def test_the_cursor_among_raised_items_hides_nothing_that_is_raised_again(make_desk: MakeDesk) -> None:
+    desk = make_desk(rows=in_one_lane(6), overlap=2)
+    rows = [desk.row(f"t-{i}") for i in range(1, 7)]
+    queue.set_ranks(project_id=desk.project.pk, priorities={row.item_id: 1.0 for row in rows[:3]}, draw_id=None)
+    for _ in rows:
+        desk.label("alice")
+    look_to_the_end(desk, "alice")
+    assert set(QueueCursor.objects.values_list("returned_rank", flat=True)) == {float("inf")}
+    mine = Seat.objects.filter(person=desk.cast.alice, item_id=rows[1].item_id)
+    mine.update(state=Seat.State.RELEASED, annotation=None)  # as if they had never had it: only the raise tells them
+    queue.set_ranks(project_id=desk.project.pk, priorities={rows[1].item_id: 9.0}, draw_id=None)
+    assert desk.lease_one("alice")["item"] == rows[1].item_id
+
+
+def test_the_floor_of_what_somebody_holds_hides_none_of_it(make_desk: MakeDesk) -> None:
+    move_cursors_always()
+    desk = make_desk(n=4, max_held=4)
+    held = desk.lease("alice", 3).leases
+    floors = Member.objects.filter(project=desk.project, user=desk.cast.alice).values_list("held_floor", flat=True)
+    assert all(floor is not None for floor in floors)
+    assert desk.lease("alice", 3).leases == held
+    assert find_violations() == {}
 
 
 def test_floors_move_up_to_the_first_open_item_and_no_further(make_desk: MakeDesk) -> None:

@@ -156,13 +156,13 @@ def _copy_annotations(
         numbered = list(zip(cursor.fetchall(), given, strict=True))
         with cursor.copy(
             "copy annotation_seat (id, annotation_id, queue_row_id, person_id, project_id, item_id, lane_id, kind,"
-            " rank, tiebreak, draw_id, state, generation, leased_at, expires_at, ended_at, reason, schema_id,"
+            " draw_id, state, generation, leased_at, expires_at, ended_at, reason, schema_id,"
             " guideline_id, arm) from stdin"
         ) as copy:
             for (seat, annotation), (place, person, _one) in numbered:
-                where = (place.pk, person, project.pk, place.item_id, place.lane_id, place.kind, place.rank)
-                order = (place.tiebreak, place.draw_id, Seat.State.SUBMITTED.value, 1, now, now, now, "")
-                copy.write_row((seat, annotation, *where, *order, schema.pk, guideline, Seat.Arm.NONE.value))
+                where = (place.pk, person, project.pk, place.item_id, place.lane_id, place.kind)
+                how = (place.draw_id, Seat.State.SUBMITTED.value, 1, now, now, now, "")
+                copy.write_row((seat, annotation, *where, *how, schema.pk, guideline, Seat.Arm.NONE.value))
         with cursor.copy(
             "copy annotation_annotation (id, seat_id, project_id, item_id, person_id, schema_id, guideline_id, source,"
             " created_at, is_unsure, flag, clauses, key, body_digest, lease_generation) from stdin"

@@ -364,8 +364,8 @@ class _Loader:
                 )
             cursor.execute(
                 """
-                insert into annotation_offer (queue_row_id, item_id, lane_id, rank, tiebreak, n_free, is_returned)
-                  select q.id, q.item_id, q.lane_id, q.rank, q.tiebreak, q.overlap, false
+                insert into annotation_offer (queue_row_id, item_id, lane_id, rank, tiebreak, n_free)
+                  select q.id, q.item_id, q.lane_id, q.rank, q.tiebreak, q.overlap
                   from annotation_queuerow q where q.id > %s and q.draw_id = any(%s) and not q.is_closed order by q.id
                 """,
                 own,

@@ -133,7 +133,7 @@ CHECKS: tuple[Check, ...] = (
         """
         select l.project_id, o.queue_row_id as row, o.item_id as item, o.lane_id as lane
         from annotation_offer o join annotation_queuelane l on l.id = o.lane_id
-        where o.queue_row_id between %(first)s and %(last)s and not o.is_returned
+        where o.queue_row_id between %(first)s and %(last)s and o.returned_by is null
           and (o.rank, o.tiebreak) < (l.floor_rank, l.floor_tiebreak)""",
     ),
     Check(
@@ -147,6 +147,17 @@ CHECKS: tuple[Check, ...] = (
         from annotation_queuelane l join annotation_seat s on s.lane_id = l.id and s.state = 1
         join annotation_queuerow q on q.id = s.queue_row_id
         where s.expires_at < l.lease_floor and not q.is_closed""",
+    ),
+    Check(
+        "no_held_seat_before_floor",
+        "Q7",
+        _("no seat that somebody holds was leased before their floor"),
+        _("Some people may be handed more work before they see what they hold already."),
+        "",
+        """
+        select s.project_id, s.id as seat, s.queue_row_id as row, s.item_id as item, s.person_id as person
+        from annotation_seat s join annotation_member m on m.project_id = s.project_id and m.user_id = s.person_id
+        where s.state = 1 and s.leased_at < m.held_floor""",
     ),
     Check(
         "seat_and_answer",

@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from .people import User
 from .projects import Project
-
-
-class TransactionId(models.Field[int, int]):
-    """PostgreSQL's 64-bit transaction id, `xid8`: what tells a reader which events can still appear behind it."""
-
-    def db_type(self, connection: Any) -> str:
-        return "xid8"
-
-    def from_db_value(self, value: Any, _expression: Any, _connection: Any) -> int | None:
-        return None if value is None else int(value)
+from .transaction_id import TransactionId
 
 
 class Event(models.Model):

@@ -80,6 +80,7 @@ class Member(models.Model):
     qualifications = ArrayField(models.CharField(max_length=100), default=list)
     is_active = models.BooleanField(default=True)
     joined_at = models.DateTimeField(auto_now_add=True)
+    held_floor = models.DateTimeField(null=True, help_text="no seat that they hold was leased before; it saves time")
 
     class Meta:
         constraints = [

@@ -16,6 +16,7 @@ from .draws import Draw
 from .items import Item
 from .people import User
 from .projects import Guideline, LabelSchema, Project
+from .transaction_id import TransactionId
 
 
 class QueueLane(models.Model):
@@ -110,7 +111,8 @@ class Offer(models.Model):
 
     There is one exactly where a row that is not closed has fewer seats held and submitted than its overlap; `n_free` is
     the difference. The last place taken deletes it. The CHECK is invariant Q1: a place that is not there cannot be
-    taken. `is_returned` marks places that opened again, to be found before any cursor.
+    taken. `returned_by` is the transaction in which a place last opened again or was raised: people's cursors may have
+    passed such an offer, and they look at it once more.
     """
 
     queue_row = models.OneToOneField(
@@ -121,13 +123,16 @@ class Offer(models.Model):
     rank = models.FloatField()
     tiebreak = models.BigIntegerField()
     n_free = models.PositiveSmallIntegerField()
-    is_returned = models.BooleanField(default=False)
+    returned_by = TransactionId(null=True)
 
     class Meta:
         constraints = [models.CheckConstraint(condition=Q(n_free__gt=0), name="offer_has_a_free_place")]
         indexes = [
             models.Index(fields=["lane", "rank", "tiebreak"], name="offer_serving"),
-            models.Index(fields=["lane", "rank", "tiebreak"], condition=Q(is_returned=True), name="offer_returned"),
+            models.Index(
+                fields=["lane", "rank", "tiebreak"], condition=Q(returned_by__isnull=False), name="offer_returned"
+            ),
+            models.Index(fields=["lane", "returned_by"], condition=Q(returned_by__isnull=False), name="offer_lately"),
         ]
 
     def __str__(self) -> str:
@@ -162,8 +167,6 @@ class Seat(models.Model):
     item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="seats", db_constraint=False, db_index=False)
     lane = models.ForeignKey(QueueLane, on_delete=models.CASCADE, related_name="+", db_constraint=False, db_index=False)
     kind = models.PositiveSmallIntegerField(choices=QueueLane.Kind.choices)
-    rank = models.FloatField()
-    tiebreak = models.BigIntegerField()
     state = models.PositiveSmallIntegerField(choices=State.choices)
     generation = models.PositiveIntegerField(default=1)
     leased_at = models.DateTimeField()
@@ -171,7 +174,7 @@ class Seat(models.Model):
     ended_at = models.DateTimeField(null=True)
     reason = models.CharField(max_length=20, blank=True, help_text="why it was skipped")
     annotation = models.ForeignKey(
-        "Annotation", null=True, on_delete=models.PROTECT, related_name="+", db_constraint=False
+        "Annotation", null=True, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
     )
     draw = models.ForeignKey(
         Draw, null=True, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
@@ -194,9 +197,9 @@ class Seat(models.Model):
         ]
         indexes = [
             models.Index(fields=["lane", "expires_at"], condition=Q(state=1), name="seat_expiring"),
-            models.Index(fields=["person", "project", "kind"], condition=Q(state=1), name="seat_held"),
+            models.Index(fields=["person", "project", "leased_at"], condition=Q(state=1), name="seat_held"),
             models.Index(fields=["item", "kind", "state"], name="seat_of_item"),
-            models.Index(fields=["project", "person", "state"], name="seat_of_person"),
+            models.Index(fields=["project", "person"], condition=Q(state=2), name="seat_of_person"),
         ]
 
     def __str__(self) -> str:
@@ -204,7 +207,12 @@ class Seat(models.Model):
 
 
 class QueueCursor(models.Model):
-    """How far down a lane one person has nothing to do: saves a walk past all that they have done. Written lazily."""
+    """How far down a lane one person has nothing to do: saves a walk past all that they have done. Written lazily.
+
+    Two cursors: (`rank`, `tiebreak`) in the line itself, and (`returned_rank`, `returned_tiebreak`) among the offers
+    that were returned or raised. The second one is true of what transactions before `returned_till` put there.
+    Both hold in the lane's epoch `epoch` alone.
+    """
 
     pk = models.CompositePrimaryKey("person_id", "lane_id")
     person_id = models.BigIntegerField()
@@ -212,6 +220,9 @@ class QueueCursor(models.Model):
     epoch = models.BigIntegerField()
     rank = models.FloatField()
     tiebreak = models.BigIntegerField()
+    returned_rank = models.FloatField(default=float("-inf"))
+    returned_tiebreak = models.BigIntegerField(default=0)
+    returned_till = TransactionId(null=True)
     full_epoch = models.BigIntegerField(default=-1, help_text="the epoch of the last check from the very start")
     moved_at = models.DateTimeField()
 

@@ -13,9 +13,7 @@
 -- Offers ---------------------------------------------------------------------------------------------------------------
 -- Make the offers of rows what they must be: free places = overlap - seats held and submitted, none where a row is closed.
 -- The caller holds the rows' locks. p_returned: whoever passed these rows may be wanted again.
-create or replace function queue_offer(p_rows bigint[], p_returned boolean) returns void language plpgsql
-  set enable_seqscan = off      -- its plans, too, may have been made while the table was empty (see the claim)
-as $$
+create or replace function queue_offer(p_rows bigint[], p_returned boolean) returns void language plpgsql as $$
 begin
   -- A claim on its way ends first; the next statement sees its seat.
   perform 1 from annotation_offer where queue_row_id = any (p_rows) order by queue_row_id for update;
@@ -24,10 +22,10 @@ begin
         select count(*) from annotation_seat s where s.queue_row_id = q.id and s.state in (1, 2)) end as n_free
     from annotation_queuerow q where q.id = any (p_rows)),
   gone as (delete from annotation_offer o using wanted w where o.queue_row_id = w.id and w.n_free <= 0)
-  insert into annotation_offer as o (queue_row_id, item_id, lane_id, rank, tiebreak, n_free, is_returned)
-    select w.id, w.item_id, w.lane_id, w.rank, w.tiebreak, w.n_free, p_returned from wanted w where w.n_free > 0
+  insert into annotation_offer as o (queue_row_id, item_id, lane_id, rank, tiebreak, n_free, returned_by)
+    select w.id, w.item_id, w.lane_id, w.rank, w.tiebreak, w.n_free, case when p_returned then pg_current_xact_id() end from wanted w where w.n_free > 0
     on conflict (queue_row_id) do update set lane_id = excluded.lane_id, rank = excluded.rank, tiebreak = excluded.tiebreak,
-      n_free = excluded.n_free, is_returned = o.is_returned or excluded.is_returned;
+      n_free = excluded.n_free, returned_by = coalesce(excluded.returned_by, o.returned_by);
 end $$;
 
 -- Settle ---------------------------------------------------------------------------------------------------------------
@@ -114,77 +112,84 @@ end $$;
 --
 -- A person may take a row on which they have no seat that still stands ("(select 1 ...) is null" is always a nested probe of
 -- the unique index, never a hash or a sort), and decide a dispute (kind 2) of an item that they did not label. The clause
--- stands in four queries on purpose: a function around it would not be inlined, and be called for each row passed.
+-- stands in five queries on purpose: a function around it would not be inlined, and be called for each row passed.
 create or replace function queue_claim(
   p_project bigint, p_person bigint, p_kind smallint, p_lanes bigint[], p_seconds int, p_schema bigint, p_guideline bigint,
   p_now timestamptz
-) returns bigint language plpgsql
-  -- Plans are cached for as long as a connection lives, also those made while the tables were empty or small. Of the ways
-  -- to answer these queries only one stays good at any size: walk the index that has the serving order, stop at the first.
-  set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off
-as $$
+) returns bigint language plpgsql as $$
 declare
-  v_lane bigint; l record; f record; best record; v_row bigint; v_free smallint;
-  v_full boolean := false; v_all_full boolean; v_rank float8; v_tie bigint; v_floor timestamptz; v_seat bigint; v_start timestamptz;
+  v_lane bigint; l record; f record; back record; late record; best record; v_row bigint; v_free smallint;
+  v_full boolean := false; v_all_full boolean; v_rank float8; v_tie bigint; v_floor timestamptz; v_seat bigint; v_start timestamptz; v_is_end boolean; v_is_slow boolean;
   v_busy bigint[] := '{}';  -- expired seats that somebody else has locked
+  v_first constant bigint := -9223372036854775808;
 begin
   for attempt in 1..8 loop
     v_all_full := true;
     select null::bigint as row_id, null::bigint as seat_id, null::bigint as person_id, null::bigint as lane_id, 'infinity'::float8 as rank, 0::bigint as tiebreak into best;
     foreach v_lane in array p_lanes loop
-      -- the lane, its epoch read before the scan, and how far this person is
-      select a.epoch, a.floor_rank, a.floor_tiebreak, a.lease_floor, k.epoch = a.epoch as is_current, k.rank, k.tiebreak,
-          coalesce(k.full_epoch = a.epoch, false) as is_full, k.moved_at
+      -- The lane, its epoch read before the scan, and how far this person is. `till`: what transactions before it did is seen below.
+      select a.epoch, a.floor_rank, a.floor_tiebreak, coalesce(a.lease_floor, '-infinity') as lease_floor, coalesce(k.epoch = a.epoch, false) as is_current,
+          k.rank, k.tiebreak, k.returned_rank, k.returned_tiebreak, k.returned_till, coalesce(k.full_epoch = a.epoch, false) as is_full, k.moved_at,
+          pg_snapshot_xmin(pg_current_snapshot()) as till
         into l from annotation_queuelane a left join annotation_queuecursor k on k.person_id = p_person and k.lane_id = a.id where a.id = v_lane;
-      if v_full then
-        v_rank := '-infinity'; v_tie := -9223372036854775808; v_floor := '-infinity';
-      else
-        v_rank := l.floor_rank; v_tie := l.floor_tiebreak; v_floor := coalesce(l.lease_floor, '-infinity');
-        if l.is_current and (l.rank, l.tiebreak) > (v_rank, v_tie) then
-          v_rank := l.rank; v_tie := l.tiebreak;
-        end if;
-        v_all_full := v_all_full and l.is_full;
-      end if;
       v_start := clock_timestamp();
-      -- The first offer that I could take, locked by somebody or not: the cursor may move to it and no further.
+
+      -- In the line: the first offer that I could take, locked by somebody or not. The cursor may move to it and no further.
+      v_rank := l.floor_rank; v_tie := l.floor_tiebreak; v_floor := l.lease_floor;
+      if v_full then
+        v_rank := '-infinity'; v_tie := v_first; v_floor := '-infinity';
+      elsif l.is_current and (l.rank, l.tiebreak) > (v_rank, v_tie) then
+        v_rank := l.rank; v_tie := l.tiebreak;
+      end if;
+      v_all_full := v_all_full and l.is_full;
       select o.queue_row_id, o.rank, o.tiebreak into f from annotation_offer o
        where o.lane_id = v_lane and (o.rank, o.tiebreak) >= (v_rank, v_tie)
          and (select 1 from annotation_seat s where s.queue_row_id = o.queue_row_id and s.person_id = p_person and s.state <> 4) is null
          and (p_kind <> 2 or (select 1 from annotation_seat s where s.item_id = o.item_id and s.person_id = p_person and s.kind in (1, 4) and s.state = 2 limit 1) is null)
        order by o.rank, o.tiebreak limit 1;
-      if f.queue_row_id is not null then
-        -- Written lazily: on every claim, the cursor's own dead versions would be the next thing to walk past.
-        if clock_timestamp() - v_start > interval '0.2 ms' and (l.moved_at is null or not l.is_current or v_start - l.moved_at > interval '1 s') then
-          insert into annotation_queuecursor (person_id, lane_id, epoch, rank, tiebreak, full_epoch, moved_at)
-            values (p_person, v_lane, l.epoch, f.rank, f.tiebreak, -1, v_start)
-            on conflict (person_id, lane_id) do update set epoch = excluded.epoch, rank = excluded.rank, tiebreak = excluded.tiebreak, moved_at = excluded.moved_at;
-        end if;
-        if best.row_id is null or (f.rank, f.tiebreak) < (best.rank, best.tiebreak) then
-          select f.queue_row_id, null::bigint, null::bigint, v_lane, f.rank, f.tiebreak into best.row_id, best.seat_id, best.person_id, best.lane_id, best.rank, best.tiebreak;
-        end if;
-      elsif (v_full or l.is_full) and (l.rank, l.is_current, l.is_full) is distinct from ('infinity'::float8, true, true) then
-        -- Looked through to the end: remember it for this epoch. Places that open again are found below.
-        insert into annotation_queuecursor (person_id, lane_id, epoch, rank, tiebreak, full_epoch, moved_at)
-          values (p_person, v_lane, l.epoch, 'infinity', 0, l.epoch, v_start)
-          on conflict (person_id, lane_id) do update set epoch = excluded.epoch, rank = excluded.rank, tiebreak = excluded.tiebreak, full_epoch = excluded.full_epoch, moved_at = excluded.moved_at;
-      end if;
-      -- A place that opened again or was raised, wherever my cursor stands.
-      select o.queue_row_id, o.rank, o.tiebreak into f from annotation_offer o
-       where o.lane_id = v_lane and o.is_returned
+
+      -- Among the places that opened again or were raised: from my cursor there on, and before it what came there since.
+      v_rank := '-infinity'; v_tie := v_first;
+      if l.is_current and not v_full then v_rank := l.returned_rank; v_tie := l.returned_tiebreak; end if;
+      select o.queue_row_id, o.rank, o.tiebreak into back from annotation_offer o
+       where o.lane_id = v_lane and o.returned_by is not null and (o.rank, o.tiebreak) >= (v_rank, v_tie)
          and (select 1 from annotation_seat s where s.queue_row_id = o.queue_row_id and s.person_id = p_person and s.state <> 4) is null
          and (p_kind <> 2 or (select 1 from annotation_seat s where s.item_id = o.item_id and s.person_id = p_person and s.kind in (1, 4) and s.state = 2 limit 1) is null)
        order by o.rank, o.tiebreak limit 1;
+      if v_rank > '-infinity' then
+        with lately as materialized (      -- few, and found by when they came: not by walking the line
+          select o.queue_row_id, o.item_id, o.rank, o.tiebreak from annotation_offer o where o.lane_id = v_lane and o.returned_by >= l.returned_till)
+        select o.queue_row_id, o.rank, o.tiebreak into late from lately o
+         where (o.rank, o.tiebreak) < (v_rank, v_tie)
+           and (select 1 from annotation_seat s where s.queue_row_id = o.queue_row_id and s.person_id = p_person and s.state <> 4) is null
+           and (p_kind <> 2 or (select 1 from annotation_seat s where s.item_id = o.item_id and s.person_id = p_person and s.kind in (1, 4) and s.state = 2 limit 1) is null)
+         order by o.rank, o.tiebreak limit 1;
+        if late.queue_row_id is not null then back := late; end if;
+      end if;
+
+      -- Cursors are written lazily: on every claim, their own dead versions would be the next thing to walk past. What was
+      -- looked through to the end is remembered for this epoch.
+      v_is_end := f.queue_row_id is null and (v_full or l.is_full);
+      v_is_slow := clock_timestamp() - v_start > interval '0.2 ms' and (l.moved_at is null or not l.is_current or v_start - l.moved_at > interval '1 s');
+      if (v_is_slow and (v_is_end or f.queue_row_id is not null)) or (v_is_end and not (l.is_current and l.is_full)) then
+        insert into annotation_queuecursor as k (person_id, lane_id, epoch, rank, tiebreak, returned_rank, returned_tiebreak, returned_till, full_epoch, moved_at)
+          values (p_person, v_lane, l.epoch, coalesce(f.rank, 'infinity'), coalesce(f.tiebreak, 0), coalesce(back.rank, 'infinity'), coalesce(back.tiebreak, 0), l.till,
+            case when v_is_end then l.epoch else -1 end, v_start)
+          on conflict (person_id, lane_id) do update set epoch = excluded.epoch, rank = excluded.rank, tiebreak = excluded.tiebreak, returned_rank = excluded.returned_rank,
+            returned_tiebreak = excluded.returned_tiebreak, returned_till = excluded.returned_till, full_epoch = greatest(k.full_epoch, excluded.full_epoch), moved_at = excluded.moved_at;
+      end if;
+
+      if f.queue_row_id is null or (back.rank, back.tiebreak) < (f.rank, f.tiebreak) then f := back; end if;
       if f.queue_row_id is not null and (best.row_id is null or (f.rank, f.tiebreak) < (best.rank, best.tiebreak)) then
         select f.queue_row_id, null::bigint, null::bigint, v_lane, f.rank, f.tiebreak into best.row_id, best.seat_id, best.person_id, best.lane_id, best.rank, best.tiebreak;
       end if;
       -- A seat whose lease ran out, if it comes before that: its place can be taken at once, sweeper or not (Q5).
-      select s.id, s.queue_row_id, s.person_id, s.rank, s.tiebreak into f from annotation_seat s
+      select s.id, s.queue_row_id, s.person_id, q.rank, q.tiebreak into f from annotation_seat s join annotation_queuerow q on q.id = s.queue_row_id and not q.is_closed
        where s.lane_id = v_lane and s.state = 1 and s.expires_at < p_now and s.expires_at >= v_floor and s.id <> all (v_busy)
-         and (best.row_id is null or (s.rank, s.tiebreak) <= (best.rank, best.tiebreak))
+         and (best.row_id is null or (q.rank, q.tiebreak) <= (best.rank, best.tiebreak))
          and (s.person_id = p_person or (select 1 from annotation_seat m where m.queue_row_id = s.queue_row_id and m.person_id = p_person and m.state <> 4) is null)
          and (p_kind <> 2 or (select 1 from annotation_seat m where m.item_id = s.item_id and m.person_id = p_person and m.kind in (1, 4) and m.state = 2 limit 1) is null)
-         and not (select q.is_closed from annotation_queuerow q where q.id = s.queue_row_id)
-       order by s.rank, s.tiebreak limit 1;
+       order by q.rank, q.tiebreak, s.id limit 1;
       if f.id is not null then
         select f.queue_row_id, f.id, f.person_id, v_lane, f.rank, f.tiebreak into best.row_id, best.seat_id, best.person_id, best.lane_id, best.rank, best.tiebreak;
       end if;
@@ -222,13 +227,13 @@ begin
       end if;
     end if;
 
-    insert into annotation_seat as s (queue_row_id, person_id, project_id, item_id, lane_id, kind, rank, tiebreak, state, generation,
+    insert into annotation_seat as s (queue_row_id, person_id, project_id, item_id, lane_id, kind, state, generation,
         leased_at, expires_at, reason, draw_id, schema_id, guideline_id, arm)
-      select q.id, p_person, q.project_id, q.item_id, q.lane_id, q.kind, q.rank, q.tiebreak, 1, 1,
+      select q.id, p_person, q.project_id, q.item_id, q.lane_id, q.kind, 1, 1,
         p_now, p_now + make_interval(secs => p_seconds), '', q.draw_id, p_schema, p_guideline, 0
       from annotation_queuerow q where q.id = v_row
       on conflict (queue_row_id, person_id) do update set state = 1, generation = s.generation + 1, leased_at = excluded.leased_at,
-        expires_at = excluded.expires_at, ended_at = null, reason = '', rank = excluded.rank, tiebreak = excluded.tiebreak, lane_id = excluded.lane_id,
+        expires_at = excluded.expires_at, ended_at = null, reason = '', lane_id = excluded.lane_id,
         draw_id = excluded.draw_id, schema_id = excluded.schema_id, guideline_id = excluded.guideline_id, annotation_id = null
         where s.state in (1, 4)
       returning s.id into strict v_seat;
@@ -238,7 +243,6 @@ begin
 end $$;
 
 -- What the holder of seats is shown, as raw fields; annotation/queue.py makes the LEASE of it.
--- (plpgsql, because it keeps its plan from call to call; a function of language sql would be planned each time.)
 create or replace function queue_show(p_seats bigint[]) returns jsonb language plpgsql stable as $$
 begin
   return (select coalesce(jsonb_agg(jsonb_build_object(
@@ -254,20 +258,28 @@ create or replace function queue_lease(
 ) returns jsonb language plpgsql as $$
 declare
   prj record; v_now timestamptz; v_seats bigint[]; v_held int; v_seat bigint; v_reason text; v_retry int; i int := 0;
-  v_pool bigint[]; v_holdout bigint[]; v_mine bigint[]; v_all bigint[];
+  v_pool bigint[]; v_holdout bigint[]; v_mine bigint[]; v_all bigint[]; v_oldest timestamptz;
 begin
   perform pg_advisory_xact_lock(p_project::int, p_person::int);
   v_now := clock_timestamp();
-  select p.state, p.max_held, p.lease_seconds, p.schema_id, p.guideline_id, p.holdout_share_now into strict prj from annotation_project p where p.id = p_project;
-  select coalesce(array_agg(s.id order by s.leased_at, s.id), '{}') into v_seats from annotation_seat s
-    where s.person_id = p_person and s.project_id = p_project and s.kind = p_kind and s.state = 1 and s.expires_at >= v_now;
+  select p.state, p.max_held, p.lease_seconds, p.schema_id, p.guideline_id, p.holdout_share_now, coalesce(m.held_floor, '-infinity') as held_floor into strict prj
+    from annotation_project p left join annotation_member m on m.project_id = p.id and m.user_id = p_person where p.id = p_project;
+  select coalesce(array_agg(s.id order by s.leased_at, s.id) filter (where s.kind = p_kind and s.expires_at >= v_now), '{}'),
+      count(*) filter (where s.expires_at >= v_now), coalesce(min(s.leased_at), v_now)
+    into v_seats, v_held, v_oldest from annotation_seat s
+    where s.person_id = p_person and s.project_id = p_project and s.state = 1 and s.leased_at >= prj.held_floor;
+  -- What they held earlier leaves dead entries, which stay while a long transaction may see them: they are walked past once.
+  -- 5 s back: clocks are set.
+  if clock_timestamp() - v_now > interval '0.2 ms' and v_oldest - interval '7 s' > prj.held_floor then
+    update annotation_member set held_floor = v_oldest - interval '5 s' where id = (
+      select id from annotation_member where project_id = p_project and user_id = p_person for no key update skip locked);
+  end if;
   if cardinality(v_seats) >= p_n then
     return jsonb_build_object('leases', queue_show(v_seats[1:p_n]), 'reason', null, 'retry_after', null);
   end if;
   if prj.state <> 'active' then
     return jsonb_build_object('leases', queue_show(v_seats), 'reason', 'paused', 'retry_after', null);
   end if;
-  select count(*) into v_held from annotation_seat s where s.person_id = p_person and s.project_id = p_project and s.state = 1 and s.expires_at >= v_now;
   select coalesce(array_agg(l.id) filter (where l.stream = 0), '{}'), coalesce(array_agg(l.id) filter (where l.stream = 1), '{}'), coalesce(array_agg(l.id), '{}')
     into v_pool, v_holdout, v_mine from annotation_queuelane l
     where l.project_id = p_project and l.kind = p_kind and l.stream in (0, 1) and (cardinality(p_languages) = 0 or l.language = '' or l.language = any (p_languages));
@@ -434,9 +446,9 @@ begin
     return null;       -- and nothing is kept: the caller refuses and rolls back
   end if;
   update annotation_seat set state = 4, ended_at = v_now where queue_row_id = d.id and state = 1 and person_id <> p_person;
-  insert into annotation_seat as x (queue_row_id, person_id, project_id, item_id, lane_id, kind, rank, tiebreak, state, generation, leased_at, expires_at, ended_at, reason,
+  insert into annotation_seat as x (queue_row_id, person_id, project_id, item_id, lane_id, kind, state, generation, leased_at, expires_at, ended_at, reason,
       draw_id, schema_id, guideline_id, arm)
-    values (d.id, p_person, d.project_id, d.item_id, d.lane_id, 2, d.rank, d.tiebreak, 2, 1, v_now, v_now, v_now, '', d.draw_id, prj.schema_id, prj.guideline_id, 0)
+    values (d.id, p_person, d.project_id, d.item_id, d.lane_id, 2, 2, 1, v_now, v_now, v_now, '', d.draw_id, prj.schema_id, prj.guideline_id, 0)
     on conflict (queue_row_id, person_id) do update set state = 2, ended_at = v_now
     returning x.id into v_id;
   -- A decision may be taken again, by somebody else too: then there is one place more.
@@ -482,8 +494,8 @@ create or replace function queue_bump(p_lanes bigint[]) returns void language sq
 $$;
 
 -- p_ranks are minus the priorities. Closed and full rows are ranked too: a place may open again. Up to a few thousand offers
--- are marked as returned, so that they are found before any cursor and no cursor is lost: somebody 100,000 labels ahead
--- would walk past all of them again. Above that the walk is the cheaper way.
+-- count as returned, so that nobody's cursor in the line is lost: somebody 100,000 labels ahead would walk past all of them
+-- again. Above that the walk is the cheaper way.
 create or replace function queue_set_ranks(p_project bigint, p_items bigint[], p_ranks float8[], p_draw bigint) returns int language plpgsql as $$
 declare v_rows bigint[]; v_lanes bigint[]; n_marked constant int := 5000;
 begin
@@ -493,7 +505,7 @@ begin
   done as (update annotation_queuerow q set rank = l.rank, draw_id = coalesce(p_draw, q.draw_id) from locked l where q.id = l.id returning q.id, q.lane_id)
   select coalesce(array_agg(id order by id), '{}'), coalesce(array_agg(distinct lane_id), '{}') into v_rows, v_lanes from done;
   perform 1 from annotation_offer where queue_row_id = any (v_rows) order by queue_row_id for update;
-  update annotation_offer o set rank = q.rank, is_returned = o.is_returned or cardinality(v_rows) <= n_marked
+  update annotation_offer o set rank = q.rank, returned_by = case when cardinality(v_rows) <= n_marked then pg_current_xact_id() else o.returned_by end
     from annotation_queuerow q where q.id = o.queue_row_id and o.queue_row_id = any (v_rows);
   if cardinality(v_rows) > n_marked then perform queue_bump(v_lanes); end if;
   return cardinality(v_rows);
@@ -524,7 +536,7 @@ begin
 end $$;
 
 -- Floors only save time; they are moved every second by beat. A bulk change meanwhile (another epoch) wins.
-create or replace function queue_move_floors() returns int language plpgsql set enable_seqscan = off as $$
+create or replace function queue_move_floors() returns int language plpgsql as $$
 declare l annotation_queuelane; f record; v_lease timestamptz; n int := 0; k int;
 begin
   for l in select * from annotation_queuelane order by id loop
@@ -541,3 +553,19 @@ begin
   end loop;
   return n;
 end $$;
+
+-- Plans ----------------------------------------------------------------------------------------------------------------
+-- Plans are cached for as long as a connection lives, also those made while the tables were empty or small. Of the ways to
+-- answer these queries only one stays good at any size: walk the index that has the order, stop at the first. And one plan
+-- for all values: left to itself, PostgreSQL plans a query with an array among its parameters anew on each call, which costs
+-- more than the query (half of a submit's time, measured).
+create or replace procedure keep_plans(variadic p_functions text[]) language plpgsql as $$
+declare f regprocedure;
+begin
+  for f in select oid::regprocedure from pg_proc where proname = any (p_functions) loop
+    execute format('alter function %s set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off', f);
+  end loop;
+end $$;
+
+call keep_plans('queue_offer', 'queue_settle', 'queue_item_state', 'queue_open_dispute', 'queue_close_dispute', 'queue_claim', 'queue_show', 'queue_lease',
+  'queue_answer', 'queue_renew', 'queue_give_back', 'queue_undo', 'queue_move_floors');

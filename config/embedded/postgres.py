@@ -37,7 +37,7 @@ SETTINGS = {
     "port": str(PORT),
     "unix_socket_permissions": "0700",
     "max_connections": "100",
-    "shared_buffers": "128MB",
+    "shared_buffers": "512MB",
     "synchronous_commit": "on",
     "fsync": "on",
     "full_page_writes": "on",

@@ -118,3 +118,5 @@ begin
 end $$;
 
 create or replace trigger append_only before update or delete on reviewers_adjudication for each row execute function refuse_change();
+
+call keep_plans('reviewers_count', 'reviewers_vote');
