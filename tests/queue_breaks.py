@@ -62,12 +62,6 @@ BREAKS = (
         "false",
     ),
     Break(
-        "a cursor among returned places goes past one",
-        "queue_claim",
-        "coalesce(back.rank, 'infinity'), coalesce(back.tiebreak, 0)",
-        "'infinity', 0",
-    ),
-    Break(
         "the floor of what is held passes it",
         "queue_lease",
         "set held_floor = v_oldest - interval '5 s'",

@@ -373,8 +373,6 @@ class QueueMachine(RuleBasedStateMachine):
     def _adjudicate(self, person: str, name: str) -> None:
         if not self.model.people[person].is_member:
             return
-        if self._took_back(person, name):
-            return  # whether that is still their own work is said in two ways: by `adjudicate` no, by the auditor yes
 
         def real() -> None:
             adjudicate(
@@ -418,12 +416,6 @@ class QueueMachine(RuleBasedStateMachine):
     def _answers_in_dispute(self) -> list[Answer]:
         disputed = {row.item for row in self._disputes()}
         return [answer for answer in self.answers if answer.lease.item in disputed]
-
-    def _took_back(self, person: str, item: str) -> bool:
-        """Whether they labelled the item once and took an answer to it back."""
-        seat = self.model.rows[LABEL, item].seats.get(person)
-        mine = [one.key for one in self.answers if (one.lease.person, one.lease.item) == (person, item)]
-        return any(seat is None or key != seat.key for key in mine)
 
     def _absent(self) -> list[str]:
         return [name for name, person in self.model.people.items() if not person.is_member]

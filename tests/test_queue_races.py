@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from functools import partial
 from random import Random
 from typing import Any
@@ -18,8 +19,9 @@ from annotation.actions.people import create_user
 from annotation.actions.projects import create_project, set_member
 from annotation.audit import find_violations
 from annotation.errors import KeyReusedError, LeaseGoneError, TouchstoneError
-from annotation.models import Annotation, Offer, QueueRow, Seat, User
+from annotation.models import Annotation, Offer, QueueCursor, QueueRow, Seat, User
 from tests.cast import CHOICE_SCHEMA, Desk, MakeDesk, import_rows
+from tests.queue_worlds import move_cursors_always
 from tests.together import together
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -301,3 +303,40 @@ def test_a_place_claimed_while_the_items_language_changes_moves_with_it(make_des
 
     together(claim, move)
     assert_invariants()
+
+
+@pytest.fixture
+def eager_cursors() -> Iterator[None]:
+    """Cursors that move on every claim; afterwards the functions are as before."""
+    with connection.cursor() as cursor:
+        cursor.execute("select pg_get_functiondef(name::regproc) from unnest(array['queue_claim', 'queue_lease']) name")
+        before = [text for (text,) in cursor.fetchall()]
+    move_cursors_always()
+    yield
+    with connection.cursor() as cursor:
+        for text in before:
+            cursor.execute(text)
+
+
+def test_a_cursor_among_raised_items_stands_where_the_next_one_is(make_desk: MakeDesk, eager_cursors: None) -> None:
+    # Each request is a transaction of its own here: in one, whatever is raised is as new as the cursor.
+    desk = make_desk(
+        rows=[{"external_id": f"t-{i}", "text": f"text {i}", "group": "one"} for i in range(1, 9)], overlap=2
+    )
+    raised = [desk.row(f"t-{i}").item_id for i in range(1, 5)]
+    queue.set_ranks(
+        project_id=desk.project.pk, priorities={item: 4.0 - n for n, item in enumerate(raised)}, draw_id=None
+    )
+    served = []
+    for _ in range(3):
+        lease = desk.lease_one("alice")
+        served.append(lease["item"])
+        desk.submit("alice", lease)
+    cursor = QueueCursor.objects.get(person_id=desk.cast.alice.pk, lane_id=desk.row("t-1").lane_id)
+    assert served == raised[:3]
+    assert cursor.returned_rank == -2.0  # the third one's: it was free when it was looked for
+    first = Seat.objects.get(person=desk.cast.alice, item_id=raised[0])
+    Seat.objects.filter(pk=first.pk).update(state=Seat.State.RELEASED, annotation=None)
+    assert desk.lease_one("alice")["item"] == raised[3]  # nobody said that the first one is wanted again
+    queue.set_ranks(project_id=desk.project.pk, priorities={raised[0]: 0.5}, draw_id=None)
+    assert [raw["item"] for raw in desk.lease("alice", 2).leases] == [raised[3], raised[0]]

@@ -272,8 +272,10 @@ CHECKS: tuple[Check, ...] = (
         """
         select d.project_id, d.id as adjudication, d.item_id as item, d.reviewer_id as reviewer
         from reviewers_adjudication d where d.id between %(first)s and %(last)s and not d.is_own_work and (
-          select 1 from annotation_annotation a where a.item_id = d.item_id and a.person_id = d.reviewer_id
-            and a.created_at < d.created_at limit 1) is not null""",
+          select 1 from annotation_annotation a join annotation_seat s on s.id = a.seat_id
+          -- what they took back is not theirs any more
+          where a.item_id = d.item_id and a.person_id = d.reviewer_id and a.created_at < d.created_at
+            and s.annotation_id = a.id limit 1) is not null""",
     ),
 )
 
