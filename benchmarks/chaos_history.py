@@ -45,6 +45,7 @@ from benchmarks.history.record import (
 from benchmarks.history_clients import Client, Plan, ProjectPlan, run_clients
 from benchmarks.installation import Site
 from config.home import ROOT
+from config.roles import WEB_THREADS, count_web_workers
 from tests.installation import TOUCHSTONE, make_environment
 
 LEASE_SECONDS = 2
@@ -139,8 +140,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--operations", type=int, default=20_000, help="calls in each history, before the rest is done")
     parser.add_argument("--clients", type=int, default=32)
     parser.add_argument("--processes", type=int, default=4, help="that the clients are spread over")
-    parser.add_argument("--web-workers", type=int, default=2)
-    parser.add_argument("--web-threads", type=int, default=8)
+    parser.add_argument("--web-workers", type=int, default=count_web_workers())
+    parser.add_argument("--web-threads", type=int, default=int(WEB_THREADS))
     parser.add_argument("--keep", type=Path, help="write each history with violations into this folder, as JSON lines")
 
 

@@ -24,6 +24,7 @@ import psycopg
 from benchmarks.measuring import Parts, read_tree, say
 from config.embedded.postgres import DATABASE, Postgres
 from config.home import get_socket_folder
+from config.roles import WEB_THREADS, count_web_workers
 from tests.installation import Installation, find_processes
 
 if TYPE_CHECKING:
@@ -147,8 +148,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """The options that every benchmark with an installation of its own has."""
     parser.add_argument("--out", type=Path, help="append each result to this file, too")
     parser.add_argument("--home", help="keep the installation here and use it again; default: a temporary one")
-    parser.add_argument("--web-workers", type=int, default=2)
-    parser.add_argument("--web-threads", type=int, default=8)
+    parser.add_argument("--web-workers", type=int, default=count_web_workers())
+    parser.add_argument("--web-threads", type=int, default=int(WEB_THREADS))
 
 
 # --- People, projects, items -----------------------------------------------------------------------------------------

@@ -14,6 +14,12 @@ from config.home import ROOT, HomeError
 
 WEB, WORKER, BEAT = "web", "worker", "beat"
 ROLES = (WEB, WORKER, BEAT)
+WEB_THREADS = "4"  # of each process: more of them wait for one another
+
+
+def count_web_workers() -> int:
+    """How many processes of the web server there are where nobody says: one a core, from 2 to 8."""
+    return min(8, max(2, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2))
 
 
 def get_address() -> tuple[str, int]:
@@ -35,8 +41,8 @@ def make_command(role: str) -> list[str]:
     if role == WEB:
         host, port = get_address()
         command = ["granian", "--interface", "wsgi", "--host", host, "--port", str(port)]
-        command += ["--workers", os.environ.get("WEB_WORKERS") or "2"]
-        command += ["--blocking-threads", os.environ.get("WEB_THREADS") or "8"]
+        command += ["--workers", os.environ.get("WEB_WORKERS") or str(count_web_workers())]
+        command += ["--blocking-threads", os.environ.get("WEB_THREADS") or WEB_THREADS]
         command += [
             "--blocking-threads-idle-timeout",
             "600",

@@ -10,7 +10,7 @@
 | ALLOWED_HOSTS | this machine's own names, and HOST | comma-separated |
 | CSRF_TRUSTED_ORIGINS | none | comma-separated, with the scheme |
 | HTTPS | off | set where a TLS proxy that sends `X-Forwarded-Proto` stands in front: secure cookies, HSTS |
-| WEB_WORKERS, WEB_THREADS | 2, 8 | processes of the web server, and threads of each |
+| WEB_WORKERS, WEB_THREADS | one a core (2 to 8), 4 | processes of the web server, and threads of each |
 | WORKER_PROCESSES | 2 | children of one worker |
 | TOUCHSTONE_DEMO | on | whether `touchstone up` makes the demo projects |
 | LOG_LEVEL | INFO | |
@@ -47,8 +47,6 @@ DEBUG = False
 SECRET_KEY: str = env.str("SECRET_KEY", default="") or get_secret_key(TOUCHSTONE_HOME)
 HOST: str = env.str("HOST", default="") or "127.0.0.1"
 PORT: int = env.int("PORT", default=8000)
-WEB_WORKERS: int = env.int("WEB_WORKERS", default=2)
-WEB_THREADS: int = env.int("WEB_THREADS", default=8)
 IS_HTTPS: bool = env.bool("HTTPS", default=False)
 
 _own_names = ["localhost", "127.0.0.1", "[::1]"]
@@ -130,6 +128,7 @@ _database["CONN_HEALTH_CHECKS"] = True
 _options = _database.get("OPTIONS", {})
 # A server as Debian sets it up compiles queries that it takes for long ones: 0.1 s for what runs in 1 ms.
 _database["OPTIONS"] = {
+    "prepare_threshold": 0,  # prepared is what asks for it (`prepared_cursor`); without this, nothing could
     **_options,
     "application_name": "touchstone",
     "options": f"{_options.get('options', '')} -c jit=off".strip(),

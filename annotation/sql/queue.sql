@@ -19,7 +19,7 @@ begin
   perform 1 from annotation_offer where queue_row_id = any (p_rows) order by queue_row_id for update;
   with wanted as (
     select q.id, q.item_id, q.lane_id, q.rank, q.tiebreak, case when q.is_closed then 0 else q.overlap - (
-        select count(*) from annotation_seat s where s.queue_row_id = q.id and s.state in (1, 2)) end as n_free
+        select count(*) filter (where s.state in (1, 2)) from annotation_seat s where s.queue_row_id = q.id) end as n_free
     from annotation_queuerow q where q.id = any (p_rows)),
   gone as (delete from annotation_offer o using wanted w where o.queue_row_id = w.id and w.n_free <= 0)
   insert into annotation_offer as o (queue_row_id, item_id, lane_id, rank, tiebreak, n_free, returned_by)
@@ -248,8 +248,8 @@ begin
   return (select coalesce(jsonb_agg(jsonb_build_object(
       'seat', s.id, 'generation', s.generation, 'expires_at', s.expires_at, 'kind', s.kind, 'item', s.item_id, 'external_id', i.external_id,
       'parts', p.parts, 'metadata', i.metadata, 'schema', s.schema_id, 'guideline', s.guideline_id, 'project', s.project_id) order by s.leased_at, s.id), '[]')
-  from annotation_seat s join annotation_item i on i.id = s.item_id join annotation_itempayload p on p.item_id = s.item_id
-  where s.id = any (p_seats));
+  from unnest(p_seats) as w(id) cross join lateral (select * from annotation_seat x where x.id = w.id limit 1) s   -- a probe for each, whatever the plan
+    join annotation_item i on i.id = s.item_id join annotation_itempayload p on p.item_id = s.item_id);
 end $$;
 
 -- Top up to p_n held seats of a kind. p_chances: one number in [0, 1) per seat, which decides whether it comes from the holdout first.
@@ -556,14 +556,15 @@ end $$;
 
 -- Plans ----------------------------------------------------------------------------------------------------------------
 -- Plans are cached for as long as a connection lives, also those made while the tables were empty or small. Of the ways to
--- answer these queries only one stays good at any size: walk the index that has the order, stop at the first. And one plan
--- for all values: left to itself, PostgreSQL plans a query with an array among its parameters anew on each call, which costs
--- more than the query (half of a submit's time, measured).
+-- answer these queries only one stays good at any size: walk the index that has the order, probe the others for each row of
+-- it, stop at the first. And one plan for all values: left to itself, PostgreSQL plans a query with an array among its
+-- parameters anew on each call, which costs more than the query (half of a submit's time, measured).
 create or replace procedure keep_plans(variadic p_functions text[]) language plpgsql as $$
 declare f regprocedure;
 begin
   for f in select oid::regprocedure from pg_proc where proname = any (p_functions) loop
-    execute format('alter function %s set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off', f);
+    execute format('alter function %s set plan_cache_mode = force_generic_plan'
+      ' set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off set enable_hashjoin = off set enable_mergejoin = off', f);
   end loop;
 end $$;
 

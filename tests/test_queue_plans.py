@@ -1,0 +1,41 @@
+"""The queue's statements read a handful of rows, whatever the tables were like when their plans were made."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import connection
+
+from tests.cast import MakeDesk, import_rows
+
+pytestmark = pytest.mark.django_db
+
+READ = """
+    select relname, seq_tup_read + coalesce(idx_tup_fetch, 0) from pg_stat_xact_user_tables
+    where relname ~ '^(annotation|reviewers)_'
+"""
+
+
+def read_rows() -> dict[str, int]:
+    """How many rows this transaction has read from each table."""
+    with connection.cursor() as cursor:
+        cursor.execute(READ)
+        return dict(cursor.fetchall())
+
+
+@pytest.mark.parametrize("overlap", [1, 3])
+def test_plans_made_on_small_tables_stay_good_on_large_ones(make_desk: MakeDesk, overlap: int) -> None:
+    desk = make_desk(n=9, overlap=overlap)
+    with connection.cursor() as cursor:
+        cursor.execute("analyze")  # now it is known, not guessed, that nearly nothing is there
+    for name in ("alice", "bob"):
+        for _ in range(2):
+            desk.submit(name, desk.lease_one(name), lease_next=1)  # the plans of this connection
+    annotated = {"annotator": "ann", "answers": {"verdict": "spam"}}
+    import_rows(
+        desk.project, [{"external_id": f"a-{i}", "text": f"{i}", "annotations": [annotated]} for i in range(3000)]
+    )
+    desk.submit("alice", desk.lease_one("alice"), lease_next=1)
+    before = read_rows()
+    desk.submit("alice", desk.lease_one("alice"), lease_next=1)
+    read = {name: n - before.get(name, 0) for name, n in read_rows().items()}
+    assert {name: n for name, n in read.items() if n > 40} == {}
