@@ -39,7 +39,7 @@ BREAKS = (
         "queue_settle(s.queue_row_id, 0, false,",
         is_quick=True,
     ),
-    Break("giving back is unconditional", "queue_give_back", " and generation = p_generation and state = 1", ""),
+    Break("giving back is unconditional", "queue_give_back", " and generation = p_generation and state = v_held", ""),
     Break("what was skipped may be offered again", "queue_give_back", "state = p_state", "state = 4", is_quick=True),
     Break("an expired place is left to a sweeper", "queue_claim", "s.expires_at < p_now", "false", is_quick=True),
     Break(
@@ -92,14 +92,14 @@ BREAKS = (
     Break(
         "a late submit is refused",
         "queue_answer",
-        "and state = 1 returning",
-        "and state = 1 and expires_at > v_now returning",
+        "and state = v_held returning",
+        "and state = v_held and expires_at > v_now returning",
     ),
     Break(
         "a submit ignores the generation",
         "queue_answer",
-        "and generation = p_generation and state = 1",
-        "and state = 1",
+        "and generation = p_generation and state = v_held",
+        "and state = v_held",
     ),
     Break(
         "a replay tells whatever is held now",
@@ -113,8 +113,8 @@ BREAKS = (
     Break(
         "a late renewal is refused",
         "queue_renew",
-        "and s.state = 1",
-        "and s.state = 1 and s.expires_at > clock_timestamp()",
+        "and s.state = v_held",
+        "and s.state = v_held and s.expires_at > clock_timestamp()",
     ),
     Break(
         "undo gives the place away",

@@ -118,10 +118,11 @@ create or replace function queue_claim(
   p_now timestamptz
 ) returns bigint language plpgsql as $$
 declare
-  v_lane bigint; l record; f record; back record; late record; best record; v_row bigint; v_free smallint;
+  v_lane bigint; l record; late record; f record; back record; since record; best record; v_row bigint; v_free smallint;
   v_full boolean := false; v_all_full boolean; v_rank float8; v_tie bigint; v_floor timestamptz; v_seat bigint; v_start timestamptz; v_is_end boolean; v_is_slow boolean;
   v_busy bigint[] := '{}';  -- expired seats that somebody else has locked
   v_first constant bigint := -9223372036854775808;
+  v_held constant smallint := 1;  -- a variable where the seat is known by its id: see "Plans"
 begin
   for attempt in 1..8 loop
     v_all_full := true;
@@ -132,12 +133,25 @@ begin
           k.rank, k.tiebreak, k.returned_rank, k.returned_tiebreak, k.returned_till, coalesce(k.full_epoch = a.epoch, false) as is_full, k.moved_at,
           pg_snapshot_xmin(pg_current_snapshot()) as till
         into l from annotation_queuelane a left join annotation_queuecursor k on k.person_id = p_person and k.lane_id = a.id where a.id = v_lane;
+      v_floor := case when v_full then '-infinity' else l.lease_floor end;
+
+      -- A seat whose lease ran out: its place can be taken at once, sweeper or not (Q5). Looked for before the offers: where
+      -- it is given back just now, it is seen here or there.
+      select s.id, s.queue_row_id, s.person_id, q.rank, q.tiebreak into late from annotation_seat s join annotation_queuerow q on q.id = s.queue_row_id and not q.is_closed
+       where s.lane_id = v_lane and s.state = 1 and s.expires_at < p_now and s.expires_at >= v_floor and s.id <> all (v_busy)
+         and (s.person_id = p_person or (select 1 from annotation_seat m where m.queue_row_id = s.queue_row_id and m.person_id = p_person and m.state <> 4) is null)
+         and (p_kind <> 2 or (select 1 from annotation_seat m where m.item_id = s.item_id and m.person_id = p_person and m.kind in (1, 4) and m.state = 2 limit 1) is null)
+       order by q.rank, q.tiebreak, s.id limit 1;
+      if late.id is not null and (best.row_id is null or (late.rank, late.tiebreak) <= (best.rank, best.tiebreak)) then
+        select late.queue_row_id, late.id, late.person_id, v_lane, late.rank, late.tiebreak into best.row_id, best.seat_id, best.person_id, best.lane_id, best.rank, best.tiebreak;
+      end if;
+
       v_start := clock_timestamp();
 
       -- In the line: the first offer that I could take, locked by somebody or not. The cursor may move to it and no further.
-      v_rank := l.floor_rank; v_tie := l.floor_tiebreak; v_floor := l.lease_floor;
+      v_rank := l.floor_rank; v_tie := l.floor_tiebreak;
       if v_full then
-        v_rank := '-infinity'; v_tie := v_first; v_floor := '-infinity';
+        v_rank := '-infinity'; v_tie := v_first;
       elsif l.is_current and (l.rank, l.tiebreak) > (v_rank, v_tie) then
         v_rank := l.rank; v_tie := l.tiebreak;
       end if;
@@ -159,12 +173,12 @@ begin
       if v_rank > '-infinity' then
         with lately as materialized (      -- few, and found by when they came: not by walking the line
           select o.queue_row_id, o.item_id, o.rank, o.tiebreak from annotation_offer o where o.lane_id = v_lane and o.returned_by >= l.returned_till)
-        select o.queue_row_id, o.rank, o.tiebreak into late from lately o
+        select o.queue_row_id, o.rank, o.tiebreak into since from lately o
          where (o.rank, o.tiebreak) < (v_rank, v_tie)
            and (select 1 from annotation_seat s where s.queue_row_id = o.queue_row_id and s.person_id = p_person and s.state <> 4) is null
            and (p_kind <> 2 or (select 1 from annotation_seat s where s.item_id = o.item_id and s.person_id = p_person and s.kind in (1, 4) and s.state = 2 limit 1) is null)
          order by o.rank, o.tiebreak limit 1;
-        if late.queue_row_id is not null then back := late; end if;
+        if since.queue_row_id is not null then back := since; end if;
       end if;
 
       -- Cursors are written lazily: on every claim, their own dead versions would be the next thing to walk past. What was
@@ -183,16 +197,6 @@ begin
       if f.queue_row_id is not null and (best.row_id is null or (f.rank, f.tiebreak) < (best.rank, best.tiebreak)) then
         select f.queue_row_id, null::bigint, null::bigint, v_lane, f.rank, f.tiebreak into best.row_id, best.seat_id, best.person_id, best.lane_id, best.rank, best.tiebreak;
       end if;
-      -- A seat whose lease ran out, if it comes before that: its place can be taken at once, sweeper or not (Q5).
-      select s.id, s.queue_row_id, s.person_id, q.rank, q.tiebreak into f from annotation_seat s join annotation_queuerow q on q.id = s.queue_row_id and not q.is_closed
-       where s.lane_id = v_lane and s.state = 1 and s.expires_at < p_now and s.expires_at >= v_floor and s.id <> all (v_busy)
-         and (best.row_id is null or (q.rank, q.tiebreak) <= (best.rank, best.tiebreak))
-         and (s.person_id = p_person or (select 1 from annotation_seat m where m.queue_row_id = s.queue_row_id and m.person_id = p_person and m.state <> 4) is null)
-         and (p_kind <> 2 or (select 1 from annotation_seat m where m.item_id = s.item_id and m.person_id = p_person and m.kind in (1, 4) and m.state = 2 limit 1) is null)
-       order by q.rank, q.tiebreak, s.id limit 1;
-      if f.id is not null then
-        select f.queue_row_id, f.id, f.person_id, v_lane, f.rank, f.tiebreak into best.row_id, best.seat_id, best.person_id, best.lane_id, best.rank, best.tiebreak;
-      end if;
     end loop;
 
     if best.row_id is null then
@@ -202,7 +206,7 @@ begin
 
     if best.seat_id is not null then
       -- Take over. The old seat is released (its lease id answers 409 from now on), the place stays taken, the taker gets a seat.
-      perform 1 from annotation_seat where id = best.seat_id and state = 1 and expires_at < p_now for no key update skip locked;
+      perform 1 from annotation_seat where id = best.seat_id and state = v_held and expires_at < p_now for no key update skip locked;
       if not found then v_busy := v_busy || best.seat_id; continue; end if;
       if best.person_id <> p_person then
         update annotation_seat set state = 4, ended_at = p_now where id = best.seat_id;
@@ -333,7 +337,7 @@ create or replace function queue_answer(
   p_unsure boolean, p_flag text, p_clauses text[], p_comment text, p_texts jsonb, p_salt bytea, p_text_commitment bytea,
   p_n int, p_languages text[], p_chances float8[]
 ) returns jsonb language plpgsql as $$
-declare s annotation_seat; a record; v_id bigint; v_now timestamptz; v_leases jsonb := '[]'; v_told text[];
+declare s annotation_seat; a record; v_id bigint; v_now timestamptz; v_leases jsonb := '[]'; v_told text[]; v_held constant smallint := 1;
 begin
   select * into s from annotation_seat where id = p_seat and person_id = p_person;
   if not found then return jsonb_build_object('status', 'absent'); end if;
@@ -354,7 +358,7 @@ begin
   -- Late or not: until somebody else took the place it is still this person's (Q6).
   v_id := nextval('annotation_annotation_id_seq');
   update annotation_seat set state = 2, annotation_id = v_id, ended_at = v_now
-    where id = p_seat and person_id = p_person and generation = p_generation and state = 1 returning * into s;
+    where id = p_seat and person_id = p_person and generation = p_generation and state = v_held returning * into s;
   if not found then
     select * into s from annotation_seat where id = p_seat;
     return jsonb_build_object('status', case when s.state = 2 then 'already' else 'gone' end, 'ended_at', s.ended_at);
@@ -382,23 +386,24 @@ end $$;
 
 -- Renew, skip, release, undo: conditional updates that must hit one row -------------------------------------------------
 create or replace function queue_renew(p_seat bigint, p_generation int, p_person bigint) returns jsonb language plpgsql as $$
+declare v_held constant smallint := 1;
 begin
   update annotation_seat s set expires_at = clock_timestamp() + make_interval(secs => p.lease_seconds) from annotation_project p
-    where s.id = p_seat and s.person_id = p_person and s.generation = p_generation and s.state = 1 and p.id = s.project_id;
+    where s.id = p_seat and s.person_id = p_person and s.generation = p_generation and s.state = v_held and p.id = s.project_id;
   if not found then return null; end if;
   return queue_show(array[p_seat]) -> 0;
 end $$;
 
 -- p_state 3: skipped (not offered again in this pass), 4: released (may be offered again).
 create or replace function queue_give_back(p_seat bigint, p_generation int, p_person bigint, p_state smallint, p_reason text) returns smallint language plpgsql as $$
-declare s annotation_seat; v_now timestamptz;
+declare s annotation_seat; v_now timestamptz; v_held constant smallint := 1;
 begin
   select * into s from annotation_seat where id = p_seat and person_id = p_person;
   if not found then return null; end if;
   perform pg_advisory_xact_lock(s.project_id::int, p_person::int);
   v_now := clock_timestamp();
   update annotation_seat set state = p_state, reason = p_reason, ended_at = v_now
-    where id = p_seat and person_id = p_person and generation = p_generation and state = 1 returning * into s;
+    where id = p_seat and person_id = p_person and generation = p_generation and state = v_held returning * into s;
   if not found then return null; end if;
   return queue_settle(s.queue_row_id, 0, true, v_now, case p_state when 3 then 'seat.skipped' else 'seat.released' end, p_person, s.id,
     case when p_reason <> '' then jsonb_build_object('reason', p_reason) end);
@@ -559,6 +564,8 @@ end $$;
 -- answer these queries only one stays good at any size: walk the index that has the order, probe the others for each row of
 -- it, stop at the first. And one plan for all values: left to itself, PostgreSQL plans a query with an array among its
 -- parameters anew on each call, which costs more than the query (half of a submit's time, measured).
+-- "state = v_held" instead of "state = 1" keeps the index of held seats out of where a seat is looked up by its id: after an
+-- hour of labelling under one long transaction that index is full of the dead entries of the person's own answers.
 create or replace procedure keep_plans(variadic p_functions text[]) language plpgsql as $$
 declare f regprocedure;
 begin
