@@ -1,16 +1,17 @@
-"""Media: files kept by their SHA-256, checked before they are kept, and short-lived signed links to them.
+"""Media: files kept under the SHA-256 of what was sent, read before that, and short-lived signed links to them.
 
-A file lies at MEDIA_DIR/<project pk>/<first two hex digits>/<sha256>, mode 0600. The bytes are those that were sent:
-what a browser is told about them is what `sniff` found, never a name or a header. No rows are written here.
+A file lies at MEDIA_DIR/<project pk>/<first two hex digits>/<sha256>, mode 0600. Of an image that is the picture
+written anew, without its metadata, by a child process (`annotation/media_reading.py`); audio and video lie there as
+they were sent. What a browser is told about the bytes is what was found in them, never a name or a header.
+
+No rows are written here.
 """
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import hashlib
 import os
-import struct
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,25 +21,14 @@ from django.conf import settings
 from django.core.signing import Signer
 from django.utils.crypto import constant_time_compare
 from django.utils.translation import gettext as _
-from PIL import Image, UnidentifiedImageError
 
-from annotation.errors import TouchstoneError
+from annotation.media_reading import MediaError, MediaReader, borrow_reader
 
 MAX_IMAGE_BYTES = 25 * 1024**2
-MAX_PIXELS = 50_000_000  # under Pillow's own MAX_IMAGE_PIXELS, which stays as it is
-MAX_FRAMES = 1000
+MAX_BYTES = 100 * 1024**2  # audio and video
 TOKEN_SECONDS = 300
 
 _CHUNK = 256 * 1024
-_FORMATS = {"image/jpeg": "JPEG", "image/png": "PNG", "image/webp": "WEBP", "image/gif": "GIF"}
-_ORIENTATION = 0x0112  # EXIF tag; 5 to 8 turn the image by a quarter
-_AUDIO_VIDEO = (b"ID3", b"OggS", b"fLaC", b"\x1a\x45\xdf\xa3", b"\xff\xfb", b"\xff\xf1", b"FLV", b"#EXTM3U")
-
-
-class MediaError(TouchstoneError):
-    """The file is not an image that can be kept: JPEG, PNG, WebP and GIF are accepted."""
-
-    code = "invalid_media"
 
 
 class MediaTooLargeError(MediaError):
@@ -50,16 +40,17 @@ class MediaTooLargeError(MediaError):
 
 @dataclass(frozen=True, slots=True)
 class StoredMedia:
-    """A kept file. `size` in bytes; `width` and `height` in pixels as shown, after EXIF orientation.
+    """A kept file. `sha256` is that of the bytes as sent, `size` in bytes that of the file as kept.
 
-    `is_new` is False where the same bytes were there before.
+    `width` and `height` in pixels as shown, after EXIF orientation; None for audio and video. `is_new` is False where
+    the same bytes were there before.
     """
 
     sha256: str
     size: int
     mime: str
-    width: int
-    height: int
+    width: int | None
+    height: int | None
     is_new: bool = True
 
 
@@ -70,11 +61,19 @@ def media_path(project_id: int, sha256: str) -> Path:
     return Path(settings.MEDIA_DIR) / str(int(project_id)) / sha256[:2] / sha256
 
 
-def store_media(source: BinaryIO, project_id: int, expected_sha256: str | None = None) -> StoredMedia:
+def store_media(
+    source: BinaryIO,
+    project_id: int,
+    expected_sha256: str | None = None,
+    *,
+    reader: MediaReader | None = None,
+    is_image: bool = False,
+) -> StoredMedia:
     """Read `source` to its end, check it, and keep it; it is on disk, whole, once this returns.
 
-    MediaTooLargeError over 25 MB; MediaError where the SHA-256 is not `expected_sha256`, or the bytes are no image that
-    decodes as a whole. Nothing stays behind then. The same bytes again are fine. At most 50 million pixels.
+    MediaTooLargeError over 25 MB (audio and video: 100 MB); MediaError where the SHA-256 is not `expected_sha256`, the
+    bytes are not what they begin like, or are not an image though only one is wanted (`is_image`). Nothing stays behind
+    then. The same bytes again are fine. `reader` is the caller's own, for many files in a row.
     """
     base = Path(settings.MEDIA_DIR) / str(int(project_id))
     base.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -82,7 +81,7 @@ def store_media(source: BinaryIO, project_id: int, expected_sha256: str | None =
     temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as out:
-            sha256, size = _copy(source, out)
+            sha256 = _copy(source, out)
             out.flush()
             os.fsync(out.fileno())
         if expected_sha256 is not None and sha256 != expected_sha256:
@@ -90,29 +89,42 @@ def store_media(source: BinaryIO, project_id: int, expected_sha256: str | None =
                 _("The bytes have the SHA-256 %(found)s, not the one that the address names.") % {"found": sha256}
             )
         mime = sniff(temporary)
-        width, height = decode_image(temporary, mime)
+        if is_image and not mime.startswith("image/"):
+            raise MediaError(_("The file is %(mime)s, not an image.") % {"mime": mime})
+        with borrow_reader(reader) as one:
+            found = one.read(temporary, mime)
+        if found.content is not None:
+            with temporary.open("wb") as out:
+                out.write(found.content)
+                out.flush()
+                os.fsync(out.fileno())
         target = media_path(project_id, sha256)
-        is_new = not target.exists()
-        target.parent.mkdir(exist_ok=True, mode=0o700)
-        temporary.replace(target)
-        _sync_folder(target.parent)
-        _sync_folder(base)
+        try:  # a file that people look at is not replaced under them, were it written a little differently now
+            is_new, size = False, target.stat().st_size
+        except FileNotFoundError:
+            is_new, size = True, temporary.stat().st_size
+            target.parent.mkdir(exist_ok=True, mode=0o700)
+            temporary.replace(target)
+            _sync_folder(target.parent)
+            _sync_folder(base)
     finally:
         temporary.unlink(missing_ok=True)
-    return StoredMedia(sha256=sha256, size=size, mime=mime, width=width, height=height, is_new=is_new)
+    return StoredMedia(sha256=sha256, size=size, mime=found.mime, width=found.width, height=found.height, is_new=is_new)
 
 
-def _copy(source: BinaryIO, out: BinaryIO) -> tuple[str, int]:
-    digest, size = hashlib.sha256(), 0
+def _copy(source: BinaryIO, out: BinaryIO) -> str:
+    digest, size, most = hashlib.sha256(), 0, MAX_IMAGE_BYTES
     while chunk := source.read(_CHUNK):
+        if size == 0 and _identify(chunk[:64]).partition("/")[0] in ("audio", "video"):
+            most = MAX_BYTES
         size += len(chunk)
-        if size > MAX_IMAGE_BYTES:
+        if size > most:
             raise MediaTooLargeError(
-                _("The image is larger than %(most)d MB. Send a smaller one.") % {"most": MAX_IMAGE_BYTES // 1024**2}
+                _("The file is larger than %(most)d MB. Send a smaller one.") % {"most": most // 1024**2}
             )
         digest.update(chunk)
         out.write(chunk)
-    return digest.hexdigest(), size
+    return digest.hexdigest()
 
 
 def _sync_folder(folder: Path) -> None:
@@ -124,107 +136,42 @@ def _sync_folder(folder: Path) -> None:
 
 
 def sniff(path: Path) -> str:
-    """Return image/jpeg, image/png, image/webp or image/gif, by the first bytes alone; else MediaError."""
+    """Return what the file is taken for by its first bytes alone (see `_identify`); else MediaError."""
     with path.open("rb") as file:
         head = file.read(64)
-    if head.startswith(b"\xff\xd8\xff"):
-        return "image/jpeg"
-    if head.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "image/png"
-    if head.startswith((b"GIF87a", b"GIF89a")):
-        return "image/gif"
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "image/webp"
+    if mime := _identify(head):
+        return mime
     if not head:
         raise MediaError(_("The file is empty."))
-    if head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<"):
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if text.startswith(b"<"):
         raise MediaError(_("SVG, HTML and XML are not accepted, because they can carry scripts. Send a PNG instead."))
-    if (
-        head.startswith(_AUDIO_VIDEO)
-        or head[4:8] == b"ftyp"
-        or (head[:4] == b"RIFF" and head[8:12] in (b"WAVE", b"AVI "))
-    ):
-        raise MediaError(_("Audio and video are not accepted yet. JPEG, PNG, WebP and GIF images are."))
-    raise MediaError(_("The file is not a JPEG, PNG, WebP or GIF image."))
+    if text.startswith((b"#EXTM3U", b"#EXT-X", b"[playlist]", b"ffconcat")):
+        raise MediaError(_("Playlists are not accepted, because they name files elsewhere. Send the file itself."))
+    raise MediaError(
+        _("The file is not a JPEG, PNG, WebP or GIF image, nor MP3, Ogg, WAV or FLAC audio, nor MP4 or WebM video.")
+    )
 
 
-def decode_image(path: Path, mime: str) -> tuple[int, int]:
-    """Decode the whole (first) image and return its width and height after EXIF orientation; else MediaError.
-
-    Refused: over 50 million pixels, over 1,000 frames, cut-off or broken data, and bytes after the image's end in the
-    formats that have no use for them (PNG, GIF, WebP): there a second file hides in a polyglot.
-    """
-    too_many = _("The image has more than %(most)d million pixels. Send a smaller one.") % {
-        "most": MAX_PIXELS // 1_000_000
-    }
-    try:
-        with Image.open(path, formats=[_FORMATS[mime]]) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise MediaError(too_many)
-            if getattr(image, "n_frames", 1) > MAX_FRAMES:
-                raise MediaError(_("The image has more than %(most)d frames.") % {"most": MAX_FRAMES})
-            image.seek(0)
-            image.load()
-            width, height = image.size
-            orientation = 1
-            with contextlib.suppress(Exception):  # broken EXIF does not make the picture worse
-                orientation = image.getexif().get(_ORIENTATION, 1)
-    except MediaError:
-        raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise MediaError(too_many) from error
-    except UnidentifiedImageError as error:
-        raise MediaError(_("The file begins like an image, and is none.")) from error
-    except Exception as error:  # whatever a decoder does on hostile bytes, the answer is the same
-        raise MediaError(_("The image is damaged: it cannot be decoded as a whole.")) from error
-    if _has_trailing_bytes(path, mime):
-        raise MediaError(_("More bytes follow after the end of the image. Save it anew and send that."))
-    return (height, width) if orientation in (5, 6, 7, 8) else (width, height)
-
-
-def _has_trailing_bytes(path: Path, mime: str) -> bool:
-    data = path.read_bytes()  # at most MAX_IMAGE_BYTES
-    try:
-        if mime == "image/png":
-            end = _find_png_end(data)
-        elif mime == "image/gif":
-            end = _find_gif_end(data)
-        elif mime == "image/webp":
-            length = int(struct.unpack_from("<L", data, 4)[0])
-            end = 8 + length + length % 2
-        else:
-            return False  # cameras append previews and clips to a JPEG
-    except (struct.error, IndexError):
-        return True  # its own structure leads nowhere
-    return end < len(data)
-
-
-def _find_png_end(data: bytes) -> int:
-    at = 8
-    while True:
-        length, name = struct.unpack_from(">L4s", data, at)
-        at += 12 + int(length)
-        if name == b"IEND":
-            return at
-
-
-def _find_gif_end(data: bytes) -> int:
-    at = 13 + _gif_palette_bytes(data[10])
-    while data[at] != 0x3B:  # trailer
-        if data[at] == 0x2C:  # image: descriptor, palette, one byte of code size, blocks
-            at += 10 + _gif_palette_bytes(data[at + 9]) + 1
-        elif data[at] == 0x21:  # extension: label, blocks
-            at += 2
-        else:
-            raise IndexError
-        while data[at]:
-            at += 1 + data[at]
-        at += 1
-    return at + 1
-
-
-def _gif_palette_bytes(flags: int) -> int:
-    return 3 * (2 << (flags & 7)) if flags & 0x80 else 0
+def _identify(head: bytes) -> str:
+    """The type that a file's first bytes say, "" where it is none that is accepted. The child says whether it is so."""
+    riff = head[8:12] if head[:4] == b"RIFF" else b""
+    signs = (
+        ("image/jpeg", head.startswith(b"\xff\xd8\xff")),
+        ("image/png", head.startswith(b"\x89PNG\r\n\x1a\n")),
+        ("image/gif", head.startswith((b"GIF87a", b"GIF89a"))),
+        ("image/webp", riff == b"WEBP"),
+        ("audio/wav", riff == b"WAVE"),
+        ("audio/flac", head.startswith(b"fLaC")),
+        ("audio/ogg", head.startswith(b"OggS")),
+        (
+            "audio/mpeg",
+            head.startswith(b"ID3") or (head[:1] == b"\xff" and head[1:2] != b"" and head[1] & 0xE6 == 0xE2),
+        ),
+        ("video/mp4", head[4:8] == b"ftyp"),
+        ("video/webm", head.startswith(b"\x1a\x45\xdf\xa3")),
+    )
+    return next((mime for mime, is_it in signs if is_it), "")
 
 
 def sign_media(media_id: object, user_id: object, now: dt.datetime) -> str:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import Any
 
-from django.http import FileResponse, HttpResponse, HttpResponseBase
+from django.http import HttpResponseBase
 from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -18,6 +17,7 @@ from annotation.access import project_for
 from annotation.api.bodies import read_object
 from annotation.api.paging import PAGING, page_by_id
 from annotation.api.queries import read_query
+from annotation.api.ranges import send_range
 from annotation.api.shapes import PAGE_PARAMETERS, STARTED, page_of, shape
 from annotation.api.view import ApiView, accept_job
 from annotation.errors import AbsentError, StateError
@@ -29,9 +29,7 @@ from learning.snapshots.documents import MANIFEST, MEDIA_TYPES
 from learning.snapshots.files import published_folder
 from learning.snapshots.schedule import is_content_stale
 
-CHUNK = 256 * 1024
 _VERSION = re.compile(r"(\d{1,6})\.(\d{1,6})\.(\d{1,6})")
-_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 
 def snapshot_fields() -> dict[str, Any]:
@@ -170,28 +168,10 @@ def send_file(request: Any, snapshot: Snapshot, name: str) -> HttpResponseBase:
     size = path.stat().st_size
     etag = f'"{_sha256_of(snapshot, name)}"'
     headers = {
-        "Accept-Ranges": "bytes",
-        "ETag": etag,
         "Cache-Control": "private, no-cache",
         "X-Content-Type-Options": "nosniff",
-        "Content-Disposition": f'attachment; filename="{name}"',
     }
-    if etag in [one.strip() for one in request.headers.get("If-None-Match", "").split(",")]:
-        file.close()
-        return HttpResponse(status=304, headers=headers)
-    wanted = request.headers.get("Range", "")
-    if request.headers.get("If-Range", etag) != etag:
-        wanted = ""  # begun with other bytes: all of it anew
-    status, first, last = parse_range(wanted, size)
-    if status == 416:
-        file.close()
-        return HttpResponse(status=416, headers={**headers, "Content-Range": f"bytes */{size}"})
-    if status == 200:
-        return FileResponse(file, as_attachment=True, content_type=MEDIA_TYPES[name], headers=headers)
-    response = FileResponse(_Part(file, first, last), status=206, content_type=MEDIA_TYPES[name], headers=headers)
-    response["Content-Length"] = str(last - first + 1)
-    response["Content-Range"] = f"bytes {first}-{last}/{size}"
-    return response
+    return send_range(request, file, size, name=name, etag=etag, content_type=MEDIA_TYPES[name], headers=headers)
 
 
 def _sha256_of(snapshot: Snapshot, name: str) -> str:
@@ -200,36 +180,3 @@ def _sha256_of(snapshot: Snapshot, name: str) -> str:
     if name == MANIFEST:
         return str(manifest["digest"])
     return next(str(entry["sha256"]) for entry in manifest["files"] if entry["path"] == name)
-
-
-def parse_range(header: str, size: int) -> tuple[int, int, int]:
-    """Return the status to answer a Range header with, and the first and last byte to send.
-
-    206 for one range of bytes; 416 where it lies outside the file; 200 and all bytes for no header, or for one that is
-    not a single range (it may be ignored, RFC 9110 section 14.2).
-    """
-    match = _RANGE.fullmatch(header.strip())
-    begin, end = match.groups() if match else ("", "")
-    if not (begin or end) or (begin and end and int(end) < int(begin)):
-        return 200, 0, size - 1
-    if begin:
-        first, last = int(begin), min(int(end), size - 1) if end else size - 1
-    else:
-        first, last = max(0, size - int(end)), size - 1
-    return (206, first, last) if first < size else (416, 0, 0)
-
-
-class _Part:
-    """Bytes `first` to `last` of an open file, in chunks."""
-
-    def __init__(self, file: BinaryIO, first: int, last: int) -> None:
-        self._file, self._left = file, last - first + 1
-        file.seek(first)
-
-    def __iter__(self) -> Iterator[bytes]:
-        while self._left > 0 and (chunk := self._file.read(min(CHUNK, self._left))):
-            self._left -= len(chunk)
-            yield chunk
-
-    def close(self) -> None:
-        self._file.close()

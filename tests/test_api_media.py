@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from annotation.media import MAX_IMAGE_BYTES, media_path, sign_media
+from annotation.media import MAX_BYTES, media_path, sign_media
 from annotation.models import Media, User
 from tests.api_client import Api, fault_of, make_png
 from tests.cast import Cast, Desk, MakeDesk, import_rows
+from tests.media_files import make_image, make_wav
 
 pytestmark = pytest.mark.django_db
 
@@ -77,8 +78,8 @@ def test_what_is_no_such_image_is_refused(make_desk: MakeDesk, raw: bytes, sha25
     assert not Media.objects.exists()
 
 
-def test_an_image_over_the_limit_is_refused_by_its_length(make_desk: MakeDesk) -> None:
-    raw = b"\x89PNG" + bytes(MAX_IMAGE_BYTES)
+def test_a_file_over_the_limit_is_refused_by_its_length(make_desk: MakeDesk) -> None:
+    raw = b"\x89PNG" + bytes(MAX_BYTES)
     assert fault_of(put(Api(make_desk(n=1).cast.enzo), raw)) == (413, "too_large")
 
 
@@ -93,6 +94,77 @@ def test_a_link_shows_the_image_to_its_person_and_cannot_do_more(desk: Desk) -> 
     assert response["Cross-Origin-Resource-Policy"] == "same-origin"
     assert response["Cache-Control"] == "private, no-store"
     assert response["Content-Disposition"].startswith("attachment")
+
+
+def collect(response: Any) -> bytes:
+    """The bytes of an answer that is a file or a part of one; the connection stays open for another request."""
+    return b"".join(response.streaming_content)
+
+
+def test_a_range_of_the_bytes_is_sent(desk: Desk) -> None:
+    api = Api(desk.cast.alice)
+    src = find_src(api)
+    whole = collect(api.get(src))
+    response = api.get(src, Range="bytes=4-9")
+    assert (response.status_code, response["Content-Range"]) == (206, f"bytes 4-9/{len(whole)}")
+    assert response["Content-Length"] == "6"
+    assert collect(response) == whole[4:10]
+    assert response["Content-Security-Policy"] == "sandbox; default-src 'none'"
+    assert response["Cache-Control"] == "private, no-store"
+    assert response["Content-Disposition"] == f'attachment; filename="{SHA[:16]}.png"'
+
+
+def test_a_range_beyond_the_end_is_answered_with_the_size(desk: Desk) -> None:
+    api = Api(desk.cast.alice)
+    src = find_src(api)
+    size = len(collect(api.get(src)))
+    response = api.get(src, Range=f"bytes={size}-")
+    assert (response.status_code, response["Content-Range"]) == (416, f"bytes */{size}")
+
+
+def test_a_range_of_other_bytes_brings_all_of_them(desk: Desk) -> None:
+    api = Api(desk.cast.alice)
+    src = find_src(api)
+    first = api.get(src)
+    whole, etag = collect(first), first["ETag"]
+    same = api.get(src, **{"Range": "bytes=0-3", "If-Range": etag})
+    assert (same.status_code, collect(same)) == (206, whole[:4])
+    other = api.get(src, **{"Range": "bytes=0-3", "If-Range": '"other"'})
+    assert (other.status_code, collect(other)) == (200, whole)
+
+
+def test_a_range_needs_the_link_too(desk: Desk) -> None:
+    src = find_src(Api(desk.cast.alice))
+    assert fault_of(Api(desk.cast.bob).get(src, Range="bytes=0-3")) == (404, "not_found")
+
+
+def test_what_is_shown_is_without_the_metadata_that_was_sent(make_desk: MakeDesk) -> None:
+    desk = make_desk(n=1)
+    raw = make_image("JPEG", comment=b"where-it-was-taken")
+    sha256 = hashlib.sha256(raw).hexdigest()
+    media_path(desk.project.pk, sha256).unlink(missing_ok=True)
+    shown = put(Api(desk.cast.enzo), raw, sha256).json()
+    import_rows(desk.project, [{"external_id": "image", "parts": [{"kind": "image", "media": sha256}]}])
+    api = Api(desk.cast.alice)
+    found = read(api.get(find_src(api)))
+    assert b"where-it-was-taken" in raw
+    assert b"where-it-was-taken" not in found
+    assert shown["size"] == len(found)
+
+
+def test_audio_is_taken_shown_and_sent_in_ranges(make_desk: MakeDesk) -> None:
+    desk = make_desk(n=1)
+    raw = make_wav()
+    sha256 = hashlib.sha256(raw).hexdigest()
+    media_path(desk.project.pk, sha256).unlink(missing_ok=True)
+    expected = {"sha256": sha256, "size": len(raw), "mime": "audio/wav", "width": None, "height": None}
+    assert put(Api(desk.cast.enzo), raw, sha256).json() == expected
+    import_rows(desk.project, [{"external_id": "clip", "parts": [{"kind": "audio", "media": sha256}]}])
+    api = Api(desk.cast.alice)
+    [src] = [part["src"] for lease in api.lease(n=2) for part in lease["item"]["parts"] if part["kind"] == "audio"]
+    response = api.get(src, Range="bytes=-20")
+    assert (response.status_code, response["Content-Type"]) == (206, "audio/wav")
+    assert collect(response) == raw[-20:]
 
 
 def test_a_link_works_in_the_person_s_browser_session_too(desk: Desk) -> None:

@@ -13,22 +13,29 @@ from annotation.actions.items import erase_items
 from annotation.actions.jobs import start_job
 from annotation.errors import UnavailableError
 from annotation.media import media_path, store_media
+from annotation.media_reading import MediaReader
 from annotation.models import Item, ItemPayload, Job, Media, Project, User
 
 
 def add_media(
-    *, project: Project, source: BinaryIO, actor: User | None, expected_sha256: str | None = None
+    *,
+    project: Project,
+    source: BinaryIO,
+    actor: User | None,
+    expected_sha256: str | None = None,
+    reader: MediaReader | None = None,
+    is_image: bool = False,
 ) -> tuple[Media, bool]:
-    """Keep an image's bytes for a project; the same bytes again are kept once. Returns the row, and whether it is new.
+    """Keep a file for a project; the same bytes again are kept once. Returns the row, and whether it is new.
 
-    Not atomic as a whole: the file is on disk before its row is, so that no row is ever without its file.
-    Raises MediaError.
+    Not atomic as a whole: the file is on disk before its row is, so that no row is ever without its file. `reader` is
+    the caller's own, for many files in a row; `is_image` refuses audio and video. Raises MediaError.
     """
-    stored = store_media(source, project.pk, expected_sha256)
+    stored = store_media(source, project.pk, expected_sha256, reader=reader, is_image=is_image)
     with transaction.atomic():
         _lock_media(project, is_shared=True)
         if not media_path(project.pk, stored.sha256).exists():
-            raise UnavailableError(_("The same image was removed at this very moment. Send it again."))
+            raise UnavailableError(_("The same file was removed at this very moment. Send it again."))
         media, is_new = Media.objects.get_or_create(
             project=project,
             sha256=stored.sha256,
@@ -41,7 +48,7 @@ def add_media(
 
 @transaction.atomic
 def erase_item(*, item: Item, actor: User, reason: str) -> Job:
-    """Erase an item's payload at once, and its images, unless another item shows them, by a job."""
+    """Erase an item's payload at once, and its files, unless another item shows them, by a job."""
     parts = ItemPayload.objects.filter(item=item).values_list("parts", flat=True).first() or []
     erase_items(project=item.project, item_ids=[item.pk], actor=actor, reason=reason)
     return start_job(
@@ -54,10 +61,10 @@ def erase_item(*, item: Item, actor: User, reason: str) -> Job:
 
 
 def remove_unused_media(*, project: Project, sha256: Sequence[str]) -> int:
-    """Remove those of these images that no item shows any more, and return how many. Runs under the lock of imports.
+    """Remove those of these files that no item shows any more, and return how many. Runs under the lock of imports.
 
     The files go before the rows are committed: cut off in between, a repeated run finds the rows and ends it. The other
-    way round an erased image could stay on disk for good.
+    way round an erased file could stay on disk for good.
     """
     with transaction.atomic():
         _lock_media(project, is_shared=False)

@@ -1,12 +1,13 @@
-"""A project's images: sending them in, and the guarded route by which people see them."""
+"""A project's files (images, audio, video): sending them in, and the guarded route by which people see them."""
 
 from __future__ import annotations
 
 import mimetypes
+import os
 import re
 from typing import Any
 
-from django.http import FileResponse, HttpResponseBase
+from django.http import HttpResponseBase
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
@@ -19,6 +20,7 @@ from annotation import media
 from annotation.access import access_to, project_for
 from annotation.actions.media import add_media
 from annotation.api.bodies import open_body
+from annotation.api.ranges import send_range
 from annotation.api.shapes import shape
 from annotation.api.view import ApiView
 from annotation.errors import AbsentError, InvalidError, TooLargeError
@@ -39,13 +41,13 @@ _MEDIA = shape(
     sha256=s.CharField(),
     size=s.IntegerField(),
     mime=s.CharField(),
-    width=s.IntegerField(),
-    height=s.IntegerField(),
+    width=s.IntegerField(allow_null=True),
+    height=s.IntegerField(allow_null=True),
 )
 
 
 class MediaUploadView(ApiView):
-    """One image, by its SHA-256."""
+    """One image, sound or video, by its SHA-256."""
 
     takes_chunks = True
 
@@ -54,14 +56,17 @@ class MediaUploadView(ApiView):
         responses={200: _MEDIA, 201: _MEDIA},
     )
     def put(self, request: Request, slug: str, sha256: str) -> Response:
-        """Keep the bytes: 201, or 200 if they are there already."""
+        """Read the bytes and keep them: 201, or 200 if they are there already.
+
+        An image is written anew without its metadata, so `size` may differ from what was sent; `sha256` stays that of
+        the bytes as sent.
+        """
         access = project_for(self.caller, slug, "import")
         if not _SHA256.fullmatch(sha256):
             raise InvalidError(fields={"sha256": _("The address ends in the SHA-256 of the bytes: 64 hex digits.")})
-        if int(request.META.get("CONTENT_LENGTH") or 0) > media.MAX_IMAGE_BYTES:
+        if int(request.META.get("CONTENT_LENGTH") or 0) > media.MAX_BYTES:
             raise TooLargeError(
-                _("The image is larger than %(most)d MB. Send a smaller one.")
-                % {"most": media.MAX_IMAGE_BYTES // 1024**2}
+                _("The file is larger than %(most)d MB. Send a smaller one.") % {"most": media.MAX_BYTES // 1024**2}
             )
         kept, is_new = add_media(
             project=access.project, source=open_body(request), actor=access.user, expected_sha256=sha256
@@ -74,10 +79,13 @@ class MediaView(ApiView):
 
     @extend_schema(
         parameters=[OpenApiParameter("t", OpenApiTypes.STR, required=True, description="from the `src`; for minutes")],
-        responses={(200, "application/octet-stream"): OpenApiResponse(OpenApiTypes.BINARY)},
+        responses={
+            (200, "application/octet-stream"): OpenApiResponse(OpenApiTypes.BINARY),
+            (206, "application/octet-stream"): OpenApiResponse(OpenApiTypes.BINARY),
+        },
     )
     def get(self, request: Request, slug: str, sha256: str) -> HttpResponseBase:
-        """The bytes, for the person to whom the link was given, for a few minutes."""
+        """The bytes or one range of them, for the person to whom the link was given, for a few minutes."""
         caller = self.caller
         project = Project.objects.filter(slug=slug).first()
         if project is None or access_to(caller, project) is None:
@@ -92,7 +100,10 @@ class MediaView(ApiView):
         except FileNotFoundError as error:
             raise AbsentError from error
         name = f"{row.sha256[:16]}{mimetypes.guess_extension(row.mime) or ''}"
-        return FileResponse(file, content_type=row.mime, filename=name, as_attachment=True, headers=_HEADERS)
+        about = os.fstat(file.fileno())
+        # The name is the hash of what was sent; erased and sent again, an image may be written a little differently.
+        etag = f'"{row.sha256}-{about.st_mtime_ns:x}"'
+        return send_range(request, file, about.st_size, name=name, etag=etag, content_type=row.mime, headers=_HEADERS)
 
 
 def _show_media(row: Media) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from annotation.importing.formats import RowProblem, Source, detect_source, read
 from annotation.importing.rows import RowError, make_image_row, parse_row
 from annotation.importing.sorting import Rows
 from annotation.jobs import JobFailedError, RunningJob, job_kind
+from annotation.media_reading import MediaReader
 from annotation.models import Job, Media, Project
 from annotation.plain_text import quote
 from annotation.schema import Compiled
@@ -115,14 +116,15 @@ def _read_images(
     path: Path, archive_format: ArchiveFormat, compression: Compression | None, *, project: Project, images: set[str]
 ) -> Iterator[Any]:
     """Keep each image, then yield its row; the number is the file's place in the archive."""
-    for number, (inside, file) in enumerate(read_archive(path, archive_format, compression), start=1):
-        try:
-            with file.open("rb") as stream:
-                media, _is_new = add_media(project=project, source=stream, actor=None)
-            images.add(media.sha256)
-            yield number, make_image_row(inside, media.sha256)
-        except TouchstoneError as error:
-            yield number, RowProblem(f"{quote(inside)}: {error.detail}")
+    with MediaReader() as reader:
+        for number, (inside, file) in enumerate(read_archive(path, archive_format, compression), start=1):
+            try:
+                with file.open("rb") as stream:
+                    media, _is_new = add_media(project=project, source=stream, actor=None, reader=reader, is_image=True)
+                images.add(media.sha256)
+                yield number, make_image_row(inside, media.sha256)
+            except TouchstoneError as error:
+                yield number, RowProblem(f"{quote(inside)}: {error.detail}")
 
 
 def _forget_images(running: RunningJob, images: set[str]) -> None:

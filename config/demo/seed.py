@@ -28,6 +28,7 @@ from annotation.actions.projects import change_project, create_project, put_guid
 from annotation.importing.rows import ItemRow, make_image_row, parse_row
 from annotation.jobs import run_job
 from annotation.kinds import LabelValue
+from annotation.media_reading import MediaReader
 from annotation.models import Import, Item, Job, Offer, Project, QueueRow, User
 from annotation.schema import parse_answers
 from annotation.settings import LEARNING_DEFAULTS
@@ -172,10 +173,11 @@ def _comment_rows(project: Project, comments: list[Comment]) -> Iterator[tuple[i
 
 def _digit_rows(project: Project) -> Iterator[tuple[int, ItemRow]]:
     compiled = project.schema.compiled if project.schema else {}
-    for line, digit in enumerate(iterate_digits(), start=1):
-        media, _is_new = add_media(project=project, source=io.BytesIO(digit.png), actor=None)
-        gold: dict[int, LabelValue] = parse_answers(compiled, {"digit": digit.answer})
-        yield line, dataclasses.replace(make_image_row(digit.external_id, media.sha256), gold=gold)
+    with MediaReader() as reader:
+        for line, digit in enumerate(iterate_digits(), start=1):
+            media, _is_new = add_media(project=project, source=io.BytesIO(digit.png), actor=None, reader=reader)
+            gold: dict[int, LabelValue] = parse_answers(compiled, {"digit": digit.answer})
+            yield line, dataclasses.replace(make_image_row(digit.external_id, media.sha256), gold=gold)
 
 
 def _ensure_annotator(project: Project, annotator: Annotator) -> User:

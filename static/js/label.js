@@ -113,7 +113,7 @@
       lease.length = endsAt(lease) - now();
       if (current?.lease.id === lease.id) {
         Object.assign(current.lease, lease);
-        if (document.querySelector("#item [data-broken]")) drawItem(current.lease.item);
+        if (document.querySelector("#item [data-broken]")) drawItem(current.lease.item, Object.fromEntries([...document.querySelectorAll("#item [data-part]")].map((one) => [one.dataset.part, one.currentTime])));
         continue;
       }
       const known = leases.find((one) => one.id === lease.id);
@@ -220,7 +220,8 @@
     if (!isLoading) announce(`${$("empty-title").textContent} ${$("empty-text").textContent}`);
   }
 
-  function drawItem(item) {
+  // `times`: where the players of this item stood, in seconds, by the name of their part.
+  function drawItem(item, times = {}) {
     const box = element("div", { class: "item" });
     const isMany = item.parts.length > 1;
     for (const part of item.parts) {
@@ -235,7 +236,13 @@
         image.src = part.src;
         holder.append(image);
       } else if (part.kind === "audio" || part.kind === "video") {
-        holder.append(element(part.kind, { controls: "", preload: "metadata", src: part.src, "aria-label": part.name }));
+        const player = element(part.kind, { controls: "", preload: "metadata", src: part.src, "aria-label": part.name, "data-part": part.name });
+        player.muted = part.kind === "video";
+        if (times[part.name]) player.addEventListener("loadedmetadata", () => { player.currentTime = times[part.name]; }, { once: true });
+        // Its link ends while somebody listens. One that fails while the link is young would fail again: its controls say so.
+        const drawn = now();
+        player.addEventListener("error", () => { if (now() - drawn > 240000) { player.dataset.broken = "1"; ask(); } }, { once: true });
+        holder.append(player);
       } else {
         const text = String(part.text ?? "");
         holder.append(element("p", { class: `item-text${text.length > 600 ? " is-long" : ""}`, dir: "auto", text }));

@@ -1,0 +1,117 @@
+"""Files as tests send them: small sound ones of each kind, and hostile ones."""
+
+from __future__ import annotations
+
+import io
+import struct
+import wave
+import zlib
+from typing import Any
+
+from PIL import Image
+
+
+def make_image(kind: str, size: tuple[int, int] = (40, 30), **options: Any) -> bytes:
+    """A gradient in the given Pillow format."""
+    out = io.BytesIO()
+    Image.linear_gradient("L").resize(size).convert("RGB").save(out, kind, **options)
+    return out.getvalue()
+
+
+def make_animation(kind: str, frames: list[Image.Image], **options: Any) -> bytes:
+    """An animation of these frames, 100 ms each."""
+    out = io.BytesIO()
+    frames[0].save(out, kind, save_all=True, append_images=frames[1:], duration=100, loop=0, **options)
+    return out.getvalue()
+
+
+def make_png_header(width: int, height: int) -> bytes:
+    """A PNG that states a size and holds nearly nothing."""
+    head = struct.pack(">LLBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunks = [(b"IHDR", head), (b"IDAT", zlib.compress(b"\0" * 99)), (b"IEND", b"")]
+    packed = [
+        struct.pack(">L", len(data)) + name + data + struct.pack(">L", zlib.crc32(name + data)) for name, data in chunks
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(packed)
+
+
+def make_flat_png(side: int) -> bytes:
+    """A sound PNG of one colour: few bytes, many pixels."""
+    row = b"\0" * (1 + side)
+    packer = zlib.compressobj(9)
+    body = b"".join(packer.compress(row) for _ in range(side)) + packer.flush()
+    head = struct.pack(">LLBBBBB", side, side, 8, 0, 0, 0, 0)
+    packed = [
+        struct.pack(">L", len(data)) + name + data + struct.pack(">L", zlib.crc32(name + data))
+        for name, data in [(b"IHDR", head), (b"IDAT", body), (b"IEND", b"")]
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(packed)
+
+
+def make_gif_bomb(width: int, height: int, frames: int) -> bytes:
+    """A GIF whose frames each state the whole canvas and hold one code: a few bytes for any number of pixels."""
+    head = b"GIF89a" + struct.pack("<HHBBB", width, height, 0x80, 0, 0) + b"\0\0\0\xff\xff\xff"
+    frame = b"\x2c" + struct.pack("<HHHHB", 0, 0, width, height, 0) + b"\x02\x02\x44\x01\x00"
+    return head + frame * frames + b"\x3b"
+
+
+def make_wav(seconds: float = 0.1) -> bytes:
+    """Silence."""
+    out = io.BytesIO()
+    with wave.open(out, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(8000)
+        file.writeframes(b"\0\0" * int(8000 * seconds))
+    return out.getvalue()
+
+
+def make_mp3(frames: int = 10, tag: bytes = b"") -> bytes:
+    """MPEG 1 layer III, 128 kbit/s at 44,100 Hz, after an ID3 tag."""
+    size = len(tag)
+    head = b"ID3\x04\0\0" + bytes([size >> 21 & 127, size >> 14 & 127, size >> 7 & 127, size & 127])
+    return head + tag + (b"\xff\xfb\x90\x00" + bytes(413)) * frames
+
+
+def make_flac() -> bytes:
+    """A header, and the beginning of a frame."""
+    return b"fLaC" + b"\x80\0\0\x22" + bytes(34) + b"\xff\xf8\x69\x08" + bytes(20)
+
+
+def make_ogg(kind: bytes = b"OpusHead") -> bytes:
+    """Two pages of one stream."""
+
+    def page(flags: int, data: bytes) -> bytes:
+        return b"OggS\0" + bytes([flags]) + bytes(20) + b"\x01" + bytes([len(data)]) + data
+
+    return page(2, kind + bytes(11)) + page(4, bytes(100))
+
+
+def box(name: bytes, data: bytes) -> bytes:
+    """An MP4 box."""
+    return struct.pack(">L", 8 + len(data)) + name + data
+
+
+def make_mp4(brand: bytes = b"isom", kind: bytes = b"vide", is_inside: bool = True) -> bytes:
+    """One track that says where its data is."""
+    entry = box(b"url ", b"\0\0\0\x01" if is_inside else b"\0\0\0\0http://127.0.0.1/\0")
+    dinf = box(b"dinf", box(b"dref", b"\0\0\0\0\0\0\0\x01" + entry))
+    media = box(b"mdia", box(b"hdlr", bytes(8) + kind + bytes(12)) + box(b"minf", dinf))
+    return (
+        box(b"ftyp", brand + bytes(4) + brand)
+        + box(b"moov", box(b"mvhd", bytes(100)) + box(b"trak", media))
+        + box(b"mdat", bytes(50))
+    )
+
+
+def element(name: int, data: bytes) -> bytes:
+    """A Matroska element with a size of eight bytes."""
+    length = (name.bit_length() + 7) // 8
+    return name.to_bytes(length, "big") + b"\x01" + len(data).to_bytes(7, "big") + data
+
+
+def make_webm(codec: bytes = b"V_VP9", doc_type: bytes = b"webm") -> bytes:
+    """One track and one cluster."""
+    tracks = element(0x1654AE6B, element(0xAE, element(0x86, codec)))
+    cluster = element(0x1F43B675, element(0xE7, b"\0") + element(0xA3, bytes(20)))
+    return element(0x1A45DFA3, element(0x4282, doc_type)) + element(0x18538067, tracks + cluster)

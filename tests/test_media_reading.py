@@ -1,0 +1,341 @@
+"""The child that reads media: what it keeps of a picture, what it refuses and why, and what that may cost."""
+
+from __future__ import annotations
+
+import io
+import os
+import resource
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image, ImageCms
+
+from annotation.media import media_path, store_media
+from annotation.media_child.limits import Limits
+from annotation.media_reading import MediaError, MediaReader
+from tests.media_files import (
+    box,
+    make_animation,
+    make_flac,
+    make_flat_png,
+    make_gif_bomb,
+    make_image,
+    make_mp3,
+    make_mp4,
+    make_ogg,
+    make_png_header,
+    make_wav,
+    make_webm,
+)
+
+GPS = {1: "N", 2: (51.0, 30.0, 26.0), 3: "W", 4: (0.0, 7.0, 39.0)}
+MARK = b"a-secret-in-the-metadata"
+PAGE = b"<html><script>alert(1)</script></html>"
+
+
+@pytest.fixture(autouse=True)
+def media_dir(settings: Any, tmp_path: Path) -> Path:
+    settings.MEDIA_DIR = tmp_path / "media"
+    return tmp_path / "media"
+
+
+def keep(data: bytes) -> bytes:
+    """Store the bytes, and return what lies on disk for them."""
+    return media_path(1, store_media(io.BytesIO(data), 1).sha256).read_bytes()
+
+
+def reason_of(data: bytes) -> str:
+    with pytest.raises(MediaError) as caught:
+        store_media(io.BytesIO(data), 1)
+    return caught.value.detail
+
+
+def read(path: Path, data: bytes, mime: str, **limits: Any) -> str:
+    """The reason why a reader with these limits refuses the bytes."""
+    path.write_bytes(data)
+    with MediaReader(Limits(**limits)) as reader, pytest.raises(MediaError) as caught:
+        reader.read(path, mime)
+    return caught.value.detail
+
+
+# --- What is kept of a picture ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_position_and_all_other_metadata_are_gone(kind: str) -> None:
+    exif = Image.Exif()
+    exif[0x010E] = MARK.decode()
+    exif.get_ifd(0x8825).update(GPS)
+    sent = make_image(kind, exif=exif)
+    assert MARK in sent
+    assert Image.open(io.BytesIO(sent)).getexif().get_ifd(0x8825)
+    kept = keep(sent)
+    assert MARK not in kept
+    with Image.open(io.BytesIO(kept)) as image:
+        assert not image.getexif()
+        assert not image.getexif().get_ifd(0x8825)
+        assert not {"exif", "icc_profile", "xmp", "comment"} & set(image.info)
+
+
+def test_comments_texts_and_what_follows_a_jpeg_are_gone() -> None:
+    from PIL import PngImagePlugin
+
+    text = PngImagePlugin.PngInfo()
+    text.add_text("Author", MARK.decode())
+    text.add_itxt("XML:com.adobe.xmp", MARK.decode())
+    sent = [
+        make_image("JPEG", comment=MARK, xmp=MARK) + PAGE,
+        make_image("PNG", pnginfo=text),
+        make_image("GIF", comment=MARK),
+        make_image("WEBP", xmp=MARK),
+    ]
+    assert all(MARK in data for data in sent)
+    kept = [keep(data) for data in sent]
+    assert not any(MARK in data or b"<script" in data for data in kept)
+
+
+def test_a_page_in_a_comment_of_a_jpeg_is_gone() -> None:
+    plain = make_image("JPEG")
+    sent = plain[:2] + b"\xff\xfe" + struct.pack(">H", 2 + len(PAGE)) + PAGE + plain[2:]
+    assert b"<script" not in keep(sent)
+
+
+def test_orientation_is_applied_to_the_pixels() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture = Image.new("RGB", (64, 32), "white")
+    picture.paste("black", (0, 0, 16, 16))  # top left, which a quarter turn brings to the top right
+    out = io.BytesIO()
+    picture.save(out, "JPEG", exif=exif, quality=95)
+    with Image.open(io.BytesIO(keep(out.getvalue()))) as kept:
+        assert kept.size == (32, 64)
+        grey = kept.convert("L").tobytes()
+        assert grey[8 * 32 + 24] < 20
+        assert grey[8 * 32 + 8] > 235
+
+
+@pytest.mark.parametrize("options", [{}, {"quality": 60, "subsampling": 2}, {"quality": 98, "subsampling": 0}])
+def test_a_jpeg_loses_little_and_does_not_grow(options: dict[str, Any]) -> None:
+    sent = make_image("JPEG", (400, 300), **options)
+    kept = keep(sent)
+    before, after = (Image.open(io.BytesIO(data)).convert("L").tobytes() for data in (sent, kept))
+    assert max(abs(one - other) for one, other in zip(before, after, strict=True)) <= 3
+    assert len(kept) < 1.2 * len(sent)
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode"),
+    [("PNG", "1"), ("PNG", "L"), ("PNG", "LA"), ("PNG", "P"), ("PNG", "RGBA"), ("PNG", "I;16"), ("GIF", "P")],
+)
+def test_a_lossless_picture_stays_as_it_was(kind: str, mode: str) -> None:
+    picture = Image.linear_gradient("L").convert("I;16" if mode == "I;16" else "RGBA").convert(mode)
+    out = io.BytesIO()
+    picture.save(out, kind)
+    with Image.open(io.BytesIO(out.getvalue())) as before, Image.open(io.BytesIO(keep(out.getvalue()))) as after:
+        assert before.mode == after.mode
+        assert before.convert("RGBA").tobytes() == after.convert("RGBA").tobytes()
+
+
+def test_a_lossless_webp_stays_as_it_was() -> None:
+    sent = make_image("WEBP", lossless=True)
+    with Image.open(io.BytesIO(sent)) as before, Image.open(io.BytesIO(keep(sent))) as after:
+        assert before.tobytes() == after.tobytes()
+
+
+def test_a_print_jpeg_becomes_one_that_browsers_show() -> None:
+    out = io.BytesIO()
+    Image.new("CMYK", (16, 16), (0, 255, 255, 0)).save(out, "JPEG")
+    with Image.open(io.BytesIO(keep(out.getvalue()))) as kept:
+        assert kept.mode == "RGB"
+        red, green, blue = kept.getpixel((8, 8))  # type: ignore[misc]
+        assert red > 200 > 80 > max(green, blue)
+
+
+def test_colours_of_a_profile_are_brought_to_srgb() -> None:
+    lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+    profile = lab.tobytes().replace(b"s\0R\0G\0B\0", b"o\0t\0h\0e\0").replace(b"sRGB built-in", b"other profil")
+    kept = keep(make_image("PNG", icc_profile=profile))
+    with Image.open(io.BytesIO(kept)) as image:
+        assert "icc_profile" not in image.info
+        assert image.size == (40, 30)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "most"),
+    [("GIF", {}, 0), ("PNG", {}, 0), ("WEBP", {"lossless": True}, 0), ("WEBP", {"quality": 95}, 80)],
+)
+def test_an_animation_stays_one(kind: str, options: dict[str, Any], most: int) -> None:
+    frames = [Image.new("RGB", (32, 32), colour) for colour in ("red", "green", "blue")]
+    frames[1].paste("white", (4, 4, 12, 12))
+    sent = make_animation(kind, frames, **options)
+    with Image.open(io.BytesIO(keep(sent))) as kept:
+        assert kept.n_frames == 3  # type: ignore[attr-defined]
+        for place, frame in enumerate(frames):
+            kept.seek(place)
+            kept.load()
+            assert kept.info["duration"] == 100
+            found = kept.convert("RGB").tobytes()
+            assert max(abs(a - b) for a, b in zip(found, frame.tobytes(), strict=True)) <= most
+
+
+def test_what_an_animation_shows_through_stays_clear() -> None:
+    frames = [Image.new("RGBA", (16, 16)) for _ in range(3)]
+    for place, frame in enumerate(frames):
+        frame.paste("red", (4 * place, 0, 4 * place + 4, 16))
+    sent = make_animation("GIF", frames, disposal=2)
+    with Image.open(io.BytesIO(keep(sent))) as kept:
+        kept.seek(2)
+        shown = kept.convert("RGBA")
+        assert [shown.getpixel((x, 8))[3] for x in (2, 6, 10, 14)] == [0, 0, 255, 0]  # type: ignore[index]
+
+
+# --- What is refused, at what cost -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (make_png_header(50_000, 50_000), "million pixels"),
+        (make_flat_png(9_000), "million pixels"),
+        (make_gif_bomb(7_000, 7_000, 900), "frames of the animation"),
+        (make_gif_bomb(60_000, 60_000, 2), "million pixels"),
+        (make_gif_bomb(10, 10, 500_000), "more than 1000 frames"),
+        (make_image("JPEG", (400, 300))[:-500], "damaged"),
+        (make_image("PNG") + PAGE, "follow after the end"),
+        (b"<?xml version='1.0'?><svg xmlns='http://www.w3.org/2000/svg'/>", "SVG"),
+        (b"#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1/a.mp3\n", "Playlists are not accepted"),
+        (b"[playlist]\nFile1=file:///etc/passwd\n", "Playlists are not accepted"),
+        (b"ffconcat version 1.0\nfile '/etc/passwd'\n", "Playlists are not accepted"),
+        (b"ID3\x04\0\0\0\0\0\x0a" + bytes(10) + b"#EXTM3U\nhttp://127.0.0.1/", "not sound"),
+        (make_mp3(2), "not sound"),
+        (make_mp3() + PAGE, "other bytes follow"),
+        (make_wav() + PAGE, "other bytes follow"),
+        (make_wav()[:-10], "not sound"),
+        (b"RIFF\x04\0\0\0WAVE", "not sound"),
+        (make_ogg() + PAGE, "other bytes follow"),
+        (make_ogg()[:-10], "not sound"),
+        (make_ogg(b"\x80theora "), "not accepted"),
+        (b"fLaC" + PAGE, "not sound"),
+        (make_flac()[:42] + PAGE, "not sound"),
+        (make_mp4() + PAGE, "not sound"),
+        (make_mp4() + box(b"html", PAGE), "other bytes follow"),
+        (make_mp4()[:-10], "not sound"),
+        (make_mp4(is_inside=False), "data outside itself"),
+        (make_mp4(brand=b"heic"), "not accepted"),
+        (box(b"ftyp", b"isom" + bytes(8)) + box(b"mdat", bytes(50)), "not sound"),
+        (make_webm() + PAGE, "other bytes follow"),
+        (make_webm()[:-10], "not sound"),
+        (make_webm(doc_type=b"matroska"), "not accepted"),
+        (make_webm(codec=b"V_MPEG4/ISO/AVC"), "not accepted"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "data",
+)
+def test_bad_huge_and_lying_files_are_refused_at_once_with_the_reason(
+    media_dir: Path, data: bytes, reason: str
+) -> None:
+    before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
+    assert reason in reason_of(data)
+    assert time.perf_counter() - started < 5  # mostly the start of the child
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100 * 1024  # KiB, of this process
+    assert [path for path in media_dir.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize(
+    ("data", "mime"),
+    [
+        (make_wav(), "audio/wav"),
+        (make_mp3(tag=bytes(50)), "audio/mpeg"),
+        (make_mp3()[10:], "audio/mpeg"),
+        (make_flac(), "audio/flac"),
+        (make_ogg(), "audio/ogg"),
+        (make_ogg(b"\x01vorbis\0"), "audio/ogg"),
+        (make_mp4(), "video/mp4"),
+        (make_mp4(brand=b"M4A ", kind=b"soun"), "audio/mp4"),
+        (make_webm(), "video/webm"),
+        (make_webm(codec=b"A_OPUS"), "audio/webm"),
+    ],
+)
+def test_audio_and_video_are_known_by_their_bytes_and_kept_as_they_are(data: bytes, mime: str) -> None:
+    stored = store_media(io.BytesIO(data), 1)
+    assert (stored.mime, stored.width, stored.height, stored.size) == (mime, None, None, len(data))
+    assert media_path(1, stored.sha256).read_bytes() == data
+
+
+# --- The child, its limits and its end -------------------------------------------------------------------------------
+
+
+def test_too_much_memory_is_a_reason_and_not_the_end(tmp_path: Path) -> None:
+    reason = read(tmp_path / "a", make_flat_png(7_000), "image/png", memory_bytes=120 * 1024**2)
+    assert "more than 120 MB of memory" in reason
+
+
+def test_too_much_processor_time_is_a_reason(tmp_path: Path) -> None:
+    noise = io.BytesIO()
+    Image.effect_noise((6_000, 6_000), 90).convert("RGB").save(noise, "PNG", compress_level=1)
+    started = time.perf_counter()
+    assert "more than 1 seconds" in read(tmp_path / "a", noise.getvalue(), "image/png", cpu_seconds=1)
+    assert time.perf_counter() - started < 10
+
+
+def test_the_clock_ends_a_child_that_does_not_answer(tmp_path: Path) -> None:
+    started = time.perf_counter()
+    reason = read(tmp_path / "a", make_flat_png(7_000), "image/png", wall_seconds=0.05)
+    assert "Reading the file takes more than" in reason
+    assert time.perf_counter() - started < 5
+
+
+def test_too_much_output_is_a_reason(tmp_path: Path) -> None:
+    assert "larger than 0 MB" in read(tmp_path / "a", make_image("PNG"), "image/png", output_bytes=10)
+
+
+def test_a_reader_reads_on_after_a_file_brought_its_child_down(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    with MediaReader() as reader:
+        path.write_bytes(make_image("PNG"))
+        assert reader.read(path, "image/png").width == 40
+        assert reader._process is not None
+        first = reader._process.pid
+        os.kill(first, 9)
+        reader._process.wait()
+        assert reader.read(path, "image/png").height == 30
+        assert reader._process.pid != first
+
+
+def test_a_closed_reader_leaves_no_process(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(make_image("PNG"))
+    with MediaReader() as reader:
+        reader.read(path, "image/png")
+        assert reader._process is not None
+        group = reader._process.pid
+    with pytest.raises(ProcessLookupError):
+        os.killpg(group, 0)
+
+
+def test_the_child_loads_neither_django_nor_a_secret(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(make_image("PNG"))
+    with MediaReader() as reader:
+        reader.read(path, "image/png")
+        assert reader._process is not None
+        environ = Path(f"/proc/{reader._process.pid}/environ").read_bytes().split(b"\0")
+    assert {one.partition(b"=")[0] for one in environ if one} <= {b"PYTHONPATH", b"LANG", b"LC_CTYPE"}
+    code = "import sys, annotation.media_child.__main__; print('django' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout == b"False\n"
+
+
+def test_a_confined_fork_opens_no_file_and_no_socket() -> None:
+    code = (
+        "import socket, annotation.media_child.__main__ as child\n"
+        "child._confine(child.Limits())\n"
+        "for open_it in (lambda: open('/etc/passwd'), socket.socket, lambda: open('/tmp/x', 'w')):\n"
+        "    try: open_it(); print('opened')\n"
+        "    except OSError: print('refused')\n"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout
+    assert out.split() == [b"refused"] * 3
