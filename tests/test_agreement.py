@@ -132,17 +132,29 @@ def test_row_order_and_id_coding_change_nothing(seed: int) -> None:
     assert agreement_of(plain, rng=rng(), distances=DISTANCES) == agreement_of(coded, rng=rng(), distances=DISTANCES)
 
 
-@pytest.mark.parametrize("n_values", [2, 5, 60, 700])
-def test_count_vectors_hold_every_vote(n_values: int) -> None:
+@pytest.mark.parametrize("n_items", [20, 300])  # about 100 and 7 labels an item
+@pytest.mark.parametrize("n_values", [1, 2, 5, 60, 700])
+def test_count_vectors_hold_every_vote(n_values: int, n_items: int) -> None:
     random = rng()
-    item, value = random.integers(0, 300, 2000), random.integers(0, n_values, 2000)
+    item, value = random.integers(0, n_items, 2000), random.integers(0, n_values, 2000)
     table = LabelTable.from_codes(item, np.arange(2000), value, n_values)
-    dense = np.zeros((300, n_values), np.int64)
+    dense = np.zeros((n_items, n_values), np.int64)
     np.add.at(dense, (item, value), 1)
     counted, expected = count_vectors(table), CountVectors.from_counts(dense)
     as_rows = np.repeat(counted.counts, counted.n_items, axis=0)
     expected_rows = np.repeat(expected.counts, expected.n_items, axis=0)
     np.testing.assert_array_equal(as_rows[np.lexsort(as_rows.T)], expected_rows[np.lexsort(expected_rows.T)])
+    np.testing.assert_array_equal(counted.singles, expected.singles)
+    assert len(np.unique(counted.counts, axis=0)) == len(counted.counts)
+
+
+def test_very_many_votes_on_one_item_are_counted() -> None:
+    value = np.repeat([0, 16, 5, 16], [30_001, 40_000, 1, 1])
+    item = np.repeat([0, 1], [70_001, 2])
+    vectors = count_vectors(LabelTable.from_codes(item, np.arange(70_003), value, 17))
+    assert vectors.n_items.tolist() == [1, 1]
+    assert sorted(vectors.counts[:, [0, 5, 16]].tolist()) == [[0, 1, 1], [30_001, 0, 40_000]]
+    assert vectors.n_labels == 70_003
 
 
 def test_items_with_one_label_are_counted_apart() -> None:
@@ -173,6 +185,22 @@ def test_last_label_of_a_person_who_repeats_counts() -> None:
     table = LabelTable.from_codes([0, 0, 1, 0], [0, 1, 0, 0], [0, 1, 0, 1], n_values=2)
     assert (table.item.tolist(), table.annotator.tolist(), table.value.tolist()) == ([0, 1, 0], [1, 0, 0], [1, 0, 1])
     assert raw_agreement(table) == 1.0
+
+
+@pytest.mark.parametrize("n_annotators", [3, 30])
+@pytest.mark.parametrize("is_in_order", [True, False])
+@pytest.mark.parametrize("repeated", range(6))
+def test_repeats_are_found_wherever_they_stand(n_annotators: int, is_in_order: bool, repeated: int) -> None:
+    """Few and many labels an item, rows by item and not; one label is given twice, the last time with a 1."""
+    item, annotator = np.repeat(np.arange(6), n_annotators), np.tile(np.arange(n_annotators), 6)
+    first = repeated * n_annotators
+    item, annotator = np.insert(item, first + n_annotators, repeated), np.insert(annotator, first + n_annotators, 0)
+    value = np.zeros(len(item), np.int64)
+    value[first + n_annotators] = 1
+    order = {True: np.arange(len(item)), False: np.argsort(annotator, kind="stable")}[is_in_order]
+    table = LabelTable.from_codes(item[order], annotator[order], value[order], n_values=2)
+    assert len(table.item) == 6 * n_annotators
+    assert (table.item[table.value == 1].tolist(), table.annotator[table.value == 1].tolist()) == ([repeated], [0])
 
 
 def test_items_with_one_label_do_not_matter() -> None:

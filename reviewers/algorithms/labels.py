@@ -16,6 +16,10 @@ from numpy.typing import ArrayLike, NDArray
 
 IntArray = NDArray[np.integer[Any]]
 
+# Comparing each label with its next neighbours is quicker than a sort up to about this many labels an item.
+_STEPS_AT_MOST = 8
+_USUAL_BASE = 8
+
 
 @dataclass(frozen=True, eq=False)
 class LabelTable:
@@ -156,39 +160,47 @@ def count_vectors(table: LabelTable) -> CountVectors:
 
     Notes
     -----
-    With at most m labels an item, votes are the digits of one number in base m + 1, summed up by a single bincount.
-    Two passes over the labels and one over the items while ``(m + 1) ** n_values`` is at most a few times the number
-    of items; beyond that a sort of the items, and for each further 52 bits one pass and one sort more.
+    Votes are the digits of one number, summed up by a single bincount over the labels. Base 8 nearly always does; where
+    a digit carries, which the sum of all digits shows, the most labels of an item give the base. One more pass over the
+    items while ``base ** n_values`` is at most a few times their number; beyond that a sort of the items, and for each
+    further 52 bits one pass and one sort more.
     """
-    if len(table.item) == 0:
-        nothing = np.zeros(table.n_values, np.int64)
-        return CountVectors(np.zeros((0, table.n_values), np.int64), np.zeros(0, np.int64), nothing, 0)
-    n_labels = np.bincount(table.item)
-    base = int(n_labels.max()) + 1
-    # A sum of digits below 2**52 is exact in the doubles that bincount adds up.
+    counted = _count_digits(table, _USUAL_BASE)
+    if counted is None:
+        counted = _count_digits(table, int(np.bincount(table.item).max()) + 1)
+    assert counted is not None  # no value can have more votes than there are labels
+    counts, weight = counted
+    n_votes = counts.sum(axis=1)
+    is_used, is_single = n_votes >= 2, n_votes == 1
+    annotators = table.annotator
+    if is_single.any():
+        annotators = annotators[(np.bincount(table.item) >= 2)[table.item]]
+    n_annotators = int(np.count_nonzero(np.bincount(annotators)))
+    return CountVectors(counts[is_used], weight[is_used], weight[is_single] @ counts[is_single], n_annotators)
+
+
+def _count_digits(table: LabelTable, base: int) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+    """Distinct vectors of votes, one of none among them, and their items; None where the votes of a value reach `base`.
+
+    A sum of digits below 2**52 is exact in the doubles that bincount adds up.
+    """
     n_digits = max(1, int(52 / np.log2(base)))
     groups = [range(start, min(start + n_digits, table.n_values)) for start in range(0, table.n_values, n_digits)]
     codes = []
     for group in groups:
         digit = np.zeros(table.n_values)
         digit[group.start : group.stop] = float(base) ** np.arange(len(group))
-        codes.append(np.bincount(table.item, weights=digit.take(table.value)).astype(np.int64))
+        sums = np.bincount(table.item, weights=digit.take(table.value))
+        if sums.max(initial=0) >= float(base) ** len(group):
+            return None
+        codes.append(sums.astype(np.int64))
     distinct, weight = _distinct(codes)
     counts = np.empty((len(weight), table.n_values), np.int64)
     for group, rest in zip(groups, distinct, strict=True):
         for value in group:
             rest, counts[:, value] = np.divmod(rest, base)
-    n_votes = counts.sum(axis=1)
-    is_used, is_single = n_votes >= 2, n_votes == 1
-    annotators = table.annotator
-    if is_single.any():
-        annotators = annotators[(n_labels >= 2)[table.item]]
-    return CountVectors(
-        counts[is_used],
-        weight[is_used],
-        weight[is_single] @ counts[is_single],
-        int(np.count_nonzero(np.bincount(annotators))),
-    )
+    # Each carry takes `base` off one digit and adds 1 to the next.
+    return (counts, weight) if weight @ counts.sum(axis=1) == len(table.item) else None
 
 
 def choice_tables(
@@ -288,15 +300,31 @@ def _dense(codes: IntArray) -> IntArray:
 
 def _last_of_each(items: IntArray, annotators: IntArray) -> IntArray | None:
     """Positions of each annotator's last label of each item, in their old order; None where nobody repeats."""
-    if len(items) == 0:
+    if len(items) == 0 or not _has_repeats(items, annotators):
         return None
-    key = items * (int(annotators.max()) + 1)
-    key += annotators
-    in_order = np.sort(key)
-    if (in_order[1:] != in_order[:-1]).all():
-        return None
-    backwards = np.unique(key[::-1], return_index=True)[1]
-    return np.sort(len(key) - 1 - backwards)
+    backwards = np.unique(_keys(items, annotators)[::-1], return_index=True)[1]
+    return np.sort(len(items) - 1 - backwards)
+
+
+def _has_repeats(items: IntArray, annotators: IntArray) -> bool:
+    """Whether anybody labelled an item twice. Rows in the order of the items need no sort unless items have many."""
+    if (items[1:] >= items[:-1]).all():
+        for step in range(1, _STEPS_AT_MOST):
+            together = items[step:] == items[:-step]
+            if not together.any():
+                return False
+            if (together & (annotators[step:] == annotators[:-step])).any():
+                return True
+    keys = _keys(items, annotators)
+    keys.sort()
+    return bool((keys[1:] == keys[:-1]).any())
+
+
+def _keys(items: IntArray, annotators: IntArray) -> IntArray:
+    """One number for each item and annotator."""
+    keys = items * (int(annotators.max()) + 1)
+    keys += annotators
+    return keys
 
 
 def _distinct(codes: list[NDArray[np.int64]]) -> tuple[list[NDArray[np.int64]], NDArray[np.int64]]:
