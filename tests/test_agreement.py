@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from reviewers.algorithms import agreement, figures
+from reviewers.algorithms import agreement, bootstrap, distances, figures, labels
 from reviewers.algorithms.agreement import (
     DISTANCES,
     CountVectors,
@@ -27,6 +27,7 @@ from reviewers.algorithms.agreement import (
     choice_tables,
     count_vectors,
     krippendorff_alpha,
+    label_sets,
     raw_agreement,
     set_table,
 )
@@ -131,23 +132,75 @@ def test_row_order_and_id_coding_change_nothing(seed: int) -> None:
     assert agreement_of(plain, rng=rng(), distances=DISTANCES) == agreement_of(coded, rng=rng(), distances=DISTANCES)
 
 
-@pytest.mark.parametrize("n_values", [5, 60, 700])
-def test_count_vectors_hold_every_vote(n_values: int) -> None:
+@pytest.mark.parametrize("n_items", [20, 300])  # about 100 and 7 labels an item
+@pytest.mark.parametrize("n_values", [1, 2, 5, 60, 700])
+def test_count_vectors_hold_every_vote(n_values: int, n_items: int) -> None:
     random = rng()
-    item, value = random.integers(0, 300, 2000), random.integers(0, n_values, 2000)
+    item, value = random.integers(0, n_items, 2000), random.integers(0, n_values, 2000)
     table = LabelTable.from_codes(item, np.arange(2000), value, n_values)
-    dense = np.zeros((300, n_values), np.int64)
+    dense = np.zeros((n_items, n_values), np.int64)
     np.add.at(dense, (item, value), 1)
     counted, expected = count_vectors(table), CountVectors.from_counts(dense)
     as_rows = np.repeat(counted.counts, counted.n_items, axis=0)
     expected_rows = np.repeat(expected.counts, expected.n_items, axis=0)
     np.testing.assert_array_equal(as_rows[np.lexsort(as_rows.T)], expected_rows[np.lexsort(expected_rows.T)])
+    np.testing.assert_array_equal(counted.singles, expected.singles)
+    assert len(np.unique(counted.counts, axis=0)) == len(counted.counts)
+
+
+def test_very_many_votes_on_one_item_are_counted() -> None:
+    value = np.repeat([0, 16, 5, 16], [30_001, 40_000, 1, 1])
+    item = np.repeat([0, 1], [70_001, 2])
+    vectors = count_vectors(LabelTable.from_codes(item, np.arange(70_003), value, 17))
+    assert vectors.n_items.tolist() == [1, 1]
+    assert sorted(vectors.counts[:, [0, 5, 16]].tolist()) == [[0, 1, 1], [30_001, 0, 40_000]]
+    assert vectors.n_labels == 70_003
+
+
+def test_items_with_one_label_are_counted_apart() -> None:
+    table = LabelTable.from_codes([4, 4, 9, 9, 2, 3], [0, 1, 0, 1, 2, 2], [0, 0, 1, 0, 2, 2], n_values=3)
+    from_table, from_counts = (
+        count_vectors(table),
+        CountVectors.from_counts([[2, 0, 0], [1, 1, 0], [0, 0, 1]], [1, 1, 2]),
+    )
+    assert from_table.singles.tolist() == from_counts.singles.tolist() == [0, 0, 2]
+    assert sorted(from_table.counts.tolist()) == from_counts.counts.tolist() == [[1, 1, 0], [2, 0, 0]]
+    assert from_table.n_annotators == 2
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_figures_do_not_depend_on_what_is_counted_first(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    counts = random.multinomial(4, [0.6, 0.3, 0.1], size=50)
+    table = LabelTable.from_codes(
+        np.repeat(np.arange(50), 4), np.tile(np.arange(4), 50), np.repeat(np.tile(np.arange(3), 50), counts.ravel()), 3
+    )
+    one, other = (
+        agreement_of(labels, rng=rng(), distances=DISTANCES) for labels in (table, CountVectors.from_counts(counts))
+    )
+    assert [figure.value for figure in one] == pytest.approx([figure.value for figure in other], abs=1e-12)
 
 
 def test_last_label_of_a_person_who_repeats_counts() -> None:
     table = LabelTable.from_codes([0, 0, 1, 0], [0, 1, 0, 0], [0, 1, 0, 1], n_values=2)
     assert (table.item.tolist(), table.annotator.tolist(), table.value.tolist()) == ([0, 1, 0], [1, 0, 0], [1, 0, 1])
     assert raw_agreement(table) == 1.0
+
+
+@pytest.mark.parametrize("n_annotators", [3, 30])
+@pytest.mark.parametrize("is_in_order", [True, False])
+@pytest.mark.parametrize("repeated", range(6))
+def test_repeats_are_found_wherever_they_stand(n_annotators: int, is_in_order: bool, repeated: int) -> None:
+    """Few and many labels an item, rows by item and not; one label is given twice, the last time with a 1."""
+    item, annotator = np.repeat(np.arange(6), n_annotators), np.tile(np.arange(n_annotators), 6)
+    first = repeated * n_annotators
+    item, annotator = np.insert(item, first + n_annotators, repeated), np.insert(annotator, first + n_annotators, 0)
+    value = np.zeros(len(item), np.int64)
+    value[first + n_annotators] = 1
+    order = {True: np.arange(len(item)), False: np.argsort(annotator, kind="stable")}[is_in_order]
+    table = LabelTable.from_codes(item[order], annotator[order], value[order], n_values=2)
+    assert len(table.item) == 6 * n_annotators
+    assert (table.item[table.value == 1].tolist(), table.annotator[table.value == 1].tolist()) == ([repeated], [0])
 
 
 def test_items_with_one_label_do_not_matter() -> None:
@@ -232,7 +285,7 @@ def test_interval_is_that_of_resampling_items_one_by_one() -> None:
 def test_bootstrap_in_pieces_is_the_bootstrap_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
     vectors = CountVectors.from_counts(FLEISS_10X14)
     whole = agreement_of(vectors, rng=rng(), distances=DISTANCES)
-    monkeypatch.setattr(agreement, "_CELLS_AT_ONCE", 100)
+    monkeypatch.setattr(bootstrap, "_CELLS_AT_ONCE", 100)
     in_pieces = agreement_of(vectors, rng=rng(), distances=DISTANCES)
     for one, other in zip(whole, in_pieces, strict=True):
         assert one.interval == pytest.approx(other.interval, abs=1e-12)
@@ -282,6 +335,11 @@ def test_choices_are_compared_choice_by_choice_and_as_sets() -> None:
     assert raw_agreement(set_table([7, 7, 7, 7], [1, 1, 2, 3], **ticks)) == pytest.approx(1 / 3)
 
 
+def test_answers_of_nobody_are_an_empty_table() -> None:
+    table, sets = label_sets([], [], answer=[], choice=[], n_choices=2)
+    assert (len(table.item), table.n_values, sets.tolist()) == (0, 1, [[False, False]])
+
+
 def test_tick_that_points_nowhere_is_refused() -> None:
     with pytest.raises(ValueError, match=r"^every tick must name an answer and a choice that exist$"):
         choice_tables([0], [0], answer=[1], choice=[0], n_choices=2)
@@ -299,7 +357,7 @@ def test_figure_has_the_promised_shape() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("module", [agreement, figures])
+@pytest.mark.parametrize("module", [agreement, distances, figures, labels])
 def test_examples_in_the_docstrings_hold(module: Any) -> None:
     assert doctest.testmod(module).failed == 0
 
@@ -404,3 +462,24 @@ def test_vader_alpha(name: str, distance: agreement.Distance, reference: float) 
     ratings = [np.array(ast.literal_eval(row[3])) for row in rows]
     counts = CountVectors.from_counts([np.bincount(rating + 4, minlength=9) for rating in ratings])
     assert krippendorff_alpha(counts, distance) == pytest.approx(reference, abs=1e-6)
+
+
+@needs_data
+def test_toxic_spans_alpha_by_character() -> None:
+    """Characters are the items: an annotator marks one by any span over it, and all of them by "all toxic"."""
+    texts = {row[0]: len(row[1]) for row in read_rows("toxic_spans_comments.csv.xz", ",")[1:]}
+    marked: dict[str, list[slice]] = {}
+    for annotation, _kind, start, end in read_rows("toxic_spans_spans.csv.xz", ",")[1:]:
+        marked.setdefault(annotation, []).append(slice(int(start), int(end)))
+    rows = read_rows("toxic_spans_annotations.csv.xz", ",")[1:]
+    last = {(comment, worker): (annotation, all_toxic) for annotation, comment, worker, _, all_toxic, _ in rows}
+    votes = {comment: np.zeros(length, np.int64) for comment, length in texts.items()}
+    for (comment, _worker), (annotation, all_toxic) in last.items():
+        mask = np.full(texts[comment], all_toxic == "True")
+        for span in marked.get(annotation, []):
+            mask[span] = True
+        votes[comment] += np.where(mask, 1, 1000)
+    code, n_characters = np.unique(np.concatenate(list(votes.values())), return_counts=True)
+    vectors = CountVectors.from_counts(np.stack([code // 1000, code % 1000], axis=1), n_characters)
+    assert len(last) == 59_214
+    assert krippendorff_alpha(vectors) == pytest.approx(0.117833, abs=1e-6)

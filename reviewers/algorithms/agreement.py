@@ -1,34 +1,73 @@
-"""How far annotators agree: raw agreement and Krippendorff's alpha, with intervals, for any number of annotators.
+"""How far any number of annotators agree: raw agreement, Krippendorff's alpha, Fleiss' kappa, Gwet's AC1 and AC2.
 
-Everything rests on *count vectors*: how many votes each value got on an item, and on how many items each such vector
-occurs. Three labels on each of a million items come down to a few dozen distinct vectors, so alpha, and each bootstrap
-resample of it, costs next to nothing once they are counted; an annotators x items matrix is never built. A database can
-count them too (`GROUP BY`), and then only the vectors leave it.
+Each rests on the count vectors of `reviewers.algorithms.labels` alone, and comes with an interval or a named refusal.
+What needs to know who gave which label, Cohen's kappa of two annotators, is in `reviewers.algorithms.pairs`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from reviewers.algorithms.bootstrap import Interval, bootstrap_intervals, check_resamples, unseen_share
+from reviewers.algorithms.distances import (
+    DISTANCES,
+    Distance,
+    FloatArray,
+    Weights,
+    check_distances,
+    make_scale,
+    make_weights,
+    mid_ranks,
+    ratio_distances,
+)
 from reviewers.algorithms.figures import Figure
-from reviewers.algorithms.intervals import clopper_pearson
+from reviewers.algorithms.labels import CountVectors, LabelTable, choice_tables, count_vectors, label_sets, set_table
 
-Distance = Literal["nominal", "ordinal", "interval", "ratio"]
-IntArray = NDArray[np.integer[Any]]
-FloatArray = NDArray[np.float64]
-Interval = tuple[float, float] | None
+__all__ = [
+    "COEFFICIENTS",
+    "DISTANCES",
+    "NO_PAIRS",
+    "ONE_CLASS",
+    "Coefficient",
+    "CountVectors",
+    "Distance",
+    "InsufficientOverlapError",
+    "LabelTable",
+    "agreement_of",
+    "choice_tables",
+    "count_vectors",
+    "fleiss_kappa",
+    "gwet_ac",
+    "krippendorff_alpha",
+    "label_sets",
+    "raw_agreement",
+    "set_table",
+]
 
-DISTANCES: tuple[Distance, ...] = ("nominal", "ordinal", "interval", "ratio")
+Coefficient = Literal["fleiss_kappa", "gwet_ac1", "gwet_ac2_linear", "gwet_ac2_quadratic"]
+
 NO_PAIRS = "no item has two labels"
 ONE_CLASS = "only 1 class occurs"
 
-# Bounds the bootstrap's working memory to about 32 MB per array.
-_CELLS_AT_ONCE = 4_000_000
+_WEIGHTS_OF: dict[Coefficient, Weights] = {
+    "fleiss_kappa": "identity",
+    "gwet_ac1": "identity",
+    "gwet_ac2_linear": "linear",
+    "gwet_ac2_quadratic": "quadratic",
+}
+_METHODS: dict[Coefficient, str] = {
+    "fleiss_kappa": "Fleiss' kappa",
+    "gwet_ac1": "Gwet's AC1",
+    "gwet_ac2_linear": "Gwet's AC2, linear weights",
+    "gwet_ac2_quadratic": "Gwet's AC2, quadratic weights",
+}
+COEFFICIENTS: tuple[Coefficient, ...] = tuple(_METHODS)
+_GWET: dict[Weights, Coefficient] = {_WEIGHTS_OF[name]: name for name in COEFFICIENTS if name != "fleiss_kappa"}
 
 
 class InsufficientOverlapError(ValueError):
@@ -39,158 +78,19 @@ class InsufficientOverlapError(ValueError):
 
 
 @dataclass(frozen=True, eq=False)
-class LabelTable:
-    """Labels of one question as parallel integer arrays, one entry a label, at most one per annotator and item.
+class _Measure:
+    """One way to measure agreement on the count vectors that it was made for.
 
-    Use `from_codes` for arrays that may hold gaps, repeats or large ids; the constructor takes clean ones as they are.
-
-    Parameters
-    ----------
-    item, annotator : ndarray of int, (n_labels,)
-        Dense codes from 0.
-    value : ndarray of int, (n_labels,)
-        Codes within 0..n_values-1; for an ordered scale in the order of the scale.
-    n_values : int
-        How many values the question allows, seen or not; at least 1.
-
-    Raises
-    ------
-    ValueError
-        If the arrays differ in length or a code is out of range.
+    `of` takes how often each vector, (n_resamples, n_vectors), and each value of an item with a single label,
+    (n_resamples, n_values), occurs and returns (n_resamples,), nan where undefined. `reach` is how far below 1 the
+    measure is where all labels of every item are as far apart as two values can be, chance being as it is.
     """
 
-    item: IntArray
-    annotator: IntArray
-    value: IntArray
-    n_values: int
-
-    def __post_init__(self) -> None:
-        if not len(self.item) == len(self.annotator) == len(self.value):
-            raise ValueError("item, annotator and value must have one entry per label")
-        if self.n_values < 1:
-            raise ValueError("a question allows at least 1 value")
-        if len(self.value) == 0:
-            return
-        if self.value.min() < 0 or self.value.max() >= self.n_values:
-            raise ValueError(f"value codes must lie within 0..{self.n_values - 1}")
-        if self.item.min() < 0 or self.annotator.min() < 0:
-            raise ValueError("item and annotator codes cannot be negative")
-
-    @classmethod
-    def from_codes(cls, item: ArrayLike, annotator: ArrayLike, value: ArrayLike, n_values: int) -> LabelTable:
-        """Clean up codes as they come from storage.
-
-        Entries with a negative value are gaps and are left out. Where one annotator labelled one item more than once,
-        the last entry counts. Ids may be any integers; negative and widely
-        spread ones are recoded.
-
-        Examples
-        --------
-        >>> table = LabelTable.from_codes([-9, -9, -9, 7], [1, 2, 1, 1], [0, 1, 1, -1], n_values=2)
-        >>> table.item.tolist(), table.annotator.tolist(), table.value.tolist()
-        ([0, 0], [2, 1], [1, 1])
-        """
-        items, annotators, values = _integers(item), _integers(annotator), _integers(value)
-        if not len(items) == len(annotators) == len(values):
-            raise ValueError("item, annotator and value must have one entry per label")
-        is_label = values >= 0
-        if not is_label.all():
-            items, annotators, values = items[is_label], annotators[is_label], values[is_label]
-        items, annotators = _dense(items), _dense(annotators)
-        last = _last_of_each(items, annotators)
-        if last is not None:
-            items, annotators, values = items[last], annotators[last], values[last]
-        return cls(items, annotators, values, n_values)
-
-
-@dataclass(frozen=True, eq=False)
-class CountVectors:
-    """Distinct vectors of votes, and on how many items each occurs. Items with fewer than two labels are left out.
-
-    Attributes
-    ----------
-    counts : ndarray of int64, (n_vectors, n_values)
-        Votes for each value; each row sums to 2 or more.
-    n_items : ndarray of int64, (n_vectors,)
-        Items on which the vector occurs.
-    n_annotators : int or None
-        Annotators with a label on one of these items; None where only counts are known.
-    """
-
-    counts: NDArray[np.int64]
-    n_items: NDArray[np.int64]
-    n_annotators: int | None = None
-
-    @classmethod
-    def from_counts(cls, counts: ArrayLike, n_items: ArrayLike | None = None) -> CountVectors:
-        """From votes per value, one row an item; with `n_items`, one row a vector that occurs on so many items.
-
-        Examples
-        --------
-        >>> vectors = CountVectors.from_counts([[3, 0], [2, 1], [3, 0], [1, 0]])
-        >>> vectors.counts.tolist(), vectors.n_items.tolist()
-        ([[2, 1], [3, 0]], [1, 2])
-        """
-        rows = _integers(counts, ndim=2)
-        weights = np.ones(len(rows), np.int64) if n_items is None else _integers(n_items)
-        if len(weights) != len(rows) or (rows < 0).any() or (weights < 0).any():
-            raise ValueError("counts and n_items must be non-negative, with one n_items per row")
-        is_used = (rows.sum(axis=1) >= 2) & (weights > 0)
-        distinct, inverse = np.unique(rows[is_used], axis=0, return_inverse=True)
-        weight = np.zeros(len(distinct), np.int64)
-        np.add.at(weight, inverse.ravel(), weights[is_used])
-        return cls(distinct, weight)
-
-    @property
-    def n_labels(self) -> int:
-        """Labels on items with two or more."""
-        return int(self.n_items @ self.counts.sum(axis=1))
-
-    @property
-    def n_classes(self) -> int:
-        """Values that occur on items with two labels or more."""
-        return int((self.counts.sum(axis=0) > 0).sum())
-
-
-def count_vectors(table: LabelTable) -> CountVectors:
-    """Count the votes of each item and collect equal vectors.
-
-    Parameters
-    ----------
-    table : LabelTable
-
-    Returns
-    -------
-    CountVectors
-        Vectors in a fixed order that depends on neither row order nor ids.
-
-    Notes
-    -----
-    With at most m labels an item, votes are the digits of one number in base m + 1, summed up by a single bincount.
-    O(n_labels + n_items log n_items) while n_values * log2(m + 1) <= 52; more values take one pass per 52 bits.
-    """
-    if len(table.item) == 0:
-        return CountVectors(np.zeros((0, table.n_values), np.int64), np.zeros(0, np.int64), 0)
-    n_labels = np.bincount(table.item)
-    is_used = n_labels >= 2
-    base = int(n_labels.max()) + 1
-    # A sum of digits below 2**52 is exact in the doubles that bincount adds up.
-    n_digits = max(1, int(52 / np.log2(base)))
-    groups = [range(start, min(start + n_digits, table.n_values)) for start in range(0, table.n_values, n_digits)]
-    codes = []
-    for group in groups:
-        digit = np.zeros(table.n_values)
-        digit[group.start : group.stop] = float(base) ** np.arange(len(group))
-        codes.append(np.bincount(table.item, weights=digit[table.value])[is_used].astype(np.int64))
-    first, weight = _distinct(codes)
-    counts = np.empty((len(first), table.n_values), np.int64)
-    for group, code in zip(groups, codes, strict=True):
-        rest = code[first]
-        for value in group:
-            rest, counts[:, value] = np.divmod(rest, base)
-    label_is_used = np.ones(len(table.item), bool) if is_used.all() else is_used[table.item]
-    n_annotators = int(np.count_nonzero(np.bincount(table.annotator[label_is_used])))
-    return CountVectors(counts, weight, n_annotators)
+    metric: str
+    method: str
+    of: Callable[[FloatArray, FloatArray], FloatArray]
+    reach: Callable[[], float]
+    is_defined: bool = True
 
 
 def raw_agreement(labels: LabelTable | CountVectors) -> float:
@@ -220,22 +120,24 @@ def raw_agreement(labels: LabelTable | CountVectors) -> float:
     0.6666666666666666
     """
     vectors = _pairable(labels)
-    return float(_item_agreement(vectors) @ vectors.n_items / vectors.n_items.sum())
+    return _value(_raw(vectors), vectors)
 
 
 def krippendorff_alpha(
-    labels: LabelTable | CountVectors, distance: Distance = "nominal", values: ArrayLike | None = None
+    labels: LabelTable | CountVectors, distance: Distance | FloatArray = "nominal", values: ArrayLike | None = None
 ) -> float:
     """Krippendorff's alpha: agreement beyond chance, for any number of annotators, with gaps.
 
     Parameters
     ----------
     labels : LabelTable or CountVectors
-    distance : {"nominal", "ordinal", "interval", "ratio"}
-        How far two values are apart: alike or not; in ranks; in units; relative to their sum (for values >= 0).
+    distance : {"nominal", "ordinal", "interval", "ratio"} or ndarray of float, (n_values, n_values)
+        How far two values are apart: alike or not; in ranks; in units; relative to their sum (for values >= 0). A
+        matrix is taken as it is, in the place of the squared differences of the others: symmetric, 0 on the diagonal
+        and above 0 elsewhere, such as `set_distances` gives it.
     values : array-like of float, (n_values,), optional
-        The number that each code stands for; the codes themselves where left out. Nominal ignores it, ordinal takes
-        only its order.
+        The number that each code stands for; the codes themselves where left out. Nominal and a given distance ignore
+        it, ordinal takes only its order.
 
     Returns
     -------
@@ -247,7 +149,7 @@ def krippendorff_alpha(
     InsufficientOverlapError
         If no item has two labels.
     ValueError
-        If the distance is unknown or `values` does not fit.
+        If the distance is unknown or no distance, or `values` does not fit.
 
     Notes
     -----
@@ -271,8 +173,96 @@ def krippendorff_alpha(
     (0.743, 0.815)
     """
     vectors = _pairable(labels)
-    scale = _scale(vectors, distance, values)
-    return float(_alphas(vectors, vectors.n_items[np.newaxis].astype(np.float64), distance, scale)[0])
+    if isinstance(distance, str):
+        return _value(_alpha(vectors, distance, make_scale(vectors.counts.shape[1], values)), vectors)
+    return _value(_given_alpha(vectors, "given", check_distances(distance, vectors.counts.shape[1])), vectors)
+
+
+def fleiss_kappa(labels: LabelTable | CountVectors) -> float:
+    """Fleiss' kappa: agreement beyond chance on names, chance from how common each value is.
+
+    Parameters
+    ----------
+    labels : LabelTable or CountVectors
+        Fleiss' own kappa is for equally many labels on each item; see Notes for others.
+
+    Returns
+    -------
+    float
+        At most 1; nan where only one class occurs on items with two labels or more (0/0).
+
+    Raises
+    ------
+    InsufficientOverlapError
+        If no item has two labels.
+
+    Notes
+    -----
+    ``(P - Pe) / (1 - Pe)``, P the raw agreement, Pe the sum of squares of the shares of the values. With unequal
+    numbers of labels each item counts alike in the shares, whatever its number of labels, and items with one label
+    count as well: Gwet's extension.
+
+    References
+    ----------
+    Fleiss (1971), Psychological Bulletin 76:378-382, doi:10.1037/h0031619; Gwet (2014), Handbook of Inter-Rater
+    Reliability, 4th edition, chapter 2.
+
+    Examples
+    --------
+    >>> round(fleiss_kappa(CountVectors.from_counts([[3, 0], [0, 3], [3, 0], [1, 2]])), 3)
+    0.657
+    """
+    vectors = _pairable(labels)
+    return _value(_coefficient(vectors, "fleiss_kappa", make_scale(vectors.counts.shape[1], None)), vectors)
+
+
+def gwet_ac(labels: LabelTable | CountVectors, weights: Weights = "identity", values: ArrayLike | None = None) -> float:
+    """Gwet's AC1, or AC2 where weights say how far two values count as agreement.
+
+    Stays near the raw agreement where one value is rare and kappa falls to 0 or below; always read both.
+
+    Parameters
+    ----------
+    labels : LabelTable or CountVectors
+    weights : {"identity", "linear", "quadratic"}
+        Identity: AC1. The others: AC2 over the whole scale of the question, seen or not.
+    values : array-like of float, (n_values,), optional
+        The number that each code stands for; the codes themselves where left out.
+
+    Returns
+    -------
+    float
+        At most 1; defined even where only one class occurs (then 1), nan where the question allows only one value.
+
+    Raises
+    ------
+    InsufficientOverlapError
+        If no item has two labels.
+    ValueError
+        If the weights are unknown or `values` does not fit.
+
+    Notes
+    -----
+    ``(P - Pe) / (1 - Pe)``; P is the mean over items of the weighted share of pairs alike; with W the sum of all
+    weights and q the number of values that the question allows, ``Pe = W / (q (q - 1)) * sum p (1 - p)``. The shares p
+    are those of `fleiss_kappa`.
+
+    References
+    ----------
+    Gwet (2008), British Journal of Mathematical and Statistical Psychology 61:29-48, doi:10.1348/000711006X126600;
+    Gwet (2014), Handbook of Inter-Rater Reliability, 4th edition, chapters 2 and 3.
+
+    Examples
+    --------
+    Two annotators, 125 items, one of two values rare:
+
+    >>> round(gwet_ac(CountVectors.from_counts([[2, 0], [1, 1]], [118, 7])), 4)
+    0.9408
+    """
+    vectors = _pairable(labels)
+    scale = make_scale(vectors.counts.shape[1], values)
+    make_weights(weights, scale)  # refuses unknown names
+    return _value(_coefficient(vectors, _GWET[weights], scale), vectors)
 
 
 def agreement_of(
@@ -281,9 +271,11 @@ def agreement_of(
     rng: np.random.Generator,
     distances: Sequence[Distance] = ("nominal",),
     values: ArrayLike | None = None,
+    given: Mapping[str, ArrayLike] | None = None,
+    coefficients: Sequence[Coefficient] = (),
     n_resamples: int = 1000,
 ) -> list[Figure]:
-    """Raw agreement and an alpha for each distance, with 95 % intervals or named refusals.
+    """Raw agreement, alphas and other coefficients, with 95 % intervals or named refusals.
 
     Parameters
     ----------
@@ -294,25 +286,33 @@ def agreement_of(
         ``("nominal",)`` for a choice; ratings are read with ordinal and interval besides.
     values : array-like of float, (n_values,), optional
         As in `krippendorff_alpha`.
+    given : mapping of str to array-like of float, (n_values, n_values), optional
+        Alphas with distances of one's own, by name: ``{"masi": set_distances(sets, "masi")}`` gives ``alpha_masi``.
+    coefficients : sequence of {"fleiss_kappa", "gwet_ac1", "gwet_ac2_linear", "gwet_ac2_quadratic"}
     n_resamples : int
         At least 1000.
 
     Returns
     -------
     list of Figure
-        ``raw_agreement``, then ``alpha_nominal`` and so on. Without an item with two labels all are refused; where
-        only one class occurs the alphas are, and raw agreement (then 1) is shown.
+        ``raw_agreement``, then ``alpha_nominal`` and so on, the given ones, and the coefficients, in the order asked.
+        Without an item with two labels all are refused. Where only one class occurs there is no alpha and no kappa;
+        raw agreement and Gwet's coefficients (then 1) are shown. Numbers and prevalence are of the items with two
+        labels or more.
+
+    Raises
+    ------
+    ValueError
+        If there are too few resamples, a name is unknown or asked for twice, or `values` or a given distance does not
+        fit.
 
     Notes
     -----
-    Items are resampled, never single labels: the labels of one item hang together. Resamples in which only one class
-    occurs have no alpha and are left out. Where nobody disagreed every resample is perfect and says nothing; the lower
-    end is then what Clopper and Pearson's bound leaves: with n items all unanimous, at most ``1 - (0.05/2)^(1/n)`` of
-    all items are not, each counted as far apart as two values can be.
-
-    References
-    ----------
-    Efron and Tibshirani (1993), An Introduction to the Bootstrap, chapter 13 (percentile intervals).
+    Items are resampled, never single labels: the labels of one item hang together. Items with one label, which only
+    the shares of Fleiss and Gwet look at, are resampled among themselves. Resamples in which only one class occurs have
+    no alpha and are left out. Where nobody disagreed every resample is perfect and says nothing; the lower end is then
+    what Clopper and Pearson's bound leaves: with n items all unanimous, at most ``1 - (0.05/2)^(1/n)`` of all items are
+    not, each counted as far apart as two values can be.
 
     Examples
     --------
@@ -320,112 +320,56 @@ def agreement_of(
     >>> [(figure.metric, round(figure.value, 3)) for figure in agreement_of(labels, rng=np.random.default_rng(0))]
     [('raw_agreement', 0.833), ('alpha_nominal', 0.686)]
     """
-    if n_resamples < 1000:
-        raise ValueError(f"{n_resamples} resamples are too few for an interval: at least 1000")
+    check_resamples(n_resamples)
     vectors = count_vectors(labels) if isinstance(labels, LabelTable) else labels
-    metrics = ["raw_agreement", *(f"alpha_{distance}" for distance in distances)]
+    scale = make_scale(vectors.counts.shape[1], values)
+    measures = [
+        _raw(vectors),
+        *(_alpha(vectors, distance, scale) for distance in distances),
+        *(
+            _given_alpha(vectors, name, check_distances(matrix, vectors.counts.shape[1]))
+            for name, matrix in (given or {}).items()
+        ),
+        *(_coefficient(vectors, coefficient, scale) for coefficient in coefficients),
+    ]
+    if len({measure.metric for measure in measures}) < len(measures):
+        raise ValueError("each measure can be asked for only once")
     size: dict[str, Any] = {
         "n_items": int(vectors.n_items.sum()),
         "n_labels": vectors.n_labels,
         "n_annotators": vectors.n_annotators,
+        "prevalence": vectors.prevalence,
     }
     if len(vectors.n_items) == 0:
-        return [Figure.refused(metric, NO_PAIRS, **size) for metric in metrics]
+        return [Figure.refused(measure.metric, NO_PAIRS, **size) for measure in measures]
 
-    is_unanimous = bool(((vectors.counts > 0).sum(axis=1) == 1).all())
-    wanted = [distance for distance in distances if vectors.n_classes > 1]
-    scales = {distance: _scale(vectors, distance, values) for distance in distances}
-    if is_unanimous:
-        # The share of items that may be split although none was.
-        unseen = 1 - clopper_pearson(size["n_items"], size["n_items"])[0]
+    defined = [measure for measure in measures if measure.is_defined]
+    if ((vectors.counts > 0).sum(axis=1) == 1).all():
+        unseen = unseen_share(size["n_items"])
         how = "exact bound, no disagreement seen"
-        raw_interval: Interval = (1 - unseen, 1.0)
-        intervals: dict[Distance, Interval] = {
-            d: (1 - unseen * _widest_over_expected(vectors, d, scales[d]), 1.0) for d in wanted
-        }
+        intervals: dict[str, Interval] = {measure.metric: (1 - unseen * measure.reach(), 1.0) for measure in defined}
     else:
         how = f"percentile bootstrap over items, {n_resamples} resamples"
-        raw_interval, intervals = _bootstrap(vectors, {d: scales[d] for d in wanted}, n_resamples, rng)
+        draw_singles = _singles_drawer(vectors, rng) if coefficients else _no_singles(vectors)
 
-    def figure_for(metric: str, value: float, interval: Interval, method: str) -> Figure:
-        return Figure(metric=metric, value=value, interval=interval, method=f"{method}; {how}", **size)
+        def compute(weights: FloatArray) -> list[FloatArray]:
+            singles = draw_singles(len(weights))
+            return [measure.of(weights, singles) for measure in defined]
 
-    figures = [figure_for("raw_agreement", raw_agreement(vectors), raw_interval, "mean over items of pairs alike")]
-    for distance, metric in zip(distances, metrics[1:], strict=True):
-        if distance not in wanted:
-            figures.append(Figure.refused(metric, ONE_CLASS, **size))
-            continue
-        alpha = krippendorff_alpha(vectors, distance, values)
-        figures.append(figure_for(metric, alpha, intervals[distance], f"Krippendorff's alpha, {distance}"))
-    return figures
-
-
-def choice_tables(
-    item: ArrayLike, annotator: ArrayLike, answer: ArrayLike, choice: ArrayLike, n_choices: int
-) -> list[LabelTable]:
-    """Split the answers to a `choices` question into one yes-or-no table per choice.
-
-    Parameters
-    ----------
-    item, annotator : array-like of int, (n_answers,)
-        Who answered what; an answer without any tick is an answer. Of repeats the last counts.
-    answer, choice : array-like of int, (n_ticks,)
-        The ticks: position of the answer in the arrays above, and code of the choice.
-    n_choices : int
-
-    Returns
-    -------
-    list of LabelTable
-        One for each choice, values 0 (not ticked) and 1 (ticked), all over the same items and annotators.
-
-    Raises
-    ------
-    ValueError
-        If a tick points to no answer or to no choice.
-
-    Examples
-    --------
-    Two people, one item; both tick choice 0, one ticks choice 1 as well:
-
-    >>> tables = choice_tables([5, 5], [1, 2], answer=[0, 1, 1], choice=[0, 0, 1], n_choices=2)
-    >>> [raw_agreement(table) for table in tables]
-    [1.0, 0.0]
-    """
-    items, annotators, ticked = _integers(item), _integers(annotator), _ticks(answer, choice, n_choices, item)
-    return [LabelTable.from_codes(items, annotators, ticked[:, code], 2) for code in range(n_choices)]
-
-
-def set_table(
-    item: ArrayLike, annotator: ArrayLike, answer: ArrayLike, choice: ArrayLike, n_choices: int
-) -> LabelTable:
-    """The answers to a `choices` question with each distinct set of ticks as one value: alike means the same set.
-
-    Parameters, errors and repeats as in `choice_tables`.
-
-    Returns
-    -------
-    LabelTable
-        For nominal agreement on whole answers; stricter than any single choice's.
-
-    Examples
-    --------
-    >>> raw_agreement(set_table([5, 5, 5], [1, 2, 3], answer=[0, 1, 1, 2], choice=[0, 0, 1, 0], n_choices=2))
-    0.3333333333333333
-    """
-    ticked = _ticks(answer, choice, n_choices, item)
-    _, value = np.unique(ticked, axis=0, return_inverse=True)
-    n_values = int(value.max(initial=0)) + 1
-    return LabelTable.from_codes(item, annotator, value.ravel(), n_values)
-
-
-def _ticks(answer: ArrayLike, choice: ArrayLike, n_choices: int, item: ArrayLike) -> NDArray[np.int8]:
-    answers, choices = _integers(answer), _integers(choice)
-    ticked = np.zeros((len(_integers(item)), n_choices), np.int8)
-    is_inside = (answers >= 0) & (answers < len(ticked)) & (choices >= 0) & (choices < n_choices)
-    if len(answers) != len(choices) or not is_inside.all():
-        raise ValueError("every tick must name an answer and a choice that exist")
-    ticked[answers, choices] = 1
-    return ticked
+        found = bootstrap_intervals(vectors.n_items, compute, n_resamples, rng)
+        intervals = {measure.metric: interval for measure, interval in zip(defined, found, strict=True)}
+    return [
+        Figure(
+            metric=measure.metric,
+            value=_value(measure, vectors),
+            interval=intervals[measure.metric],
+            method=f"{measure.method}; {how}",
+            **size,
+        )
+        if measure.is_defined
+        else Figure.refused(measure.metric, ONE_CLASS, **size)
+        for measure in measures
+    ]
 
 
 def _pairable(labels: LabelTable | CountVectors) -> CountVectors:
@@ -435,156 +379,182 @@ def _pairable(labels: LabelTable | CountVectors) -> CountVectors:
     return vectors
 
 
-def _item_agreement(vectors: CountVectors) -> FloatArray:
-    """Share of pairs alike within each vector."""
-    m = vectors.counts.sum(axis=1)
-    alike: FloatArray = (vectors.counts * (vectors.counts - 1)).sum(axis=1) / (m * (m - 1))
+def _value(measure: _Measure, vectors: CountVectors) -> float:
+    """The measure on the labels as they are."""
+    weights = vectors.n_items[np.newaxis].astype(np.float64)
+    return float(measure.of(weights, vectors.singles[np.newaxis].astype(np.float64))[0])
+
+
+def _singles_drawer(vectors: CountVectors, rng: np.random.Generator) -> Callable[[int], FloatArray]:
+    """Resamples of the items with one label, from a stream of their own so that all else is as without them."""
+    n = int(vectors.singles.sum())
+    if n == 0:
+        return _no_singles(vectors)
+    (own,) = rng.spawn(1)
+    return lambda n_resamples: own.multinomial(n, vectors.singles / n, size=n_resamples).astype(np.float64)
+
+
+def _no_singles(vectors: CountVectors) -> Callable[[int], FloatArray]:
+    return lambda n_resamples: np.zeros((n_resamples, vectors.counts.shape[1]))
+
+
+# --- Measures --------------------------------------------------------------------------------------------------------
+
+
+def _raw(vectors: CountVectors) -> _Measure:
+    alike = _alike(vectors, np.eye(vectors.counts.shape[1]))
+    return _Measure(
+        "raw_agreement",
+        "mean over items of pairs alike",
+        lambda weights, singles: weights @ alike / weights.sum(axis=1),
+        lambda: 1.0,
+    )
+
+
+def _alike(vectors: CountVectors, weights: FloatArray) -> FloatArray:
+    """Share of pairs alike within each vector, each pair as far as its weight says."""
+    counts = vectors.counts.astype(np.float64)
+    m = counts.sum(axis=1)
+    alike: FloatArray = (counts * (counts @ weights - 1)).sum(axis=1) / (m * (m - 1))
     return alike
 
 
-def _scale(vectors: CountVectors, distance: Distance, values: ArrayLike | None) -> FloatArray:
-    """The number of each code, checked against the distance."""
+def _coefficient(vectors: CountVectors, name: Coefficient, scale: FloatArray) -> _Measure:
+    """Fleiss' kappa or one of Gwet's coefficients."""
+    if name not in COEFFICIENTS:
+        raise ValueError(f"no coefficient is called {name!r}; there are {', '.join(COEFFICIENTS)}")
+    weights_alike = make_weights(_WEIGHTS_OF[name], scale)
+    q = len(scale)
+    counts = vectors.counts.astype(np.float64)
+    alike = _alike(vectors, weights_alike)
+    shares = counts / counts.sum(axis=1, keepdims=True)
+    is_fleiss = name == "fleiss_kappa"
+    spread = weights_alike.sum() / (q * (q - 1)) if q > 1 else 1.0
+
+    def by_chance(weights: FloatArray, singles: FloatArray) -> FloatArray:
+        """Pe; nan where the coefficient is undefined."""
+        p = weights @ shares + singles
+        p /= p.sum(axis=1, keepdims=True)
+        pe: FloatArray = (p * p).sum(axis=1) if is_fleiss else spread * (p * (1 - p)).sum(axis=1)
+        is_undefined = ((weights @ counts) > 0).sum(axis=1) < 2 if is_fleiss else np.full(len(weights), q < 2)
+        pe[is_undefined] = np.nan
+        return pe
+
+    def of(weights: FloatArray, singles: FloatArray) -> FloatArray:
+        observed = weights @ alike / weights.sum(axis=1)
+        pe = by_chance(weights, singles)
+        # Written as 1 - disagreement so that perfect agreement is 1 to the last bit.
+        found: FloatArray = 1 - (1 - observed) / (1 - pe)
+        return found
+
+    def reach() -> float:
+        everything = vectors.n_items[np.newaxis].astype(np.float64), vectors.singles[np.newaxis].astype(np.float64)
+        return float((1 - weights_alike.min()) / (1 - by_chance(*everything)[0]))
+
+    return _Measure(name, _METHODS[name], of, reach, vectors.n_classes > 1 if is_fleiss else q > 1)
+
+
+def _alpha(vectors: CountVectors, distance: Distance, scale: FloatArray) -> _Measure:
+    """Alpha at a level of measurement."""
     if distance not in DISTANCES:
         raise ValueError(f"no distance is called {distance!r}; there are {', '.join(DISTANCES)}")
-    n_values = vectors.counts.shape[1]
-    scale = np.arange(n_values, dtype=np.float64) if values is None else np.asarray(values, np.float64)
-    if scale.shape != (n_values,) or not np.isfinite(scale).all():
-        raise ValueError(f"values must be {n_values} finite numbers, one for each code")
-    if len(np.unique(scale)) < n_values:
-        raise ValueError("values must differ from each other")
-    if distance == "ratio" and scale.min() < 0:
-        raise ValueError("the ratio distance is for values from 0 up")
-    return scale
+    metric, method = f"alpha_{distance}", f"Krippendorff's alpha, {distance}"
+    if distance == "ratio":
+        return _matrix_alpha(vectors, ratio_distances(scale), metric, method)
+    parts = {"nominal": _nominal_parts, "ordinal": _ordinal_parts, "interval": _interval_parts}[distance]
+    counts, of = vectors.counts.astype(np.float64), parts(vectors, scale)
+
+    def reach() -> float:
+        totals = (vectors.n_items @ vectors.counts).astype(np.float64)
+        if distance == "nominal":
+            return _reach(totals, 1 - np.eye(len(scale)))
+        position = mid_ranks(totals[np.newaxis], scale)[0] if distance == "ordinal" else scale
+        return _reach(totals, (position[:, np.newaxis] - position) ** 2)
+
+    return _Measure(metric, method, lambda weights, _: _one_less(weights, counts, of), reach, vectors.n_classes > 1)
 
 
-def _alphas(vectors: CountVectors, weights: FloatArray, distance: Distance, scale: FloatArray) -> FloatArray:
-    """Alpha for each row of weights, (n_resamples, n_vectors) -> (n_resamples,); nan where one class has all."""
+def _given_alpha(vectors: CountVectors, name: str, squared: FloatArray) -> _Measure:
+    """Alpha with a distance of one's own."""
+    return _matrix_alpha(vectors, squared, f"alpha_{name}", f"Krippendorff's alpha, {name} distance")
+
+
+def _matrix_alpha(vectors: CountVectors, squared: FloatArray, metric: str, method: str) -> _Measure:
     counts = vectors.counts.astype(np.float64)
-    m = counts.sum(axis=1)
+    apart = ((counts @ squared) * counts).sum(axis=1) / (counts.sum(axis=1) - 1)
+
+    def parts(weights: FloatArray, totals: FloatArray, n: FloatArray) -> tuple[FloatArray, FloatArray]:
+        return weights @ apart, ((totals @ squared) * totals).sum(axis=1) / (n - 1)
+
+    return _Measure(
+        metric,
+        method,
+        lambda weights, _: _one_less(weights, counts, parts),
+        lambda: _reach((vectors.n_items @ vectors.counts).astype(np.float64), squared),
+        vectors.n_classes > 1,
+    )
+
+
+# Observed and expected disagreement, both times n, from weights (n_resamples, n_vectors), the labels of each value
+# (n_resamples, n_values) and of all (n_resamples,). An item's own part is divided by m - 1, so that each label counts
+# once whatever the overlap.
+_Parts = Callable[[FloatArray, FloatArray, FloatArray], tuple[FloatArray, FloatArray]]
+
+
+def _one_less(weights: FloatArray, counts: FloatArray, parts: _Parts) -> FloatArray:
+    """1 - Do/De for each row of weights; nan where one class has all."""
     totals = weights @ counts
-    n = totals.sum(axis=1)
-    # Nobody disagrees in a vector of one value; without this, rounding could leave a trace and alpha above 1.
-    is_split = (counts > 0).sum(axis=1) > 1
-    # The item's own part of the coincidences is divided by m - 1, so each label counts once whatever the overlap.
-    if distance == "nominal":
-        observed = weights @ ((m * m - (counts * counts).sum(axis=1)) / (m - 1))
-        expected = (n * n - (totals * totals).sum(axis=1)) / (n - 1)
-    elif distance == "ratio":
-        squared = _ratio_distance(scale)
-        observed = weights @ (((counts @ squared) * counts).sum(axis=1) / (m - 1))
-        expected = ((totals @ squared) * totals).sum(axis=1) / (n - 1)
-    elif distance == "interval":
-        middle = scale - totals[0] @ scale / n[0]
-        squares = m * (counts @ middle**2) - (counts @ middle) ** 2
-        observed = weights @ (2 * squares * is_split / (m - 1))
-        expected = 2 * (n * (totals @ middle**2) - (totals @ middle) ** 2) / (n - 1)
-    else:
-        # Ranks depend on the totals, so on the resample. Centred and scaled to about [-1/2, 1/2]: alpha is unchanged.
-        ranks = _mid_ranks(totals, scale)
-        squares = m * (ranks**2 @ counts.T) - (ranks @ counts.T) ** 2
-        observed = (weights * squares) @ (2 * is_split / (m - 1))
-        expected = 2 * (n * (totals * ranks**2).sum(axis=1) - (totals * ranks).sum(axis=1) ** 2) / (n - 1)
+    observed, expected = parts(weights, totals, totals.sum(axis=1))
     is_defined = (totals > 0).sum(axis=1) > 1
     alphas = np.full(len(weights), np.nan)
     alphas[is_defined] = 1 - observed[is_defined] / expected[is_defined]
     return alphas
 
 
-def _mid_ranks(totals: FloatArray, scale: FloatArray) -> FloatArray:
-    order = np.argsort(scale, kind="stable")
-    ordered = totals[:, order]
-    ranks = np.empty_like(totals)
-    n = totals.sum(axis=1, keepdims=True)
-    ranks[:, order] = (np.cumsum(ordered, axis=1) - ordered / 2) / n - 0.5
-    return ranks
+def _nominal_parts(vectors: CountVectors, scale: FloatArray) -> _Parts:
+    counts = vectors.counts.astype(np.float64)
+    m = counts.sum(axis=1)
+    apart = (m * m - (counts * counts).sum(axis=1)) / (m - 1)
+    return lambda weights, totals, n: (weights @ apart, (n * n - (totals * totals).sum(axis=1)) / (n - 1))
 
 
-def _ratio_distance(scale: FloatArray) -> FloatArray:
-    total = scale[:, np.newaxis] + scale
-    apart = scale[:, np.newaxis] - scale
-    squared: FloatArray = np.square(np.divide(apart, total, out=np.zeros_like(total), where=total > 0))
-    return squared
+def _interval_parts(vectors: CountVectors, scale: FloatArray) -> _Parts:
+    counts = vectors.counts.astype(np.float64)
+    m = counts.sum(axis=1)
+    totals_seen = vectors.n_items @ counts
+    middle = scale - totals_seen @ scale / max(totals_seen.sum(), 1)  # squares of large numbers would lose digits
+    squares = m * (counts @ middle**2) - (counts @ middle) ** 2
+    apart = 2 * squares * _is_split(counts) / (m - 1)
+
+    def parts(weights: FloatArray, totals: FloatArray, n: FloatArray) -> tuple[FloatArray, FloatArray]:
+        return weights @ apart, 2 * (n * (totals @ middle**2) - (totals @ middle) ** 2) / (n - 1)
+
+    return parts
 
 
-def _widest_over_expected(vectors: CountVectors, distance: Distance, scale: FloatArray) -> float:
-    """Largest squared distance between two values that occur, over the mean one expected by chance."""
-    totals = (vectors.n_items @ vectors.counts).astype(np.float64)
+def _ordinal_parts(vectors: CountVectors, scale: FloatArray) -> _Parts:
+    counts = vectors.counts.astype(np.float64)
+    m = counts.sum(axis=1)
+    share = 2 * _is_split(counts) / (m - 1)
+
+    def parts(weights: FloatArray, totals: FloatArray, n: FloatArray) -> tuple[FloatArray, FloatArray]:
+        ranks = mid_ranks(totals, scale)  # they depend on the totals, so on the resample
+        squares = m * (ranks**2 @ counts.T) - (ranks @ counts.T) ** 2
+        expected = 2 * (n * (totals * ranks**2).sum(axis=1) - (totals * ranks).sum(axis=1) ** 2) / (n - 1)
+        return (weights * squares) @ share, expected
+
+    return parts
+
+
+def _is_split(counts: FloatArray) -> NDArray[np.bool_]:
+    """Nobody disagrees in a vector of one value; without this, rounding could leave a trace and alpha above 1."""
+    is_split: NDArray[np.bool_] = (counts > 0).sum(axis=1) > 1
+    return is_split
+
+
+def _reach(totals: FloatArray, squared: FloatArray) -> float:
+    """Largest distance between two values that occur, over the mean one expected by chance."""
     seen = totals > 0
-    if distance == "nominal":
-        squared = 1 - np.eye(len(scale))
-    elif distance == "ratio":
-        squared = _ratio_distance(scale)
-    else:
-        position = _mid_ranks(totals[np.newaxis], scale)[0] if distance == "ordinal" else scale
-        squared = (position[:, np.newaxis] - position) ** 2
     n = totals.sum()
     expected = totals @ squared @ totals / (n * (n - 1))
     return float(squared[np.ix_(seen, seen)].max() / expected)
-
-
-def _bootstrap(
-    vectors: CountVectors, scales: dict[Distance, FloatArray], n_resamples: int, rng: np.random.Generator
-) -> tuple[Interval, dict[Distance, Interval]]:
-    """Intervals of raw agreement and of each alpha, from the same resamples of the items."""
-    n = int(vectors.n_items.sum())
-    share = vectors.n_items / n
-    alike = _item_agreement(vectors)
-    means: list[FloatArray] = []
-    alphas: dict[Distance, list[FloatArray]] = {distance: [] for distance in scales}
-    step = max(1, _CELLS_AT_ONCE // len(share))
-    for start in range(0, n_resamples, step):
-        # How often each vector is drawn: the same as drawing n items with replacement.
-        weights = rng.multinomial(n, share, size=min(step, n_resamples - start)).astype(np.float64)
-        means.append(weights @ alike / n)
-        for distance, scale in scales.items():
-            alphas[distance].append(_alphas(vectors, weights, distance, scale))
-    return _percentiles(means), {distance: _percentiles(parts) for distance, parts in alphas.items()}
-
-
-def _percentiles(parts: list[FloatArray]) -> Interval:
-    """Ends of the middle 95 %; None where most resamples have no value at all."""
-    samples = np.concatenate(parts)
-    defined = samples[~np.isnan(samples)]
-    if len(defined) < len(samples) / 2:
-        return None
-    low, high = np.quantile(defined, [0.025, 0.975])
-    return float(low), float(high)
-
-
-def _integers(values: ArrayLike, ndim: int = 1) -> IntArray:
-    array = np.asarray(values)
-    if array.size == 0:
-        array = array.astype(np.int64)
-    if array.ndim != ndim or array.dtype.kind not in "iub":
-        raise ValueError(f"expected integers in {ndim} dimension{'s' * (ndim > 1)}, got {array.dtype} in {array.ndim}")
-    return array.astype(np.int64, copy=False)
-
-
-def _dense(codes: IntArray) -> IntArray:
-    """Ids recoded to 0..n-1 where they are too spread out to be counted as they are."""
-    if len(codes) == 0 or (codes.min() >= 0 and codes.max() < 4 * len(codes) + 1024):
-        return codes
-    return np.unique(codes, return_inverse=True)[1].ravel()
-
-
-def _last_of_each(items: IntArray, annotators: IntArray) -> IntArray | None:
-    """Positions of each annotator's last label of each item, in their old order; None where nobody repeats."""
-    if len(items) == 0:
-        return None
-    key = items * (int(annotators.max()) + 1) + annotators
-    in_order = np.sort(key)
-    if (in_order[1:] != in_order[:-1]).all():
-        return None
-    backwards = np.unique(key[::-1], return_index=True)[1]
-    return np.sort(len(key) - 1 - backwards)
-
-
-def _distinct(codes: list[NDArray[np.int64]]) -> tuple[IntArray, NDArray[np.int64]]:
-    """Where each distinct combination of codes occurs first, and how often."""
-    combined = codes[0]
-    for code in codes[1:]:
-        left = np.unique(combined, return_inverse=True)[1].ravel()
-        distinct, right = np.unique(code, return_inverse=True)
-        combined = left * len(distinct) + right.ravel()
-    _, first, weight = np.unique(combined, return_index=True, return_counts=True)
-    return first, weight

@@ -32,6 +32,9 @@ class Figure:
         None where annotators are not known, as in data that holds counts only.
     refusal : str or None
         Why there is no value: ``"only 1 class occurs"``.
+    prevalence : tuple of float or None
+        Share of each value code among the labels that the figure rests on, where that is known. It has a code per
+        value of the question and no names, so it is not part of `as_dict`; who shows it adds the names.
 
     Raises
     ------
@@ -56,6 +59,7 @@ class Figure:
     interval: tuple[float, float] | None = None
     level: float = 0.95
     refusal: str | None = None
+    prevalence: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         if (self.value is None) == (self.refusal is None):
@@ -72,6 +76,7 @@ class Figure:
         n_annotators: int | None = None,
         method: str = "none",
         level: float = 0.95,
+        prevalence: tuple[float, ...] | None = None,
     ) -> Figure:
         """The figure that says why there is no number."""
         return cls(
@@ -83,6 +88,7 @@ class Figure:
             n_annotators=n_annotators,
             level=level,
             refusal=refusal,
+            prevalence=prevalence,
         )
 
     def as_dict(self) -> dict[str, Any]:
