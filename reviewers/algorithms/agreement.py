@@ -538,11 +538,11 @@ def _bootstrap(
         means.append(weights @ alike / n)
         for distance, scale in scales.items():
             alphas[distance].append(_alphas(vectors, weights, distance, scale))
-    return _percentiles(means), {distance: _percentiles(parts) for distance, parts in alphas.items()}
+    return percentiles(means), {distance: percentiles(parts) for distance, parts in alphas.items()}
 
 
-def _percentiles(parts: list[FloatArray]) -> Interval:
-    """Ends of the middle 95 %; None where most resamples have no value at all."""
+def percentiles(parts: list[FloatArray]) -> Interval:
+    """Ends of the middle 95 % of resampled values, in parts; None where most resamples have no value at all."""
     samples = np.concatenate(parts)
     defined = samples[~np.isnan(samples)]
     if len(defined) < len(samples) / 2:
