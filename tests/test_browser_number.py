@@ -106,6 +106,17 @@ def test_number_that_does_not_fit_is_told_and_not_sent(watched: Page, live_serve
     assert numbers(desk) == [9.0]
 
 
+def test_number_that_does_not_fit_stays_with_its_item(watched: Page, live_server: LiveServer, desk: Desk) -> None:
+    open_desk(watched, live_server, "alice")
+    field, first = watched.locator(".number-field input"), item_text(watched)
+    press(watched, "1", "0", "1", "Escape", "u")
+    expect(field).to_have_value("101")  # to be seen and mended
+    press(watched, "s", "2")
+    expect_another(watched, first)
+    expect(field).to_have_value("")
+    expect(field).to_have_attribute("aria-invalid", "false")
+
+
 def test_wheel_over_the_field_changes_no_answer(watched: Page, live_server: LiveServer, desk: Desk) -> None:
     open_desk(watched, live_server, "alice")
     field = watched.locator(".number-field input")

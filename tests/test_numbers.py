@@ -264,14 +264,14 @@ def test_items_page_shows_the_accepted_number_with_its_unit(make_desk: MakeDesk)
 
 def test_agreement_is_at_the_interval_level(make_desk: MakeDesk) -> None:
     desk = make_desk(3, SCHEMA, overlap=2)
-    for near, far in ((10, 10.1), (50, 50), (90, 80)):
+    for near, far in ((10, 10.4), (50, 50.1), (90, 80)):
         desk.label("alice", {"distance": near})
         desk.label("bob", {"distance": far})
     project = Project.objects.select_related("schema").get(pk=desk.project.pk)
     report = project_agreement(project, pick_question(project, None), "split")
     found = {metric["metric"]: metric for metric in report["metrics"]}
     assert list(found) == ["raw_agreement", "alpha_interval"]
-    assert found["raw_agreement"]["value"] == pytest.approx(2 / 3)
+    assert found["raw_agreement"]["value"] == pytest.approx(1 / 3)
     assert 0.9 < found["alpha_interval"]["value"] < 1
     assert (found["alpha_interval"]["n_labels"], found["alpha_interval"]["n_annotators"]) == (6, 2)
     assert sum(stratum["metrics"][0]["n_items"] for stratum in report["strata"]) == 3
