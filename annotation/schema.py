@@ -365,7 +365,8 @@ def validate_map(old: Compiled, new: Compiled, raw: object) -> dict[int, dict[in
 
     None means: ask again. The result holds every answer of `old` for every question of `old`; an old value that still
     stands and is not named maps to itself. A question that is gone maps to None throughout and need not be named.
-    Ratings are named as text ("4"). MapError carries a sentence per question.
+    Ratings are named as text ("4"); numbers are not listed: all are asked again. MapError carries a sentence per
+    question.
     """
     if not isinstance(raw, dict):
         raise MapError(_('A map is an object: {"QUESTION": {"old": "new" or null}}.'))

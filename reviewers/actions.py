@@ -195,12 +195,13 @@ def _count(seat: Seat, question: Mapping[str, Any]) -> tuple[dict[str, int], int
             select v.votes::text, v.n, d.disagreement
             from annotation_queuerow q
             cross join lateral reviewers_count(q.id, %(id)s::smallint, %(kind)s) v
-            cross join lateral reviewers_decide(%(kind)s, 'majority', v.votes, v.n) d
+            cross join lateral reviewers_decide(%(kind)s, 'majority', v.votes, v.n, %(tolerance)s::numeric) d
             where q.item_id = %(item)s and q.kind in (1, 4) and q.pass_no = %(pass_no)s
             """,
             {
                 "id": question["id"],
                 "kind": question["kind"],
+                "tolerance": str(question.get("tolerance", 0)),
                 "item": seat.item_id,
                 "pass_no": seat.queue_row.pass_no,
             },

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from annotation.errors import StateError
 from annotation.kinds import KINDS, LabelValue, Question
+from annotation.kinds import number as number_kind
 from annotation.kinds.choice_tree import walk
 from annotation.models import Project
 from annotation.schema import Compiled
@@ -52,9 +53,11 @@ def spell_value(question: Question, value: LabelValue | None) -> Any:
 
 
 def spell_votes(question: Question, votes: Mapping[str, int]) -> dict[str, int]:
-    """Votes by choice id or rating (as text) -> votes by value, most first."""
+    """Votes by choice id, rating or number (as text) -> votes by value, most first."""
     names = {str(code): name for code, name in _names(question).items()}
-    ordered = sorted(votes.items(), key=lambda vote: (-vote[1], int(vote[0])))
+    if question["kind"] == number_kind.NAME:
+        names = {text: str(number_kind.shorten(float(text))) for text in votes}
+    ordered = sorted(votes.items(), key=lambda vote: (-vote[1], float(vote[0])))
     return {names.get(code, code): n for code, n in ordered}
 
 
@@ -87,9 +90,10 @@ def _names(question: Question) -> dict[int, str]:
 
 
 def tell_value(question: Question, value: Any) -> str:
-    """An answer in the words of the schema: the choices' texts, with commas; numbers as they are; "" for none."""
+    """An answer in the words of the schema: the choices' texts, with commas; numbers with their unit; "" for none."""
     texts = {choice["value"]: choice.get("text") or choice["value"] for choice in walk(question.get("choices", ()))}
-    return ", ".join(texts.get(one, one) for one in tell_values(value))
+    unit = f"\N{NO-BREAK SPACE}{question['unit']}" if question.get("unit") else ""
+    return ", ".join(texts.get(one, one) + unit for one in tell_values(value))
 
 
 def tell_values(value: Any) -> list[str]:

@@ -7,6 +7,7 @@ item's newest pass.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -21,9 +22,18 @@ Stratifier = Literal["split", "language", "guideline", "source"]
 STRATIFIERS: tuple[Stratifier, ...] = ("split", "language", "guideline", "source")
 _SOURCES = ["human", "imported", "simulated", "model"]
 
-# One binary COPY row: a count of fields, then each field after its length. All columns are int8 and never null.
+# One binary COPY row: a count of fields, then each field after its length. All columns are int8 (the value of a number
+# is float8) and never null.
 _FIELDS = ("item", "person", "value", "stratum")
-_ROW = np.dtype([("n", ">i2"), *((part, fmt) for f in _FIELDS for part, fmt in ((f"{f}_size", ">i4"), (f, ">i8")))])
+
+
+def _row_type(value: str) -> np.dtype[Any]:
+    formats = {"value": value}
+    fields = ((part, fmt) for f in _FIELDS for part, fmt in ((f"{f}_size", ">i4"), (f, formats.get(f, ">i8"))))
+    return np.dtype([("n", ">i2"), *fields])
+
+
+_ROW, _NUMBER_ROW = _row_type(">i8"), _row_type(">f8")
 _HEADER, _TRAILER = 19, 2
 
 
@@ -62,6 +72,32 @@ def load_labels(
         yield _name(by, names, code), table
 
 
+@dataclass(frozen=True, eq=False)
+class NumberTable:
+    """Labels of one `number` question, one entry a label, at most one per annotator and item: (n_labels,) each."""
+
+    item: NDArray[np.int64]
+    annotator: NDArray[np.int64]
+    number: NDArray[np.float64]
+
+
+def load_numbers(
+    project: Project, question: Question, *, by: Stratifier | None = None, include_simulated: bool = True
+) -> Iterator[tuple[str | None, NumberTable]]:
+    """Yield the labels of a question of kind `number`: parameters, strata and their order as in `load_labels`."""
+    names = _strata(project, question, by)
+    rows = _fetch(project, question, by, names, include_simulated)
+    if by is None:
+        yield None, _number_table(rows)
+        return
+    for code in sorted(set(np.unique(rows["stratum"]).tolist()), key=lambda code: _name(by, names, code)):
+        yield _name(by, names, code), _number_table(rows[rows["stratum"] == code])
+
+
+def _number_table(rows: NDArray[Any]) -> NumberTable:
+    return NumberTable(*(rows[name].astype(fmt) for name, fmt in (("item", "i8"), ("person", "i8"), ("value", "f8"))))
+
+
 def count_simulated_persons(project: Project, question: Question) -> int:
     """How many simulated persons have labelled the question."""
     simulated = User.objects.filter(kind=User.Kind.SIMULATED)
@@ -96,6 +132,7 @@ _VALUE = {
     "choice": "l.choice",
     "rating": "l.number",
     "choices": "dense_rank() over (order by l.choices)",
+    "number": "l.number",
 }
 _STRATUM = {
     None: "0",
@@ -119,11 +156,13 @@ def _fetch(
 ) -> NDArray[Any]:
     """The rows as one structured array. Labels of pass 1 have seats of kind `label`, later ones of kind `relabel`."""
     conditions = ""
+    is_number = question["kind"] == "number"
+    value, row = ("float8", _NUMBER_ROW) if is_number else ("int8", _ROW)
     if not include_simulated:
         conditions = " and l.person_id not in (select u.id from annotation_user u where u.kind = 'simulated')"
     sql = f"""
         copy (
-          select l.item_id::int8, l.person_id::int8, ({_VALUE[question["kind"]]})::int8, ({_STRATUM[by]})::int8
+          select l.item_id::int8, l.person_id::int8, ({_VALUE[question["kind"]]})::{value}, ({_STRATUM[by]})::int8
           from annotation_label l
           join annotation_seat s on s.annotation_id = l.annotation_id and s.state = 2
           left join annotation_queuerow q on q.id = s.queue_row_id and s.kind = {QueueLane.Kind.RELABEL.value}
@@ -138,8 +177,8 @@ def _fetch(
     params = {"project": project.pk, "question": question["id"], "names": names}
     with connection.cursor() as cursor, cursor.copy(sql, params) as copy:
         data = b"".join(bytes(block) for block in copy)
-    n_rows = (len(data) - _HEADER - _TRAILER) // _ROW.itemsize
-    return np.frombuffer(data, _ROW, count=n_rows, offset=_HEADER)
+    n_rows = (len(data) - _HEADER - _TRAILER) // row.itemsize
+    return np.frombuffer(data, row, count=n_rows, offset=_HEADER)
 
 
 def _recode(question: Question, stored: NDArray[Any]) -> tuple[NDArray[np.int64], int]:

@@ -19,7 +19,7 @@ class Resolution(models.Model):
 
     A row appears when the votes first settle the question (or fail to); while votes are few there is none, and the
     question counts as open. `version` grows with each change; it is what an adjudicator says they have seen.
-    `votes` are counts by choice id (as text) or by rating.
+    `votes` are counts by choice id, rating or number, as text.
     """
 
     State = QueueRow.State  # an item's state is the worst of its required questions'

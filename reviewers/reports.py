@@ -19,9 +19,11 @@ from annotation.kinds import KINDS, LabelValue, Question
 from annotation.models import Item, Project
 from annotation.schema import Compiled, find_question
 from annotation.serializers import show_time
-from reviewers.algorithms.agreement import Distance, LabelTable, agreement_of
+from reviewers.algorithms.agreement import Distance, agreement_of
+from reviewers.algorithms.figures import Figure
+from reviewers.algorithms.number_agreement import agreement_of_numbers
 from reviewers.answers import compiled_schema, questions_by_id, restore_value, spell_answers, spell_value, spell_votes
-from reviewers.loading import STRATIFIERS, count_simulated_persons, load_labels
+from reviewers.loading import STRATIFIERS, Stratifier, count_simulated_persons, load_labels, load_numbers
 from reviewers.models import Adjudication, Resolution
 
 STATES = {state.name.lower(): int(state) for state in Resolution.State}
@@ -48,7 +50,8 @@ def project_agreement(
     -------
     dict
         `{"question", "metrics", "computed_at", "strata", "n_simulated_annotators"}`. Metrics are raw agreement and
-        Krippendorff's alpha (nominal; for ratings ordinal as well), each with its interval and numbers or a refusal;
+        Krippendorff's alpha (nominal; for ratings ordinal as well; for numbers interval alone), each with its interval
+        and numbers or a refusal;
         a stratum is `{"by", "value", "metrics"}`. The same labels give the same intervals.
 
     Raises
@@ -58,27 +61,41 @@ def project_agreement(
     """
     if by is not None and by not in STRATIFIERS:
         raise InvalidError(fields={"by": _("One of: %(known)s.") % {"known": ", ".join(STRATIFIERS)}})
-    tables = load_labels(project, question, include_simulated=include_simulated)
+    (whole,) = _metrics(project, question, None, include_simulated)
     strata: list[Row] = []
     if by is not None:
-        stratified = load_labels(project, question, by=by, include_simulated=include_simulated)
-        strata = [
-            {"by": by, "value": name, "metrics": _metrics(project, question, table)} for name, table in stratified
-        ]
+        stratified = _metrics(project, question, by, include_simulated)
+        strata = [{"by": by, "value": name, "metrics": metrics} for name, metrics in stratified]
     return {
         "question": question["name"],
-        "metrics": [metric for _name, table in tables for metric in _metrics(project, question, table)],
+        "metrics": whole[1],
         "computed_at": show_time(timezone.now()),
         "strata": strata,
         "n_simulated_annotators": count_simulated_persons(project, question),
     }
 
 
-def _metrics(project: Project, question: Question, table: LabelTable) -> list[Row]:
-    is_ordinal = KINDS[question["kind"]].LEVEL == "ordinal"
-    distances: tuple[Distance, ...] = ("nominal", "ordinal") if is_ordinal else ("nominal",)
-    rng = np.random.default_rng([int.from_bytes(bytes(project.seed)[:8], "big"), question["id"]])
-    return [figure.as_dict() for figure in agreement_of(table, rng=rng, distances=distances)]
+def _metrics(
+    project: Project, question: Question, by: Stratifier | None, include_simulated: bool
+) -> list[tuple[str | None, list[Row]]]:
+    """The metrics of each stratum, or of all labels under None."""
+    level = KINDS[question["kind"]].LEVEL
+    found: list[tuple[str | None, list[Figure]]] = []
+    if level == "interval":
+        for name, numbers in load_numbers(project, question, by=by, include_simulated=include_simulated):
+            tolerance = question.get("tolerance", 0)
+            labels = (numbers.item, numbers.annotator, numbers.number)
+            found.append((name, agreement_of_numbers(*labels, rng=_rng(project, question), tolerance=tolerance)))
+    else:
+        distances: tuple[Distance, ...] = ("nominal", "ordinal") if level == "ordinal" else ("nominal",)
+        for name, table in load_labels(project, question, by=by, include_simulated=include_simulated):
+            found.append((name, agreement_of(table, rng=_rng(project, question), distances=distances)))
+    return [(name, [figure.as_dict() for figure in figures]) for name, figures in found]
+
+
+def _rng(project: Project, question: Question) -> np.random.Generator:
+    """The same for the same question, so that the same labels give the same intervals."""
+    return np.random.default_rng([int.from_bytes(bytes(project.seed)[:8], "big"), question["id"]])
 
 
 def pick_question(project: Project, name: str | None) -> Question:

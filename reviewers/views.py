@@ -343,9 +343,12 @@ def read_answers(sent: QueryDict, detail: Row, access: Access) -> dict[str, Any]
 def _read_value(kind: str, given: list[str]) -> Any:
     if kind == "choices":
         return given
-    if KINDS[kind].LEVEL == "ordinal":
-        return int(given[0]) if given[0].lstrip("-").isdecimal() else given[0]
-    return given[0]
+    if KINDS[kind].LEVEL == "nominal":
+        return given[0]
+    try:  # what is no number stays as it was sent, and is refused by the question's kind
+        return int(given[0]) if given[0].lstrip("-").isdecimal() else float(given[0])
+    except ValueError:
+        return given[0]
 
 
 def _read_version(sent: QueryDict) -> int | None:

@@ -26,7 +26,7 @@ def make_question(raw: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_unknown_kind_names_the_known_ones() -> None:
-    with pytest.raises(SchemaError, match="choice, choices, rating"):
+    with pytest.raises(SchemaError, match="choice, choices, rating, number"):
         get_kind("colour")
 
 

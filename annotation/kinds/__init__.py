@@ -6,13 +6,13 @@ from typing import Final
 
 from django.utils.translation import gettext as _
 
-from annotation.kinds import choice, choices, rating
+from annotation.kinds import choice, choices, number, rating
 from annotation.kinds.kind import AnswerError, Kind, LabelValue, Question, SchemaError
 from annotation.plain_text import quote
 
 __all__ = ["KINDS", "AnswerError", "Kind", "LabelValue", "Question", "SchemaError", "get_kind"]
 
-KINDS: Final[dict[str, Kind]] = {module.NAME: module for module in (choice, choices, rating)}
+KINDS: Final[dict[str, Kind]] = {module.NAME: module for module in (choice, choices, rating, number)}
 
 
 def get_kind(name: object) -> Kind:

@@ -46,7 +46,7 @@ class Kind(Protocol):
 
     NAME: str
     KEYS: frozenset[str]  # what the kind's schema may hold beside name, kind, text, required, when
-    LEVEL: str  # level of measurement for agreement: "nominal" or "ordinal"
+    LEVEL: str  # level of measurement for agreement: "nominal", "ordinal" or "interval"
 
     def compile_question(self, raw: Question, previous: Question | None) -> Question:
         """Return the kind's own part of the compiled question (ids included), or raise SchemaError.
@@ -62,7 +62,7 @@ class Kind(Protocol):
         """Return a sentence for each way in which `new` no longer holds answers to `old`; [] where all still hold."""
 
     def domain(self, question: Question) -> dict[str, int]:
-        """Return every answer value as text -> its code, in schema order."""
+        """Return every answer value as text -> its code, in schema order; {} for a kind whose values are not listed."""
 
     def parse_answer(self, question: Question, value: object) -> LabelValue:
         """Return the stored form of an answer, or raise AnswerError."""
@@ -71,7 +71,7 @@ class Kind(Protocol):
         """Return the answer as callers send it: the inverse of `parse_answer`. KeyError for an id it does not know."""
 
     def codes(self, question: Question, value: LabelValue) -> tuple[int, ...]:
-        """Return the code or codes that stand for the value in agreement, ascending."""
+        """Return the code or codes that stand for the value in agreement, ascending; () for a kind without codes."""
 
     def from_codes(self, question: Question, codes: Sequence[int]) -> LabelValue | None:
         """Return the value that these codes stand for, None where the question cannot hold them."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from annotation.kinds import number
 from annotation.kinds.hotkeys import assign_keys
 from annotation.kinds.kind import AnswerError, LabelValue, Question, SchemaError
 from annotation.plain_text import quote
@@ -56,7 +57,7 @@ def find_breaks(old: Question, new: Question) -> list[str]:
 
 def domain(question: Question) -> dict[str, int]:
     """Return each number as text -> the number."""
-    return {str(number): number for number in range(question["min"], question["max"] + 1)}
+    return {str(one): one for one in range(question["min"], question["max"] + 1)}
 
 
 def parse_answer(question: Question, value: object) -> LabelValue:
@@ -122,8 +123,9 @@ def render(question: Question) -> dict[str, Any]:
         "min": low,
         "max": high,
         "widget": "buttons" if numbers else "number",
+        "hint": "" if numbers else number.tell_range({"min": low, "max": high, "step": 1}),
         "options": [
-            {"id": number, "value": number, "text": str(number), "key": key, "depth": 0, "is_leaf": True}
-            for number, key in zip(numbers, keys, strict=True)
+            {"id": one, "value": one, "text": str(one), "key": key, "depth": 0, "is_leaf": True}
+            for one, key in zip(numbers, keys, strict=True)
         ],
     }

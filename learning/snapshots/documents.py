@@ -8,8 +8,11 @@ from typing import Any
 
 import pyarrow as pa
 
+from annotation.kinds.number import shorten
 from learning.snapshots.canonical import to_canonical
 
+MOST_NUMBERS = 50
+N_RANGES = 20
 MANIFEST = "manifest.json"
 TABLES = {
     "labels.parquet": "application/vnd.apache.parquet",
@@ -119,6 +122,24 @@ def write_card(manifest: Mapping[str, Any]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def count_numbers(counts: Mapping[str, int]) -> dict[str, int]:
+    """Return counts by number (as text) as they are; more than 50 different ones as counts by 20 equal ranges.
+
+    A range is written "0..5" and holds its lower end; the last one holds both. Ranges that hold nothing are left out.
+    """
+    by_number = {float(text): n for text, n in counts.items()}
+    if len(by_number) <= MOST_NUMBERS:
+        return {str(shorten(number)): n for number, n in by_number.items()}
+    low, width = min(by_number), (max(by_number) - min(by_number)) / N_RANGES
+    ends = [f"{low + width * place:.10g}" for place in range(N_RANGES + 1)]
+    ranges: dict[str, int] = {}
+    for number, n in by_number.items():
+        place = min(int((number - low) / width), N_RANGES - 1)
+        name = f"{ends[place]}..{ends[place + 1]}"
+        ranges[name] = ranges.get(name, 0) + n
+    return ranges
 
 
 def _say_sources(by_source: Mapping[str, int]) -> str:

@@ -27,7 +27,7 @@ from learning.models import Snapshot, SnapshotMember
 from learning.snapshots import verify
 from learning.snapshots.canonical import to_canonical, to_document
 from learning.snapshots.columns import QuestionColumn, columns_of
-from learning.snapshots.documents import MANIFEST, MEDIA_TYPES, seal, write_card, write_croissant
+from learning.snapshots.documents import MANIFEST, MEDIA_TYPES, count_numbers, seal, write_card, write_croissant
 from learning.snapshots.merkle import MerkleTree
 from learning.snapshots.parquet import TableWriter
 from learning.snapshots.rows import (
@@ -155,7 +155,13 @@ def build_files(snapshot: Snapshot, folder: Path, progress: Progress) -> dict[st
             "by_split": dict(counts.by_split),
             "by_vote": counts.deciders["vote"],
             "by_adjudication": counts.deciders["adjudication"],
-            "labels": {name: dict(values) for name, values in counts.labels.items()},
+            "labels": {
+                column.name: count_numbers(counts.labels[column.name])
+                if column.kind == "number"
+                else dict(counts.labels[column.name])
+                for column in columns
+                if column.name in counts.labels
+            },
             "withdrawn": counts.items - items.n_rows,
             "missing_media": len(missing),
         },

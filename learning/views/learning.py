@@ -32,6 +32,7 @@ def metric_words() -> dict[str, str]:
         "log_loss": _("Log-loss, holdout; lower is better"),
         "alpha_nominal": _("Krippendorff's alpha"),
         "alpha_ordinal": _("Krippendorff's alpha, ordinal"),
+        "alpha_interval": _("Krippendorff's alpha, interval"),
         "raw_agreement": _("Raw agreement"),
     }
 

@@ -103,10 +103,9 @@ class OverviewView(ProjectPage):
 def agreement_figures(project: Project, question: Question) -> list[dict[str, Any]]:
     """Raw agreement and alpha on one question, at most a minute old; the figure says where simulated people took part.
 
-    For a rating alpha is the ordinal one: a 4 beside a 5 is nearly agreed.
+    Alpha is the one of the question's level: for a rating a 4 beside a 5 is nearly agreed.
     """
-    is_ordinal = KINDS[question["kind"]].LEVEL == "ordinal"
-    shown = ("raw_agreement", "alpha_ordinal" if is_ordinal else "alpha_nominal")
+    shown = ("raw_agreement", f"alpha_{KINDS[question['kind']].LEVEL}")
     key = f"agreement:{project.pk}:{question['id']}"
     report = cache.get(key)
     if report is None:

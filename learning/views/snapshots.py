@@ -160,8 +160,8 @@ def rule_words(kind: str) -> str:
 def _show_question(project: Project, name: str, counts: dict[str, int]) -> dict[str, Any]:
     question = find_question(compiled_schema(project), name)
     ordered = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
-    if question is not None and KINDS[question["kind"]].LEVEL == "ordinal":
-        ordered.sort(key=lambda one: float(one[0]))
+    if question is not None and KINDS[question["kind"]].LEVEL != "nominal":
+        ordered.sort(key=lambda one: float(one[0].split("..")[0]))  # of many numbers, ranges were counted
     return {
         "name": name,
         "text": (question.get("text") if question else None) or name,

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from itertools import combinations
 from typing import Literal
 
 Rule = Literal["majority", "unanimous"]
@@ -34,6 +36,17 @@ class Vote:
 
     state: State
     value: int | tuple[int, ...] | None
+    confidence: float | None
+    overlap_wanted: int
+    disagreement: float
+
+
+@dataclass(frozen=True)
+class NumberVote:
+    """What the votes on one `number` question come to: as `Vote`, with the accepted number as its value."""
+
+    state: State
+    value: float | None
     confidence: float | None
     overlap_wanted: int
     disagreement: float
@@ -127,6 +140,64 @@ def vote_choices(
     value = tuple(code for code, is_chosen in enumerate(settled) if is_chosen)
     confidence = min((max(split) / n_votes for split in splits), default=1.0)
     return Vote("agreed", value, confidence, n_votes, apart)
+
+
+def vote_numbers(
+    numbers: Sequence[float],
+    overlap_min: int,
+    overlap_max: int,
+    rule: Rule = "majority",
+    tolerance: float = 0.0,
+) -> NumberVote:
+    """Apply the vote rule to one `number` question: the middle vote stands for those within `tolerance` of it.
+
+    Parameters
+    ----------
+    numbers : sequence of float, (n_votes,)
+        One finite number a vote.
+    overlap_min, overlap_max, rule
+        As for `vote`.
+    tolerance : float
+        How far apart two numbers may lie and still be the same answer; 0 or more.
+
+    Returns
+    -------
+    NumberVote
+        Agreed where more than half of the votes (all of them, under unanimous) lie within `tolerance` of the median;
+        the value is that median, for an even number of votes the lower of the two in the middle, so that it is always a
+        number that somebody gave. The disagreement is the share of pairs further apart than `tolerance`.
+
+    Raises
+    ------
+    ValueError
+        If the tolerance is negative, the overlap is no range, or the rule is unknown.
+
+    Notes
+    -----
+    With a tolerance of 0 this is `vote` over the different numbers. Where more than half of the votes lie within some
+    window as wide as the tolerance, the median lies in it, so that they settle the question wherever the others are.
+    Differences are taken in decimals, as people wrote them: as doubles 0.4 and 0.3 lie more than 0.1 apart.
+
+    Examples
+    --------
+    >>> found = vote_numbers([10, 12, 90, 11.5], overlap_min=3, overlap_max=5, tolerance=2)
+    >>> found.value, found.confidence, found.disagreement
+    (11.5, 0.75, 0.5)
+    """
+    _check((), overlap_min, overlap_max, rule)
+    if tolerance < 0:
+        raise ValueError(f"tolerance {tolerance}: must be 0 or more")
+    exact, reach, n_votes = [Fraction(str(number)) for number in numbers], Fraction(str(tolerance)), len(numbers)
+    n_pairs = n_votes * (n_votes - 1) // 2
+    n_apart = sum(abs(a - b) > reach for a, b in combinations(exact, 2))
+    apart = n_apart / n_pairs if n_pairs else 0.0
+    if n_votes >= overlap_min:
+        middle = sorted(numbers)[(n_votes - 1) // 2]
+        n_near = sum(abs(one - Fraction(str(middle))) <= reach for one in exact)
+        if _winner([n_near], n_votes, rule) is not None:
+            return NumberVote("agreed", middle, n_near / n_votes, n_votes, apart)
+    state, wanted = _escalate(n_votes, overlap_min, overlap_max)
+    return NumberVote(state, None, None, wanted, apart)
 
 
 def disagreement(counts: Sequence[int]) -> float:

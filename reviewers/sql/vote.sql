@@ -11,7 +11,7 @@ begin
       cross join lateral (select * from annotation_label x where x.annotation_id = s.annotation_id offset 0) l
     where s.queue_row_id = p_row and s.state = v_submitted and l.question = p_question),
   counted as (
-    select case p_kind when 'rating' then v.number::int::text else coalesce(c, v.choice)::text end as value, count(*) as n
+    select case p_kind when 'rating' then v.number::int::text when 'number' then v.number::text else coalesce(c, v.choice)::text end as value, count(*) as n
     from voted v left join lateral unnest(v.choices) c on p_kind = 'choices'
     where p_kind <> 'choices' or c is not null group by 1)
   select coalesce((select jsonb_object_agg(value, counted.n) from counted), '{}'), (select count(*)::int from voted) into votes, n;
@@ -19,7 +19,9 @@ end $$;
 
 -- One question's verdict. is_settled: the rule is met. confidence: the share of the winning side; for choices the weakest one's.
 -- disagreement: the share of pairs of voters who differ; for choices the most split one's.
-create or replace function reviewers_decide(p_kind text, p_rule text, p_votes jsonb, p_n int,
+-- Of a number the middle vote (the lower one of two) stands for those within p_tolerance of it. Differences are taken in decimals,
+-- as people wrote them: as doubles 0.4 and 0.3 lie more than 0.1 apart.
+create or replace function reviewers_decide(p_kind text, p_rule text, p_votes jsonb, p_n int, p_tolerance numeric default 0,
   out is_settled boolean, out choice int, out choices int[], out number float8, out confidence float8, out disagreement float8)
 language plpgsql immutable as $$
 declare v record; v_needed float8;
@@ -37,6 +39,17 @@ begin
       if p_n > 1 then disagreement := greatest(disagreement, 2.0 * v.n * (p_n - v.n) / (p_n * (p_n - 1.0))); end if;
     end loop;
     if not is_settled then choices := null; confidence := null; end if;
+    return;
+  end if;
+  if p_kind = 'number' then
+    with votes as (select key::numeric as x, value::int as n from jsonb_each_text(p_votes)),
+    middle as (select x from (select x, sum(n) over (order by x) as n_up_to from votes) u where 2 * n_up_to >= p_n order by x limit 1)
+    select m.x::float8 as x, (select sum(n) from votes where abs(votes.x - m.x) <= p_tolerance) as n,
+        (select sum(a.n * b.n) from votes a join votes b on abs(a.x - b.x) <= p_tolerance) as n_alike into v from middle m;
+    if v.n > v_needed then
+      is_settled := true; confidence := v.n::float8 / p_n; number := v.x;
+    end if;
+    if p_n > 1 then disagreement := 1 - (v.n_alike - p_n) / (p_n * (p_n - 1.0)); end if;
     return;
   end if;
   select key, value::int as n into v from jsonb_each_text(p_votes) order by value::int desc, key::int limit 1;
@@ -82,7 +95,7 @@ begin
 
   for q in select * from jsonb_array_elements(prj.questions) loop
     select * into v from reviewers_count(r.id, (q ->> 'id')::smallint, q ->> 'kind');
-    select * into d from reviewers_decide(q ->> 'kind', v_rule, v.votes, v.n);
+    select * into d from reviewers_decide(q ->> 'kind', v_rule, v.votes, v.n, coalesce((q ->> 'tolerance')::numeric, 0));
     -- "Not asked" is not a missing vote: a conditional question counts once its condition is accepted.
     v_asked := coalesce(jsonb_typeof(q -> 'when'), 'null') = 'null' or exists (
       select 1 from jsonb_array_elements(v_accepted -> (q -> 'when' ->> 'question_id')) x where x in (select jsonb_array_elements(q -> 'when' -> 'choice_ids')));

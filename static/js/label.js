@@ -205,9 +205,11 @@
     $("comment").value = current.draft.comment;
     openComment(Boolean(current.draft.comment));
     activeName = null;
+    // What was typed for the item before goes, also from a field that still has the focus.
+    for (const row of rows) if (row.input) row.input.value = "";
+    $("item").focus({ preventScroll: true });
     refresh();
     window.scrollTo(0, 0);
-    $("item").focus({ preventScroll: true });
   }
 
   function showEmpty(reason, detail) {
@@ -292,10 +294,12 @@
         list.append(button);
         options.push({ value: one.value, key, text: one.text, clause: one.clause, button, note });
       }
-      // A range too long for buttons is typed.
-      const input = question.widget === "number" ? element("input", { type: "number", min: question.min, max: question.max, step: 1, inputmode: "numeric", "aria-label": question.text }) : null;
+      // A number, and a rating with a range too long for buttons, is typed.
+      const input = question.widget === "number" ? numberField(question) : null;
       if (input) {
-        list.append(input);
+        const holder = element("div", { class: "number-field" }, input);
+        if (question.unit) holder.append(element("span", { "aria-hidden": "true", text: question.unit }));
+        list.append(holder);
         input.addEventListener("input", () => {
           if (input.value === "" || !input.validity.valid) delete current.draft.answers[question.name];
           else current.draft.answers[question.name] = Number(input.value);
@@ -304,7 +308,7 @@
           refresh();
         });
       }
-      const hint = [question.kind === "choices" ? say("several") : "", isRequired(question) ? "" : say("optional")].filter(Boolean).join(", ");
+      const hint = [question.kind === "choices" ? say("several") : "", question.hint, isRequired(question) ? "" : say("optional")].filter(Boolean).join(", ");
       const legend = element("legend", { class: "question-text", text: question.text || question.name });
       if (hint) legend.append(" ", element("span", { class: "quiet", text: hint }));
       const field = element("fieldset", { class: "question" }, legend, list);
@@ -313,6 +317,17 @@
     $("questions").replaceChildren(...rows.map((row) => row.field));
   }
 
+  function numberField(question) {
+    const step = question.step ?? 1;
+    const input = element("input", { type: "number", step, "aria-label": [question.text, question.unit, question.hint].filter(Boolean).join(", ") });
+    if (question.min != null) input.min = question.min;
+    if (question.max != null) input.max = question.max;
+    // The small keypad of a phone has no minus.
+    if (question.min != null && question.min >= 0) input.inputMode = Number.isInteger(step) ? "numeric" : "decimal";
+    // Turning the wheel over the field scrolls the page; it changes no answer.
+    input.addEventListener("wheel", () => input.blur(), { passive: true });
+    return input;
+  }
   const isRequired = (question) => question.required !== false;
   const isEmpty = (value) => value === undefined || value === null || (Array.isArray(value) && !value.length);
   const isOneKey = () => rows.length === 1 && isRequired(rows[0].question) && rows[0].question.kind !== "choices" && !rows[0].input;
@@ -335,7 +350,8 @@
     for (const row of rows) {
       const value = answers[row.question.name];
       if (isEmpty(value)) continue;
-      const text = [].concat(value).map((one) => row.options.find((option) => option.value === one)?.text ?? String(one)).join(", ");
+      const unit = row.question.unit ? ` ${row.question.unit}` : "";
+      const text = [].concat(value).map((one) => (row.options.find((option) => option.value === one)?.text ?? String(one)) + unit).join(", ");
       parts.push(rows.length > 1 ? `${row.question.text || row.question.name}: ${text}` : text);
     }
     return parts.join("; ");
@@ -350,7 +366,9 @@
       row.field.hidden = !shown.includes(row);
       row.field.classList.toggle("is-active", row === at);
       const chosen = [].concat(draft.answers[row.question.name] ?? []);
-      if (row.input && row.input !== document.activeElement) row.input.value = chosen[0] ?? "";
+      // What does not fit stays to be seen and mended.
+      if (row.input && row.input !== document.activeElement && (row.input.validity.valid || chosen.length)) row.input.value = chosen[0] ?? "";
+      row.input?.setAttribute("aria-invalid", String(!row.input.validity.valid));
       for (const option of row.options) {
         const isChosen = chosen.includes(option.value);
         option.button.setAttribute("aria-pressed", String(isChosen));
@@ -403,11 +421,15 @@
     const { draft, lease } = current;
     const shown = visible();
     const missing = shown.find((row) => isRequired(row.question) && isEmpty(draft.answers[row.question.name]));
-    if (missing) {
-      activeName = missing.question.name;
+    const wrong = shown.find((row) => row.input && !row.input.validity.valid);
+    if (wrong || missing) {
+      const { question, field, input } = wrong || missing;
+      activeName = question.name;
       refresh();
-      missing.field.scrollIntoView({ block: "nearest" });
-      toast(say("answer_first", { question: missing.question.text || missing.question.name }));
+      field.scrollIntoView({ block: "nearest" });
+      // The next key belongs to this question.
+      if (input) input.focus({ preventScroll: true }); else if (document.activeElement?.closest("#questions input")) $("item").focus({ preventScroll: true });
+      toast(say(wrong && question.hint ? "number_first" : "answer_first", { question: question.text || question.name, hint: question.hint }));
       return;
     }
     const answers = {};
@@ -600,7 +622,9 @@
       if (key === "enter" && event.ctrlKey) { event.preventDefault(); submit(); }
       return;
     }
-    if (event.target.closest("#questions input") && key === "enter") { event.preventDefault(); submit(); return; }
+    const typed = event.target.closest("#questions input");
+    if (typed && key === "enter") { event.preventDefault(); submit(); return; }
+    if (typed && key === "escape") { activeName = null; $("item").focus({ preventScroll: true }); refresh(); return; }
     if (event.ctrlKey || event.target.closest("input, textarea, select")) return;
     if ($("reasons").open) {
       const button = document.querySelectorAll("#reasons button[value]")[Number(key) - 1];
@@ -623,6 +647,8 @@
       }
       if (!event.shiftKey || key.length > 1 || !/[a-z]/.test(key)) {
         const at = active();
+        // A number is typed at once: its first key takes the focus into the field and is written there.
+        if (at?.input && /^[\d.-]$/.test(key)) { at.input.focus(); at.input.select(); return; }
         let found = at?.options.find((option) => option.key === key);
         let name = at?.question.name;
         if (!found) {
