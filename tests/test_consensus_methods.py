@@ -368,24 +368,31 @@ def test_files_are_read_whole(name: str, n_items: int, n_labels: int, n_annotato
     assert len(truth) == n_items
 
 
+# Votes and Dawid-Skene: the reference figures, which other implementations of the same formulas gave (weighted_vote is
+# crowd-kit's Wawa). MACE, one-coin and GLAD have priors of their own here; these are their figures as documented.
 @needs_data
 @pytest.mark.parametrize(
-    ("name", "vote", "unsmoothed", "smoothed"),
+    ("name", "right"),
     [
-        ("hatecheck", 0.9987, 0.9990, 0.9990),
-        ("snow_temp", 0.9361, 0.9416, 0.9416),
-        ("snow_wsd", 0.9944, 0.9944, 0.9944),
-        ("gal_barzan", 0.6960, 0.7120, 0.7140),
+        ("majority", {"hatecheck": 0.9987, "snow_temp": 0.9361, "snow_wsd": 0.9944, "gal_barzan": 0.6960}),
+        ("weighted_vote", {"hatecheck": 0.9987, "snow_temp": 0.9437, "snow_wsd": 0.9944, "gal_barzan": 0.6960}),
+        (
+            "dawid_skene, unsmoothed",
+            {"hatecheck": 0.9990, "snow_temp": 0.9416, "snow_wsd": 0.9944, "gal_barzan": 0.7120},
+        ),
+        ("dawid_skene", {"hatecheck": 0.9990, "snow_temp": 0.9416, "snow_wsd": 0.9944, "gal_barzan": 0.7140}),
+        ("one_coin", {"hatecheck": 0.9987, "snow_temp": 0.9372, "snow_wsd": 0.9944, "gal_barzan": 0.6670}),
+        ("mace", {"hatecheck": 0.9990, "snow_temp": 0.9437, "snow_wsd": 0.9944, "gal_barzan": 0.7310}),
+        ("glad", {"hatecheck": 0.9987, "snow_temp": 0.9351, "snow_wsd": 0.9944, "gal_barzan": 0.6930}),
     ],
 )
-def test_accuracies_on_real_files_are_the_reference_figures(
-    name: str, vote: float, unsmoothed: float, smoothed: float
-) -> None:
-    """To the last printed digit; in the vote, ties are shared."""
-    labels, truth = FILES[name]()
-    assert round(majority.majority_vote(labels).share_right(truth), 4) == vote
-    assert round(dawid_skene.dawid_skene(labels, smoothing=0).share_right(truth), 4) == unsmoothed
-    assert round(dawid_skene.dawid_skene(labels).share_right(truth), 4) == smoothed
+def test_accuracies_on_real_files_are_the_printed_ones(name: str, right: dict[str, float]) -> None:
+    """To the last digit; in a vote, ties are shared."""
+    found = {}
+    for file in right:
+        labels, truth = FILES[file]()
+        found[file] = round(METHODS[name](labels).share_right(truth), 4)
+    assert found == right
 
 
 # --- What must hold for any labels -----------------------------------------------------------------------------------

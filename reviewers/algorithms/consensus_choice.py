@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from reviewers.algorithms.crowd import Consensus, CrowdLabels, FloatArray, IntArray
 from reviewers.algorithms.dawid_skene import dawid_skene
+from reviewers.algorithms.mace import mace
 from reviewers.algorithms.majority import majority_vote
 from reviewers.algorithms.one_coin import one_coin
 
-Method = Literal["majority", "one_coin", "dawid_skene"]
+Method = Literal["majority", "one_coin", "mace", "dawid_skene"]
 
 # With fewer labels per item most items have nobody to be compared with, and a skill makes more errors than it mends.
 LABELS_PER_ITEM = 2.0
@@ -32,7 +33,7 @@ class Choice:
 
     Attributes
     ----------
-    method : {"majority", "one_coin", "dawid_skene"}
+    method : {"majority", "one_coin", "mace", "dawid_skene"}
     reason : str
         For people.
     labels_per_item : float
@@ -55,7 +56,7 @@ class Choice:
 
 
 def choose_method(labels: CrowdLabels) -> Choice:
-    """Choose between the vote, one accuracy per annotator, and a confusion matrix per annotator.
+    """Choose between the vote and, per annotator, one accuracy, knowledge and habit, or a confusion matrix.
 
     Parameters
     ----------
@@ -121,6 +122,7 @@ def consensus_by_evidence(labels: CrowdLabels) -> tuple[Consensus, Choice]:
 _METHODS: dict[Method, Callable[[CrowdLabels], Consensus]] = {
     "majority": majority_vote,
     "one_coin": one_coin,
+    "mace": mace,
     "dawid_skene": dawid_skene,
 }
 
@@ -139,12 +141,9 @@ def _foretell(labels: CrowdLabels) -> dict[str, FloatArray]:
         at = at[np.bincount(rest.annotator, minlength=labels.n_annotators)[labels.annotator[at]] > 0]
         if len(at) == 0 or rest.find_unfitness() is not None:
             continue
-        fits = {
-            "majority": one_coin(rest, is_shared=True),
-            "one_coin": one_coin(rest),
-            "dawid_skene": dawid_skene(rest),
-        }
-        for name, fit in fits.items():
+        for name, method in _METHODS.items():
+            # A vote foretells nothing; one accuracy for all is a vote with probabilities.
+            fit = one_coin(rest, is_shared=True) if name == "majority" else method(rest)
             assert fit.confusion is not None
             chance = fit.confusion[labels.annotator[at], :, labels.value[at]]
             scores[name].append(np.log((fit.posterior[labels.item[at]] * chance).sum(axis=1)))
