@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from reviewers.algorithms import agreement, bootstrap, distances, figures, labels
 from reviewers.algorithms.agreement import (
+    COEFFICIENTS,
     DISTANCES,
     CountVectors,
     InsufficientOverlapError,
@@ -283,10 +284,10 @@ def test_interval_is_that_of_resampling_items_one_by_one() -> None:
 
 
 def test_bootstrap_in_pieces_is_the_bootstrap_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    vectors = CountVectors.from_counts(FLEISS_10X14)
-    whole = agreement_of(vectors, rng=rng(), distances=DISTANCES)
+    vectors = CountVectors.from_counts([*FLEISS_10X14, *np.eye(5, dtype=int).tolist()])
+    whole = agreement_of(vectors, rng=rng(), distances=DISTANCES, coefficients=COEFFICIENTS)
     monkeypatch.setattr(bootstrap, "_CELLS_AT_ONCE", 100)
-    in_pieces = agreement_of(vectors, rng=rng(), distances=DISTANCES)
+    in_pieces = agreement_of(vectors, rng=rng(), distances=DISTANCES, coefficients=COEFFICIENTS)
     for one, other in zip(whole, in_pieces, strict=True):
         assert one.interval == pytest.approx(other.interval, abs=1e-12)
 
