@@ -13,7 +13,8 @@ from random import Random
 from time import sleep
 from typing import Any, cast
 
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
+from psycopg.errors import DeadlockDetected
 
 from annotation.commitments import commit
 from annotation.errors import (
@@ -80,7 +81,7 @@ class Answer:
 
 # Stamps of the leases that this process handed out: most answers come back to where their lease was fetched.
 _stamps: dict[tuple[int, int], Stamp] = {}
-_MOST_STAMPS = 50_000
+_MOST_STAMPS = 10_000
 
 
 def find_stamp(*, seat_id: int, generation: int, person_id: int) -> Stamp:
@@ -345,11 +346,18 @@ def set_overlap(*, project_id: int, wanted: int, after: int, limit: int) -> tupl
 
     Returns the last item looked at (None: done) and how many rows were changed.
     """
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(
-            "select last, changed from queue_set_overlap(%s, %s, %s, %s)", [project_id, wanted, after, limit]
-        )
-        last, changed = cursor.fetchone()
+    for attempt in range(5):
+        try:
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute(
+                    "select last, changed from queue_set_overlap(%s, %s, %s, %s)", [project_id, wanted, after, limit]
+                )
+                last, changed = cursor.fetchone()
+            break
+        except OperationalError as error:
+            # It holds many rows and offers at once: where it and somebody's request wait for each other, it gives way.
+            if attempt == 4 or connection.in_atomic_block or not isinstance(error.__cause__, DeadlockDetected):
+                raise
     return last, changed
 
 

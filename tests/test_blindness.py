@@ -79,7 +79,8 @@ def test_requests_about_holdout_items_ask_the_database_the_same(desk: Desk) -> N
     for split in (POOL, HOLDOUT):
         with CaptureQueriesContext(connection) as captured:
             walk_through(desk, api, split, f"key-{split}")
-        statements[split] = [re.sub(r"'[^']*'|\d+", "#", one["sql"] or "prepared")[:120] for one in captured.captured_queries]
+        sent = [one["sql"] or "prepared" for one in captured.captured_queries]
+        statements[split] = [re.sub(r"'[^']*'|\d+", "#", sql)[:120] for sql in sent]
     assert statements[HOLDOUT] == statements[POOL]
 
 
