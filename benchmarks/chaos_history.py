@@ -43,9 +43,8 @@ from benchmarks.history.record import (
     count_resolved,
 )
 from benchmarks.history_clients import Client, Plan, ProjectPlan, run_clients
-from benchmarks.installation import Site
+from benchmarks.installation import Site, add_server_options
 from config.home import ROOT
-from config.roles import WEB_THREADS, count_web_workers
 from tests.installation import TOUCHSTONE, make_environment
 
 LEASE_SECONDS = 2
@@ -140,8 +139,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--operations", type=int, default=20_000, help="calls in each history, before the rest is done")
     parser.add_argument("--clients", type=int, default=32)
     parser.add_argument("--processes", type=int, default=4, help="that the clients are spread over")
-    parser.add_argument("--web-workers", type=int, default=count_web_workers())
-    parser.add_argument("--web-threads", type=int, default=int(WEB_THREADS))
+    add_server_options(parser)
     parser.add_argument("--keep", type=Path, help="write each history with violations into this folder, as JSON lines")
 
 

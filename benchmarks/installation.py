@@ -148,8 +148,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """The options that every benchmark with an installation of its own has."""
     parser.add_argument("--out", type=Path, help="append each result to this file, too")
     parser.add_argument("--home", help="keep the installation here and use it again; default: a temporary one")
+    add_server_options(parser)
+
+
+def add_server_options(parser: argparse.ArgumentParser) -> None:
+    """The options of the web server that is measured; as an installation has them by default."""
     parser.add_argument("--web-workers", type=int, default=count_web_workers())
-    parser.add_argument("--web-threads", type=int, default=int(WEB_THREADS))
+    parser.add_argument("--web-threads", type=int, default=WEB_THREADS)
 
 
 # --- People, projects, items -----------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from config.home import ROOT, HomeError
 
 WEB, WORKER, BEAT = "web", "worker", "beat"
 ROLES = (WEB, WORKER, BEAT)
-WEB_THREADS = "4"  # of each process: more of them wait for one another
+WEB_THREADS = 4  # of each process: more of them wait for one another
 
 
 def count_web_workers() -> int:
@@ -42,7 +42,7 @@ def make_command(role: str) -> list[str]:
         host, port = get_address()
         command = ["granian", "--interface", "wsgi", "--host", host, "--port", str(port)]
         command += ["--workers", os.environ.get("WEB_WORKERS") or str(count_web_workers())]
-        command += ["--blocking-threads", os.environ.get("WEB_THREADS") or WEB_THREADS]
+        command += ["--blocking-threads", os.environ.get("WEB_THREADS") or str(WEB_THREADS)]
         command += [
             "--blocking-threads-idle-timeout",
             "600",

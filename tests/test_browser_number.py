@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import ConsoleMessage, Page, expect
+from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from annotation.models import Label
 from reviewers.models import Resolution
 from tests.cast import Desk, MakeDesk
-from tests.test_browser import expect_another, item_text, open_desk, sign_in
+from tests.test_browser import expect_another, faults, item_text, open_desk, sign_in, watched
+
+__all__ = ["faults", "watched"]
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
@@ -27,22 +28,6 @@ DISTANCE: dict[str, Any] = {
     "unit": "km",
 }
 VERDICT = {"name": "verdict", "kind": "choice", "required": True, "choices": [{"value": "near"}, {"value": "far"}]}
-
-
-@pytest.fixture
-def watched(page: Page) -> Iterator[Page]:
-    """A page whose console stays clean until the test ends."""
-    faults: list[str] = []
-
-    def listen(message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
-            faults.append(message.text)
-
-    page.on("console", listen)
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.set_default_timeout(10_000)
-    yield page
-    assert faults == []
 
 
 @pytest.fixture

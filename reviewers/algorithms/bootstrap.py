@@ -63,7 +63,7 @@ def bootstrap_intervals(
     for start in range(0, n_resamples, step):
         weights = rng.multinomial(n, share, size=min(step, n_resamples - start)).astype(np.float64)
         parts.append(compute(weights))
-    return [middle(np.concatenate(samples)) for samples in zip(*parts, strict=True)]
+    return [_middle(np.concatenate(samples)) for samples in zip(*parts, strict=True)]
 
 
 def check_resamples(n_resamples: int) -> None:
@@ -81,7 +81,7 @@ def unseen_share(n_items: int) -> float:
     return 1 - clopper_pearson(n_items, n_items)[0]
 
 
-def middle(samples: FloatArray) -> Interval:
+def _middle(samples: FloatArray) -> Interval:
     """Ends of the middle 95 % of resampled values; None where most resamples have no value at all."""
     defined = samples[~np.isnan(samples)]
     if len(defined) < len(samples) / 2:

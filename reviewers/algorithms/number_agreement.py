@@ -14,14 +14,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from reviewers.algorithms.agreement import NO_PAIRS, ONE_CLASS
-from reviewers.algorithms.bootstrap import Interval, check_resamples, middle, unseen_share
+from reviewers.algorithms.bootstrap import Interval, bootstrap_intervals, check_resamples, unseen_share
 from reviewers.algorithms.figures import Figure
 
 METRICS = ("raw_agreement", "alpha_interval")
 FloatArray = NDArray[np.float64]
-
-# Bounds the bootstrap's working memory to about 32 MB per array.
-_CELLS_AT_ONCE = 4_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +132,12 @@ def agreement_of_numbers(
         return [Figure.refused(metric, NO_PAIRS, **size) for metric in METRICS]
     all_items = sums.n_items[np.newaxis].astype(np.float64)
     raw = float(sums.alike @ sums.n_items / n_items)
-    means, alphas = _bootstrap(sums, n_resamples, rng)
+    mean_interval, alpha_interval = bootstrap_intervals(
+        sums.n_items,
+        lambda weights: (weights @ sums.alike / n_items, _alphas(sums, weights)),
+        n_resamples,
+        rng,
+    )
     bootstrapped = f"percentile bootstrap over items, {n_resamples} resamples"
     bound = "exact bound, no disagreement seen"
     unseen = unseen_share(n_items)
@@ -147,7 +149,7 @@ def agreement_of_numbers(
     if bool((sums.alike == 1).all()):
         raw_interval, how = (1 - unseen, 1.0), bound
     else:
-        raw_interval, how = middle(means), bootstrapped
+        raw_interval, how = mean_interval, bootstrapped
     alike = (
         f"mean over items of pairs no more than {tolerance:g} apart" if tolerance else "mean over items of pairs alike"
     )
@@ -161,7 +163,7 @@ def agreement_of_numbers(
         interval: Interval = (float(1 - unseen * (numbers.max() - numbers.min()) ** 2 / chance), 1.0)
     else:
         alpha, how = float(_alphas(sums, all_items)[0]), bootstrapped
-        interval = middle(alphas)
+        interval = alpha_interval
     return [*figures, figure_for("alpha_interval", alpha, interval, f"Krippendorff's alpha, interval; {how}")]
 
 
@@ -219,17 +221,3 @@ def _alphas(sums: _Sums, weights: FloatArray) -> FloatArray:
     alphas = np.full(len(weights), np.nan)
     alphas[is_defined] = 1 - observed[is_defined] / expected[is_defined]
     return alphas
-
-
-def _bootstrap(sums: _Sums, n_resamples: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
-    """Raw agreement and alpha of resamples of the items, (n_resamples,) each."""
-    n = int(sums.n_items.sum())
-    means, alphas = np.empty(n_resamples), np.empty(n_resamples)
-    step = max(1, _CELLS_AT_ONCE // len(sums.size))
-    for start in range(0, n_resamples, step):
-        stop = min(start + step, n_resamples)
-        # How often each row is drawn: the same as drawing n items with replacement.
-        weights = rng.multinomial(n, sums.n_items / n, size=stop - start).astype(np.float64)
-        means[start:stop] = weights @ sums.alike / n
-        alphas[start:stop] = _alphas(sums, weights)
-    return means, alphas
