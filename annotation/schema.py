@@ -41,6 +41,7 @@ class AnswersError(TouchstoneError):
     """Some answers do not fit their questions: see `fields`."""
 
     code = "invalid_answers"
+    status = 422
 
     def __init__(self, fields: dict[str, str]) -> None:
         """`fields`: question name -> sentence, at least one."""

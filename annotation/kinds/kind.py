@@ -34,6 +34,7 @@ class AnswerError(TouchstoneError):
     """The answer does not fit the question."""
 
     code = "invalid_answers"
+    status = 422
 
     def __init__(self, question: str, sentence: str) -> None:
         """`question` is the question's name, `sentence` says what an answer must be."""
