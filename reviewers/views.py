@@ -82,7 +82,7 @@ class DisputesView(ProjectPage):
         votes = first["votes"] if first else {}
         if first and question and not has_votes_by_value(question):
             told = Counter(
-                tell_value(question, answer["answers"][first["name"]])[:EXCERPT]
+                tell_value(question, answer["answers"][first["name"]])
                 for answer in row["answers"]
                 if first["name"] in answer["answers"]
             )
