@@ -218,7 +218,11 @@ class Migration(migrations.Migration):
                 ("learning", models.JSONField(null=True)),
                 ("snapshots", models.JSONField(null=True)),
                 ("gold_rate", models.FloatField(default=0)),
-                ("blind_share", models.FloatField(default=0)),
+                ("suggestions", models.BooleanField(default=False)),
+                (
+                    "blind_share",
+                    models.FloatField(default=0, help_text="share of seats on which a suggestion is withheld"),
+                ),
                 (
                     "holdout_share_now",
                     models.FloatField(
@@ -905,6 +909,13 @@ class Migration(migrations.Migration):
                     models.PositiveSmallIntegerField(choices=[(0, "none"), (1, "shown"), (2, "withheld")], default=0),
                 ),
                 (
+                    "suggestion",
+                    models.JSONField(
+                        help_text="what a model said when the seat was opened: [{question, choice, score, model, model_id}]",
+                        null=True,
+                    ),
+                ),
+                (
                     "annotation",
                     models.ForeignKey(
                         db_constraint=False,
@@ -1263,6 +1274,10 @@ class Migration(migrations.Migration):
             model_name="seat",
             index=models.Index(condition=models.Q(("state", 2)), fields=["project", "person"], name="seat_of_person"),
         ),
+        migrations.AddIndex(
+            model_name="seat",
+            index=models.Index(condition=models.Q(("arm__gt", 0)), fields=["project"], name="seat_in_an_arm"),
+        ),
         migrations.AddConstraint(
             model_name="seat",
             constraint=models.UniqueConstraint(fields=("queue_row", "person"), name="seat_once"),
@@ -1280,6 +1295,17 @@ class Migration(migrations.Migration):
                     models.Q(("state", 2), _negated=True), ("annotation__isnull", False), ("kind", 2), _connector="OR"
                 ),
                 name="seat_submitted_has_annotation",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="seat",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("arm", 0), ("suggestion__isnull", True)),
+                    models.Q(("arm__in", [1, 2]), ("suggestion__isnull", False)),
+                    _connector="OR",
+                ),
+                name="seat_arm_has_suggestion",
             ),
         ),
         migrations.AddIndex(

@@ -36,7 +36,8 @@ class Project(models.Model):
     learning = models.JSONField(null=True)
     snapshots = models.JSONField(null=True)
     gold_rate = models.FloatField(default=0)
-    blind_share = models.FloatField(default=0)
+    suggestions = models.BooleanField(default=False)
+    blind_share = models.FloatField(default=0, help_text="share of seats on which a suggestion is withheld")
     holdout_share_now = models.FloatField(
         default=0.2, help_text="share of served work from the holdout: the set share until the holdout is full, then 0"
     )
