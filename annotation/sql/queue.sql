@@ -133,7 +133,7 @@ begin
     select null::bigint as row_id, null::bigint as seat_id, null::bigint as person_id, null::bigint as lane_id, 'infinity'::float8 as rank, 0::bigint as tiebreak into best;
     foreach v_lane in array p_lanes loop
       -- The lane, its epoch read before the scan, and how far this person is. `till`: what transactions before it did is seen below.
-      select a.epoch, a.floor_rank, a.floor_tiebreak, coalesce(a.lease_floor, '-infinity') as lease_floor, coalesce(k.epoch = a.epoch, false) as is_current,
+      select a.epoch, a.floor_rank, a.floor_tiebreak, coalesce(a.lease_floor, '-infinity') as lease_floor, k.xmin as version, coalesce(k.epoch = a.epoch, false) as is_current,
           k.rank, k.tiebreak, k.returned_rank, k.returned_tiebreak, k.returned_till, coalesce(k.full_epoch = a.epoch, false) as is_full, k.moved_at,
           pg_snapshot_xmin(pg_current_snapshot()) as till
         into l from annotation_queuelane a left join annotation_queuecursor k on k.person_id = p_person and k.lane_id = a.id where a.id = v_lane;
@@ -175,8 +175,8 @@ begin
          and (p_kind <> 2 or (select 1 from annotation_seat s where s.item_id = o.item_id and s.person_id = p_person and s.kind in (1, 4) and s.state = 2 limit 1) is null)
        order by o.rank, o.tiebreak limit 1;
       if v_rank > '-infinity' then
-        with lately as materialized (      -- few, and found by when they came: not by walking the line
-          select o.queue_row_id, o.item_id, o.rank, o.tiebreak from annotation_offer o where o.lane_id = v_lane and o.returned_by >= l.returned_till)
+        with lately as materialized (      -- few, and found by when they came, which is what the order asks for: not by walking the line
+          select o.queue_row_id, o.item_id, o.rank, o.tiebreak from annotation_offer o where o.lane_id = v_lane and o.returned_by >= l.returned_till order by o.returned_by)
         select o.queue_row_id, o.rank, o.tiebreak into since from lately o
          where (o.rank, o.tiebreak) < (v_rank, v_tie)
            and (select 1 from annotation_seat s where s.queue_row_id = o.queue_row_id and s.person_id = p_person and s.state <> 4) is null
@@ -190,11 +190,15 @@ begin
       v_is_end := f.queue_row_id is null and (v_full or l.is_full);
       v_is_slow := clock_timestamp() - v_start > interval '0.2 ms' and (l.moved_at is null or not l.is_current or v_start - l.moved_at > interval '1 s');
       if (v_is_slow and (v_is_end or f.queue_row_id is not null)) or (v_is_end and not (l.is_current and l.is_full)) then
-        insert into annotation_queuecursor as k (person_id, lane_id, epoch, rank, tiebreak, returned_rank, returned_tiebreak, returned_till, full_epoch, moved_at)
-          values (p_person, v_lane, l.epoch, coalesce(f.rank, 'infinity'), coalesce(f.tiebreak, 0), coalesce(back.rank, 'infinity'), coalesce(back.tiebreak, 0), l.till,
-            case when v_is_end then l.epoch else -1 end, v_start)
-          on conflict (person_id, lane_id) do update set epoch = excluded.epoch, rank = excluded.rank, tiebreak = excluded.tiebreak, returned_rank = excluded.returned_rank,
-            returned_tiebreak = excluded.returned_tiebreak, returned_till = excluded.returned_till, full_epoch = greatest(k.full_epoch, excluded.full_epoch), moved_at = excluded.moved_at;
+        -- Not where somebody who takes over a seat of mine writes it (a claim waits for nothing) or did so since it was read.
+        update annotation_queuecursor k set epoch = l.epoch, rank = coalesce(f.rank, 'infinity'), tiebreak = coalesce(f.tiebreak, 0), returned_rank = coalesce(back.rank, 'infinity'),
+            returned_tiebreak = coalesce(back.tiebreak, 0), returned_till = l.till, full_epoch = case when v_is_end then l.epoch else k.full_epoch end, moved_at = v_start
+          where (k.person_id, k.lane_id) = (select c.person_id, c.lane_id from annotation_queuecursor c
+            where c.person_id = p_person and c.lane_id = v_lane and c.xmin = l.version for no key update skip locked);
+        if l.version is null then        -- the first one says nothing of the end: nobody could have contradicted it
+          insert into annotation_queuecursor (person_id, lane_id, epoch, rank, tiebreak, returned_rank, returned_tiebreak, returned_till, full_epoch, moved_at)
+            values (p_person, v_lane, l.epoch, coalesce(f.rank, 'infinity'), coalesce(f.tiebreak, 0), coalesce(back.rank, 'infinity'), coalesce(back.tiebreak, 0), l.till, -1, v_start);
+        end if;
       end if;
 
       if f.queue_row_id is null or (back.rank, back.tiebreak) < (f.rank, f.tiebreak) then f := back; end if;
@@ -213,9 +217,14 @@ begin
       perform 1 from annotation_seat where id = best.seat_id and state = v_held and expires_at < p_now for no key update skip locked;
       if not found then v_busy := v_busy || best.seat_id; continue; end if;
       if best.person_id <> p_person then
+        -- The loser may be owed another place of this item: their cursor has passed it. Where they are at work on it just now,
+        -- the place stays theirs for that moment: two people who take over from each other would wait in a circle.
+        update annotation_queuecursor set epoch = -1, full_epoch = -1 where (person_id, lane_id) = (
+          select c.person_id, c.lane_id from annotation_queuecursor c where c.person_id = best.person_id and c.lane_id = best.lane_id for no key update skip locked);
+        if not found and exists (select 1 from annotation_queuecursor where person_id = best.person_id and lane_id = best.lane_id) then
+          v_busy := v_busy || best.seat_id; continue;
+        end if;
         update annotation_seat set state = 4, ended_at = p_now where id = best.seat_id;
-        -- The loser may be owed another place of this item: their cursor has passed it.
-        update annotation_queuecursor set epoch = -1, full_epoch = -1 where person_id = best.person_id and lane_id = best.lane_id;
       end if;
       v_row := best.row_id;
     else
