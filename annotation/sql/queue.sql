@@ -433,7 +433,18 @@ begin
     case when p_reason <> '' then jsonb_build_object('reason', p_reason) end);
 end $$;
 
--- Take an answer back (Q9): the same person, the same place, to answer again. `learning_has_used` is installed by the learning app.
+-- Whether an answer can be taken back now (Q9). `learning_has_used` is installed by the learning app.
+create or replace function queue_may_undo(a annotation_annotation, s annotation_seat, p_now timestamptz) returns boolean language plpgsql stable as $$
+begin
+  return not (s.state <> 2 or s.annotation_id <> a.id or a.created_at < p_now - (select make_interval(secs => o.undo_seconds) from annotation_organisation o)
+     or exists (select 1 from annotation_queuerow q where q.id = s.queue_row_id and q.state = 3)
+     or exists (select 1 from annotation_item i where i.id = a.item_id and i.lifecycle <> 0)
+     or exists (select 1 from annotation_queuerow q join annotation_seat r on r.queue_row_id = q.id
+                where q.item_id = a.item_id and q.kind = 2 and r.state in (1, 2) and (r.state = 2 or r.expires_at >= p_now))
+     or learning_has_used(a.item_id, a.created_at));
+end $$;
+
+-- Take an answer back: the same person, the same place, to answer again.
 create or replace function queue_undo(p_annotation bigint, p_person bigint) returns jsonb language plpgsql as $$
 declare a annotation_annotation; s annotation_seat; v_now timestamptz;
 begin
@@ -444,12 +455,7 @@ begin
   v_now := clock_timestamp();
   select * into s from annotation_seat where id = a.seat_id for no key update;
   perform 1 from annotation_queuerow where id = s.queue_row_id for no key update;
-  if s.state <> 2 or s.annotation_id <> a.id or a.created_at < v_now - (select make_interval(secs => o.undo_seconds) from annotation_organisation o)
-     or exists (select 1 from annotation_queuerow q where q.id = s.queue_row_id and q.state = 3)
-     or exists (select 1 from annotation_item i where i.id = a.item_id and i.lifecycle <> 0)
-     or exists (select 1 from annotation_queuerow q join annotation_seat r on r.queue_row_id = q.id
-                where q.item_id = a.item_id and q.kind = 2 and r.state in (1, 2) and (r.state = 2 or r.expires_at >= v_now))
-     or learning_has_used(a.item_id, a.created_at) then
+  if not queue_may_undo(a, s, v_now) then
     return jsonb_build_object('status', 'too_late');
   end if;
   update annotation_seat x set state = 1, generation = x.generation + 1, annotation_id = null, ended_at = null, leased_at = v_now,
@@ -600,4 +606,4 @@ begin
 end $$;
 
 call keep_plans('queue_offer', 'queue_settle', 'queue_item_state', 'queue_open_dispute', 'queue_close_dispute', 'queue_claim', 'queue_show', 'queue_lease',
-  'queue_answer', 'queue_renew', 'queue_give_back', 'queue_undo', 'queue_move_floors');
+  'queue_answer', 'queue_renew', 'queue_give_back', 'queue_may_undo', 'queue_undo', 'queue_move_floors');
