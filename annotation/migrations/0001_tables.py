@@ -806,6 +806,33 @@ class Migration(migrations.Migration):
                 on_delete=django.db.models.deletion.CASCADE, related_name="imports", to="annotation.project"
             ),
         ),
+        migrations.CreateModel(
+            name="GuidelineReading",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "guideline",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to="annotation.guideline"
+                    ),
+                ),
+                (
+                    "person",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="annotation.project",
+                    ),
+                ),
+            ],
+        ),
         migrations.AddField(
             model_name="guideline",
             name="project",
@@ -1216,6 +1243,10 @@ class Migration(migrations.Migration):
             constraint=models.CheckConstraint(
                 condition=models.Q(("lifecycle__in", [0, 1, 2, 3])), name="item_lifecycle_known"
             ),
+        ),
+        migrations.AddConstraint(
+            model_name="guidelinereading",
+            constraint=models.UniqueConstraint(fields=("project", "person"), name="guideline_reading_once"),
         ),
         migrations.AddConstraint(
             model_name="guideline",

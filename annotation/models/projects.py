@@ -137,3 +137,17 @@ class Guideline(models.Model):
 
     def __str__(self) -> str:
         return f"guideline {self.version} of {self.project_id}"
+
+
+class GuidelineReading(models.Model):
+    """The newest version of a guideline that a person has had before them, so that they are told what changed since."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+", db_index=False)
+    person = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    guideline = models.ForeignKey(Guideline, on_delete=models.CASCADE, related_name="+")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["project", "person"], name="guideline_reading_once")]
+
+    def __str__(self) -> str:
+        return f"guideline {self.guideline_id} read by {self.person_id}"
