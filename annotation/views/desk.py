@@ -16,7 +16,7 @@ from annotation.errors import AbsentError
 from annotation.models import LabelSchema, Seat
 from annotation.progress import OwnWork, own_counts
 from annotation.schema import render_schema
-from annotation.views.guideline import show_guideline
+from annotation.views.guideline import changes_for, show_guideline
 from annotation.views.page import ProjectPage
 
 KINDS = ("label", "relabel")
@@ -41,7 +41,7 @@ class DeskView(ProjectPage):
             "schemas": schemas,
             "desk": self._desk(access, kind) | {"widgets": find_widgets(schemas)},
             "modules": MODULES,
-            "guideline": show_guideline(access.project.guideline),
+            "guideline": show_guideline(access.project.guideline, changes_for(access)),
         }
         return self.show(access, "annotation/label.html", context)
 
