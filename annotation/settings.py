@@ -7,6 +7,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from annotation.care import LIMITS
 from annotation.errors import InvalidError, NotYetError
 from annotation.models import Organisation, Project
 
@@ -63,6 +64,7 @@ def show_settings(project: Project) -> dict[str, Any]:
         "snapshots": project.snapshots,
         "gold_rate": project.gold_rate,
         "blind_share": project.blind_share,
+        "care": project.care,
     }
 
 
@@ -205,7 +207,30 @@ def _blind_share(value: Any, *_rest: Any) -> dict[str, Any]:
     return {"blind_share": 0.0}
 
 
+def _care(value: Any, _compiled: Any, organisation: Organisation, _current: Any) -> dict[str, Any]:
+    """Limits may be stricter than the organisation's, never looser."""
+    if value is None:
+        return {"care": None}
+    sent = _known_keys(value, LIMITS)
+    least = {"severe_in_a_row": 1}
+    try:
+        checked = {
+            name: _whole(number, least.get(name, 0), getattr(organisation, name))
+            for name, number in sent.items()
+            if name != "severe_pause_seconds" and number is not None
+        }
+        if (pause := sent.get("severe_pause_seconds")) is not None:
+            checked["severe_pause_seconds"] = _whole(pause, organisation.severe_pause_seconds, 24 * 3600)
+    except _Fault as fault:
+        raise _Fault(
+            _("%(fault)s A project's limits on severe items may be stricter than the organisation's, never looser.")
+            % {"fault": fault}
+        ) from fault
+    return {"care": checked or None}
+
+
 _PARSERS = {
+    "care": _care,
     "name": _name,
     "description": _description,
     "state": _state,

@@ -7,7 +7,9 @@
 --   3. the queue row of that seat, late, just before the commit (people label the same item in step and would wait for each other),
 --   4. that row's offer, where places change,
 --   5. the offer of a next row or an expired seat of somebody else: only ever with SKIP LOCKED, never waiting.
--- So people wait only for the row and the offer of their own seat, and whoever holds those waits for nothing more.
+-- So people wait only for the row and the offer of their own seat, and whoever holds those waits for nothing more. The one
+-- exception: where a person may be handed severe items, their requests in several projects wait for each other after step 3
+-- (`queue_care`), and the one that is not waiting goes on to its commit.
 -- Where all that is left is locked, the claim says so and the caller comes back in a moment, in a new transaction.
 
 -- Offers ---------------------------------------------------------------------------------------------------------------
@@ -78,15 +80,15 @@ begin
   where i.id = p_item order by q.pass_no desc limit 1);
 end $$;
 
--- Put an item before the reviewers: a row of kind adjudicate, beside the item's own, in a lane of the same language.
+-- Put an item before the reviewers: a row of kind adjudicate, beside the item's own, in a lane of the same language and severity.
 create or replace function queue_open_dispute(p_row annotation_queuerow) returns bigint language plpgsql as $$
 declare v_lane bigint; v_id bigint;
 begin
-  insert into annotation_queuelane (project_id, kind, stream, language, severity, epoch, floor_rank, floor_tiebreak)
-    select l.project_id, 2, l.stream, l.language, l.severity, 0, '-infinity', 0 from annotation_queuelane l where l.id = p_row.lane_id
+  insert into annotation_queuelane (project_id, kind, stream, language, severity, harms, epoch, floor_rank, floor_tiebreak)
+    select l.project_id, 2, l.stream, l.language, l.severity, l.harms, 0, '-infinity', 0 from annotation_queuelane l where l.id = p_row.lane_id
     on conflict do nothing;
   select a.id into strict v_lane from annotation_queuelane l
-    join annotation_queuelane a on (a.project_id, a.kind, a.stream, a.language, a.severity) = (l.project_id, 2, l.stream, l.language, l.severity)
+    join annotation_queuelane a on (a.project_id, a.kind, a.stream, a.language, a.severity, a.harms) = (l.project_id, 2, l.stream, l.language, l.severity, l.harms)
     where l.id = p_row.lane_id;
   insert into annotation_queuerow (project_id, item_id, lane_id, kind, pass_no, rank, tiebreak, overlap, n_submitted, state, is_closed, draw_id)
     values (p_row.project_id, p_row.item_id, v_lane, 2, p_row.pass_no, p_row.rank, p_row.tiebreak, 1, 0, 0, false, p_row.draw_id)
@@ -105,6 +107,89 @@ begin
   perform queue_offer(array[v_id], false);
 end $$;
 
+-- Care -----------------------------------------------------------------------------------------------------------------
+-- What a person was handed of severe items in the last 24 hours. Each seat says by itself what it counts for: `exposure` 2 is
+-- a severe item, 1 something mild handed out after severe ones, 0 (all seats of those who have no severe lanes) nothing. So an
+-- answer writes nothing more for it, and undo, skip, release and expiry take nothing back: the seat stays. Read are the
+-- person's seats of one day that count, from an index that holds no others; nothing where no lane asks for care.
+--
+-- How long: an answer counts the active seconds that came with it, at most the time since the item was handed out; without
+-- them, the time since then or since the item before it ended. What ended without an answer counts a minute at most: it may
+-- have waited behind others, or the person was away. A seat held anew keeps what it counted for before.
+create or replace function queue_earlier_seconds(s annotation_seat, p_seconds float8, p_now timestamptz) returns float8 language sql immutable as $$
+  select case when s.exposure <> 2 or s.leased_at < p_now - interval '24 hours' then 0 else s.earlier_seconds + least(
+    extract(epoch from greatest(coalesce(s.ended_at, s.expires_at) - s.leased_at, interval '0'))::float8, coalesce(p_seconds, 60)) end
+$$;
+
+-- n, seconds: of all projects; n_here, seconds_here: of one. first_at: when the oldest of them was handed out. in_a_row: how many
+-- came one after the other up to now, with nothing mild and no pause of p_pause in between (counted up to p_row); last_at: when
+-- the last of these ended.
+create or replace function queue_exposure(
+  p_project bigint, p_person bigint, p_now timestamptz, p_row int, p_pause interval,
+  out n int, out seconds float8, out n_here int, out seconds_here float8, out first_at timestamptz, out in_a_row int, out last_at timestamptz
+) language plpgsql as $$
+declare v_next timestamptz := p_now; s record;
+begin
+  select count(*), coalesce(sum(t.seconds), 0), count(*) filter (where t.project_id = p_project), coalesce(sum(t.seconds) filter (where t.project_id = p_project), 0), min(t.leased_at)
+    into n, seconds, n_here, seconds_here, first_at
+  from (
+    select x.project_id, x.leased_at, x.earlier_seconds + case
+        when x.state = 1 and x.expires_at >= p_now then 0
+        when x.state <> 2 then least(60, x.elapsed)
+        when x.told is not null then least(x.told, extract(epoch from x.till - x.leased_at)::float8)
+        else x.elapsed end as seconds
+    from (
+      select y.*, extract(epoch from greatest(y.till - greatest(y.leased_at, lag(y.till) over (order by y.till, y.id)), interval '0'))::float8 as elapsed
+      from (
+        select e.id, e.project_id, e.leased_at, e.expires_at, e.state, e.earlier_seconds, a.seconds as told,
+          coalesce(e.ended_at, least(e.expires_at, p_now)) as till
+        from annotation_seat e left join annotation_annotation a on a.id = e.annotation_id
+        where e.person_id = p_person and e.exposure = 2 and e.leased_at > p_now - interval '24 hours') y) x) t;
+  in_a_row := 0;
+  for s in select e.exposure, e.leased_at, coalesce(e.ended_at, least(e.expires_at, p_now)) as till from annotation_seat e
+    where e.person_id = p_person and e.exposure > 0 and e.leased_at > p_now - interval '24 hours' order by e.leased_at desc limit p_row
+  loop
+    exit when s.exposure = 1 or v_next - s.till >= p_pause;
+    in_a_row := in_a_row + 1; v_next := s.leased_at; last_at := greatest(last_at, s.till);
+  end loop;
+end $$;
+
+-- Which of the lanes of a person, some of which ask for care, they may be given now. declined: those with a harm that they opted out
+-- of; severe, and calm_pool, calm_holdout: the lanes with and without severe items; n_left: how many severe items they may still be handed.
+create or replace function queue_care(
+  p_project bigint, p_person bigint, p_lanes bigint[], p_now timestamptz,
+  out mine bigint[], out pool bigint[], out holdout bigint[], out calm_pool bigint[], out calm_holdout bigint[], out severe bigint[], out declined bigint[],
+  out n_left int, out in_a_row int, out most_in_a_row int, out budget_in int, out pause_in int
+) language plpgsql as $$
+declare v_declined text[]; o record; e record;
+begin
+  -- Their requests in other projects count for the same budget: one at a time, from here to the commit. Whoever has this lock
+  -- waits for nothing more.
+  perform pg_advisory_xact_lock(hashtext('exposure'), p_person::int);
+  select coalesce((select c.opted_out from annotation_careprofile c where c.person_id = p_person), '{}') into v_declined;
+  select coalesce(array_agg(l.id) filter (where l.is_mine), '{}'), coalesce(array_agg(l.id) filter (where l.is_mine and l.stream = 0), '{}'),
+      coalesce(array_agg(l.id) filter (where l.is_mine and l.stream = 1), '{}'),
+      coalesce(array_agg(l.id) filter (where l.is_mine and l.stream = 0 and l.severity < 2), '{}'),
+      coalesce(array_agg(l.id) filter (where l.is_mine and l.stream = 1 and l.severity < 2), '{}'),
+      coalesce(array_agg(l.id) filter (where l.is_mine and l.severity >= 2), '{}'), coalesce(array_agg(l.id) filter (where not l.is_mine), '{}')
+    into mine, pool, holdout, calm_pool, calm_holdout, severe, declined
+    from (select a.id, a.stream, a.severity, not (string_to_array(a.harms, ',') && v_declined) as is_mine from annotation_queuelane a where a.id = any (p_lanes)) l;
+  if cardinality(severe) = 0 then
+    n_left := 0; in_a_row := 0; most_in_a_row := 1;
+    return;
+  end if;
+  select g.severe_items, g.severe_minutes, least(g.severe_in_a_row, (p.care ->> 'severe_in_a_row')::int) as in_a_row,
+      make_interval(secs => greatest(g.severe_pause_seconds, (p.care ->> 'severe_pause_seconds')::int)) as pause,
+      (p.care ->> 'severe_items')::int as items_here, (p.care ->> 'severe_minutes')::int as minutes_here
+    into strict o from annotation_organisation g, annotation_project p where p.id = p_project;
+  select * into e from queue_exposure(p_project, p_person, p_now, o.in_a_row, o.pause);
+  n_left := least(o.severe_items - e.n, o.items_here - e.n_here);
+  if e.seconds >= o.severe_minutes * 60 or e.seconds_here >= o.minutes_here * 60 then n_left := 0; end if;
+  in_a_row := e.in_a_row; most_in_a_row := case when o.pause > interval '0' then o.in_a_row else 2147483647 end;
+  budget_in := greatest(1, ceil(extract(epoch from coalesce(e.first_at, p_now) + interval '24 hours' - p_now)));
+  pause_in := greatest(1, ceil(extract(epoch from coalesce(e.last_at, p_now) + o.pause - p_now)));
+end $$;
+
 -- Claim ----------------------------------------------------------------------------------------------------------------
 -- Take the best place in the given lanes for a person: the head of the queue, a returned place or an expired one, whichever
 -- comes first in serving order. Returns a seat; null: nothing left, checked from the very start in this epoch; 0: all that
@@ -113,9 +198,11 @@ end $$;
 -- A person may take a row on which they have no seat that still stands ("(select 1 ...) is null" is always a nested probe of
 -- the unique index, never a hash or a sort), and decide a dispute (kind 2) of an item that they did not label. The clause
 -- stands in five queries on purpose: a function around it would not be inlined, and be called for each row passed.
+--
+-- p_severe: those of the lanes whose seats count as severe; p_exposure: what the other seats count for (see "Care").
 create or replace function queue_claim(
   p_project bigint, p_person bigint, p_kind smallint, p_lanes bigint[], p_seconds int, p_schema bigint, p_guideline bigint,
-  p_now timestamptz
+  p_now timestamptz, p_severe bigint[], p_exposure smallint
 ) returns bigint language plpgsql as $$
 declare
   v_lane bigint; l record; late record; f record; back record; since record; best record; v_row bigint; v_free smallint;
@@ -232,13 +319,15 @@ begin
     end if;
 
     insert into annotation_seat as s (queue_row_id, person_id, project_id, item_id, lane_id, kind, state, generation,
-        leased_at, expires_at, reason, draw_id, schema_id, guideline_id, arm)
+        leased_at, expires_at, reason, draw_id, schema_id, guideline_id, arm, exposure)
       select q.id, p_person, q.project_id, q.item_id, q.lane_id, q.kind, 1, 1,
-        p_now, p_now + make_interval(secs => p_seconds), '', q.draw_id, p_schema, p_guideline, 0
+        p_now, p_now + make_interval(secs => p_seconds), '', q.draw_id, p_schema, p_guideline, 0,
+        case when q.lane_id = any (p_severe) then 2 else p_exposure end
       from annotation_queuerow q where q.id = v_row
       on conflict (queue_row_id, person_id) do update set state = 1, generation = s.generation + 1, leased_at = excluded.leased_at,
         expires_at = excluded.expires_at, ended_at = null, reason = '', lane_id = excluded.lane_id,
-        draw_id = excluded.draw_id, schema_id = excluded.schema_id, guideline_id = excluded.guideline_id, annotation_id = null
+        draw_id = excluded.draw_id, schema_id = excluded.schema_id, guideline_id = excluded.guideline_id, annotation_id = null,
+        exposure = excluded.exposure, earlier_seconds = queue_earlier_seconds(s, null, p_now)
         where s.state in (1, 4)
       returning s.id into strict v_seat;
     return v_seat;
@@ -263,6 +352,7 @@ create or replace function queue_lease(
 declare
   prj record; v_now timestamptz; v_seats bigint[]; v_held int; v_seat bigint; v_reason text; v_retry int; i int := 0;
   v_pool bigint[]; v_holdout bigint[]; v_mine bigint[]; v_all bigint[]; v_oldest timestamptz;
+  v_is_guarded boolean; c record; v_at timestamptz; v_severe bigint[] := '{}'; v_declined bigint[] := '{}'; v_exposure smallint := 0; v_is_calm boolean := false; v_limit text;
 begin
   perform pg_advisory_xact_lock(p_project::int, p_person::int);
   v_now := clock_timestamp();
@@ -284,27 +374,45 @@ begin
   if prj.state <> 'active' then
     return jsonb_build_object('leases', queue_show(v_seats), 'reason', 'paused', 'retry_after', null);
   end if;
-  select coalesce(array_agg(l.id) filter (where l.stream = 0), '{}'), coalesce(array_agg(l.id) filter (where l.stream = 1), '{}'), coalesce(array_agg(l.id), '{}')
-    into v_pool, v_holdout, v_mine from annotation_queuelane l
+  select coalesce(array_agg(l.id) filter (where l.stream = 0), '{}'), coalesce(array_agg(l.id) filter (where l.stream = 1), '{}'), coalesce(array_agg(l.id), '{}'),
+      coalesce(bool_or(l.severity >= 2 or l.harms <> ''), false)
+    into v_pool, v_holdout, v_mine, v_is_guarded from annotation_queuelane l
     where l.project_id = p_project and l.kind = p_kind and l.stream in (0, 1) and (cardinality(p_languages) = 0 or l.language = '' or l.language = any (p_languages));
+  v_at := v_now;
+  if v_is_guarded then                   -- where no lane asks for care, nothing more is asked
+    select * into c from queue_care(p_project, p_person, v_mine, v_now);
+    v_mine := c.mine; v_severe := c.severe; v_declined := c.declined;
+  end if;
   while cardinality(v_seats) < p_n loop
     if v_held >= prj.max_held then v_reason := 'limit'; exit; end if;
     i := i + 1;
+    if v_is_guarded then
+      v_is_calm := cardinality(v_severe) > 0 and (c.n_left <= 0 or c.in_a_row >= c.most_in_a_row);
+      v_exposure := case when c.in_a_row > 0 then 1 else 0 end;
+      if v_is_calm then v_pool := c.calm_pool; v_holdout := c.calm_holdout; else v_pool := c.pool; v_holdout := c.holdout; end if;
+      v_at := v_at + interval '1 microsecond';      -- seats of one request stand in the order in which they were taken
+    end if;
     -- Reviewers take disputes in order; annotators get a share from the holdout until it is full.
     if p_kind <> 1 then
-      v_seat := queue_claim(p_project, p_person, p_kind, v_mine, prj.lease_seconds, prj.schema_id, prj.guideline_id, v_now);
+      v_seat := queue_claim(p_project, p_person, p_kind, case when v_is_calm then v_pool || v_holdout else v_mine end, prj.lease_seconds, prj.schema_id, prj.guideline_id, v_at, v_severe, v_exposure);
     elsif p_chances[1 + (i - 1) % cardinality(p_chances)] < prj.holdout_share_now then
-      v_seat := queue_claim(p_project, p_person, p_kind, v_holdout, prj.lease_seconds, prj.schema_id, prj.guideline_id, v_now);
-      if v_seat is null then v_seat := queue_claim(p_project, p_person, p_kind, v_pool, prj.lease_seconds, prj.schema_id, prj.guideline_id, v_now); end if;
+      v_seat := queue_claim(p_project, p_person, p_kind, v_holdout, prj.lease_seconds, prj.schema_id, prj.guideline_id, v_at, v_severe, v_exposure);
+      if v_seat is null then v_seat := queue_claim(p_project, p_person, p_kind, v_pool, prj.lease_seconds, prj.schema_id, prj.guideline_id, v_at, v_severe, v_exposure); end if;
     else
-      v_seat := queue_claim(p_project, p_person, p_kind, v_pool, prj.lease_seconds, prj.schema_id, prj.guideline_id, v_now);
-      if v_seat is null then v_seat := queue_claim(p_project, p_person, p_kind, v_holdout, prj.lease_seconds, prj.schema_id, prj.guideline_id, v_now); end if;
+      v_seat := queue_claim(p_project, p_person, p_kind, v_pool, prj.lease_seconds, prj.schema_id, prj.guideline_id, v_at, v_severe, v_exposure);
+      if v_seat is null then v_seat := queue_claim(p_project, p_person, p_kind, v_holdout, prj.lease_seconds, prj.schema_id, prj.guideline_id, v_at, v_severe, v_exposure); end if;
     end if;
     if v_seat = 0 then
       v_reason := 'busy'; v_retry := 1; exit;          -- never "nothing left" on the strength of a lock
     end if;
     if v_seat is null then
       -- Why is there nothing? Only asked now, when it is known that there is nothing.
+      if v_is_calm and (exists (select 1 from annotation_offer o where o.lane_id = any (v_severe))
+          or exists (select 1 from annotation_seat s where s.lane_id = any (v_severe) and s.state = 1 and s.expires_at < v_now)) then
+        v_reason := 'limit';
+        if c.n_left <= 0 then v_limit := 'exposure'; v_retry := c.budget_in; else v_limit := 'in_a_row'; v_retry := c.pause_in; end if;
+        exit;
+      end if;
       select coalesce(array_agg(l.id), '{}') into v_all from annotation_queuelane l where l.project_id = p_project and l.kind = p_kind and l.stream in (0, 1);
       -- A place counts as leased where this person could take it once it is free: not on a closed row, whose places nobody
       -- takes over (its holder may still answer, or never), and not on work that they had a part in.
@@ -317,6 +425,8 @@ begin
         v_reason := 'all_leased'; v_retry := greatest(1, v_retry);
       elsif exists (select 1 from annotation_offer o where o.lane_id = any (v_mine)) then
         v_reason := 'done_by_you';
+      elsif exists (select 1 from annotation_offer o where o.lane_id = any (v_declined)) then
+        v_reason := 'limit'; v_limit := 'opted_out';
       elsif exists (select 1 from annotation_offer o where o.lane_id = any (v_all)) then
         v_reason := 'not_qualified';
       else
@@ -325,8 +435,15 @@ begin
       exit;
     end if;
     v_seats := v_seats || v_seat; v_held := v_held + 1;
+    if v_is_guarded then
+      if (select s.exposure from annotation_seat s where s.id = v_seat) = 2 then
+        c.n_left := c.n_left - 1; c.in_a_row := c.in_a_row + 1;
+      else
+        c.in_a_row := 0;
+      end if;
+    end if;
   end loop;
-  return jsonb_build_object('leases', queue_show(v_seats), 'reason', v_reason, 'retry_after', v_retry);
+  return jsonb_build_object('leases', queue_show(v_seats), 'reason', v_reason, 'retry_after', v_retry, 'limit', v_limit);
 end $$;
 
 -- Submit ---------------------------------------------------------------------------------------------------------------
@@ -429,6 +546,7 @@ begin
     return jsonb_build_object('status', 'too_late');
   end if;
   update annotation_seat x set state = 1, generation = x.generation + 1, annotation_id = null, ended_at = null, leased_at = v_now,
+      earlier_seconds = queue_earlier_seconds(s, a.seconds, v_now),
       expires_at = v_now + make_interval(secs => p.lease_seconds) from annotation_project p
     where x.id = s.id and p.id = x.project_id;
   perform queue_settle(s.queue_row_id, -1, false, v_now, 'annotation.undone', p_person, a.id, null);
@@ -452,8 +570,9 @@ begin
   end if;
   update annotation_seat set state = 4, ended_at = v_now where queue_row_id = d.id and state = 1 and person_id <> p_person;
   insert into annotation_seat as x (queue_row_id, person_id, project_id, item_id, lane_id, kind, state, generation, leased_at, expires_at, ended_at, reason,
-      draw_id, schema_id, guideline_id, arm)
-    values (d.id, p_person, d.project_id, d.item_id, d.lane_id, 2, 2, 1, v_now, v_now, v_now, '', d.draw_id, prj.schema_id, prj.guideline_id, 0)
+      draw_id, schema_id, guideline_id, arm, exposure)
+    values (d.id, p_person, d.project_id, d.item_id, d.lane_id, 2, 2, 1, v_now, v_now, v_now, '', d.draw_id, prj.schema_id, prj.guideline_id, 0,
+      (select case when l.severity >= 2 then 2 else 0 end from annotation_queuelane l where l.id = d.lane_id))
     on conflict (queue_row_id, person_id) do update set state = 2, ended_at = v_now
     returning x.id into v_id;
   -- A decision may be taken again, by somebody else too: then there is one place more.
@@ -575,5 +694,5 @@ begin
   end loop;
 end $$;
 
-call keep_plans('queue_offer', 'queue_settle', 'queue_item_state', 'queue_open_dispute', 'queue_close_dispute', 'queue_claim', 'queue_show', 'queue_lease',
+call keep_plans('queue_offer', 'queue_settle', 'queue_item_state', 'queue_open_dispute', 'queue_close_dispute', 'queue_care', 'queue_exposure', 'queue_claim', 'queue_show', 'queue_lease',
   'queue_answer', 'queue_renew', 'queue_give_back', 'queue_undo', 'queue_move_floors');
