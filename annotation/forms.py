@@ -238,6 +238,18 @@ class SettingsForm(forms.Form):
         help_text=_("Then something mild is handed out, or a pause where there is nothing mild."),
     )
     care_severe_pause_seconds = forms.IntegerField(label=_("Seconds of that pause"), required=False, min_value=0)
+    care_support = forms.CharField(
+        label=_("Where people find support"),
+        required=False,
+        help_text=_("Shown on this project's desk, above what the organisation says."),
+        widget=forms.Textarea(attrs={"rows": 3}),
+    )
+    care_masked_words = forms.CharField(
+        label=_("Words to cover in texts"),
+        required=False,
+        help_text=_("One to a line, on top of the organisation's. Who wants them covered sees them at a key press."),
+        widget=forms.Textarea(attrs={"rows": 3}),
+    )
 
     def __init__(self, data: Mapping[str, Any] | None = None, *, project: Project, compiled: Compiled) -> None:
         super().__init__(data, initial=spread_settings(project))
@@ -259,7 +271,12 @@ class SettingsForm(forms.Form):
         }
         is_default = learning == {**LEARNING_DEFAULTS, "every": None}
         snapshots = {key: found[f"snapshots_{key}"] for key in ("every_hours", "every_resolutions")}
-        care = {name: found[f"care_{name}"] for name in LIMITS}
+        words = {" ".join(line.lower().split()) for line in found["care_masked_words"].splitlines()}
+        care = {
+            **{name: found[f"care_{name}"] for name in LIMITS},
+            "support": found["care_support"].strip() or None,
+            "masked_words": sorted(words - {""}) or None,
+        }
         wanted = {
             **{key: found[key] for key in _PLAIN},
             "overlap": low if low == high else {"min": low, "max": high},
@@ -301,5 +318,6 @@ def spread_settings(project: Project) -> dict[str, Any]:
         "shown_metadata": ", ".join(project.shown_metadata),
         **{f"learning_{key}": learning[key] for key in _LEARNING},
         **{f"snapshots_{key}": (project.snapshots or {}).get(key) for key in ("every_hours", "every_resolutions")},
-        **{f"care_{name}": (project.care or {}).get(name) for name in LIMITS},
+        **{f"care_{name}": (project.care or {}).get(name) for name in (*LIMITS, "support")},
+        "care_masked_words": "\n".join((project.care or {}).get("masked_words", ())),
     }

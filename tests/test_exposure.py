@@ -13,7 +13,7 @@ from django.db import connection
 from django.db.models import F
 
 from annotation import queue
-from annotation.actions.care import change_care, change_limits, set_hint
+from annotation.actions.care import change_care, change_organisation_care, set_hint
 from annotation.actions.projects import change_project, create_project, set_member
 from annotation.audit import find_violations
 from annotation.errors import InvalidError
@@ -39,7 +39,7 @@ def rows(severe: int = 0, mild: int = 0, harm: str = "", prefix: str = "") -> li
 
 
 def limit(desk: Desk, **limits: int) -> None:
-    change_limits(changes={"severe_pause_seconds": 0, **limits}, actor=desk.cast.olga)
+    change_organisation_care(changes={"severe_pause_seconds": 0, **limits}, actor=desk.cast.olga)
 
 
 def is_severe(raw: dict[str, Any]) -> bool:

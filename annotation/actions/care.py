@@ -10,7 +10,7 @@ from django.db import transaction
 from annotation import queue
 from annotation.actions.events import write_event
 from annotation.actions.lanes import move_to_lanes
-from annotation.care import parse_care, parse_limits
+from annotation.care import parse_care, parse_organisation_care
 from annotation.errors import InvalidError, StateError
 from annotation.hints import SEVERITIES, find_hint_fault, lane_of
 from annotation.models import CareProfile, Item, Organisation, User
@@ -33,9 +33,9 @@ def change_care(*, person: User, changes: Mapping[str, Any]) -> CareProfile:
 
 
 @transaction.atomic
-def change_limits(*, changes: Mapping[str, Any], actor: User) -> Organisation:
-    """Change the organisation's limits on severe items, which hold from the next lease on. Raises InvalidError."""
-    columns = parse_limits(changes)
+def change_organisation_care(*, changes: Mapping[str, Any], actor: User) -> Organisation:
+    """Change what the organisation sets for everybody; it holds from the next lease on. Raises InvalidError."""
+    columns = parse_organisation_care(changes)
     Organisation.objects.update(**columns)
     write_event(project=None, kind="organisation.changed", actor=actor, data={"settings": sorted(columns)})
     return Organisation.objects.get()

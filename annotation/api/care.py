@@ -1,6 +1,8 @@
-"""Care for people who look at content: one's own settings, the organisation's limits, an item's severity."""
+"""Care for people who look at content: one's own settings, the organisation's, and how hard an item is."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers as s
@@ -12,7 +14,7 @@ from annotation.actions import care as actions
 from annotation.api.bodies import read_object, read_text, read_texts
 from annotation.api.shapes import shape
 from annotation.api.view import ApiView, require_scope
-from annotation.care import LIMITS, show_care, show_limits
+from annotation.care import LIMITS, show_care, show_organisation_care
 from annotation.hints import SEVERITIES, read_hint
 from annotation.models import Organisation
 
@@ -27,11 +29,27 @@ _CARE = shape(
     "Care",
     opted_out=s.ListField(child=s.CharField()),
     harms=s.ListField(child=s.CharField()),
+    views=s.DictField(),
+    in_force=s.DictField(),
+    break_minutes=s.IntegerField(allow_null=True),
+    support=s.CharField(),
     exposure=_EXPOSURE,
 )
-_HINT = shape(
-    "ItemHint", id=s.CharField(), severity=s.ChoiceField(list(SEVERITIES)), harms=s.ListField(child=s.CharField())
+_CHANGE = shape(
+    "CareChange",
+    opted_out=s.ListField(child=s.CharField(), required=False),
+    views=s.DictField(required=False, help_text="level -> kind -> view; all of them are replaced"),
+    break_minutes=s.IntegerField(required=False, allow_null=True),
 )
+
+
+def _organisation_fields(*, required: bool) -> dict[str, s.Field[Any, Any, Any, Any]]:
+    return {
+        **{name: s.IntegerField(required=required) for name in (*LIMITS, "break_minutes")},
+        "support": s.CharField(required=required),
+        "masked_words": s.ListField(child=s.CharField(), required=required),
+        "floor": s.DictField(required=required, help_text="kind -> view: how severe items are shown at least"),
+    }
 
 
 class OwnCareView(ApiView):
@@ -44,9 +62,7 @@ class OwnCareView(ApiView):
         require_scope(caller, "label")
         return Response(show_care(caller.user))
 
-    @extend_schema(
-        request=shape("CareChange", opted_out=s.ListField(child=s.CharField(), required=False)), responses=_CARE
-    )
+    @extend_schema(request=_CHANGE, responses=_CARE)
     def patch(self, request: Request) -> Response:
         """Change what is named. Held items of a harm that is opted out of go back to the queue."""
         caller = self.caller
@@ -55,24 +71,25 @@ class OwnCareView(ApiView):
         return Response(show_care(caller.user))
 
 
-class LimitsView(ApiView):
-    """The organisation's limits on severe items, which no project passes."""
+class OrganisationCareView(ApiView):
+    """What the organisation sets for everybody: limits that no project passes, floors, words and support."""
 
-    @extend_schema(responses=shape("Limits", **{name: s.IntegerField() for name in LIMITS}))
+    @extend_schema(responses=shape("OrganisationCare", **_organisation_fields(required=True)))
     def get(self, request: Request) -> Response:
-        """The limits in force."""
+        """What is in force."""
         require_scope(self.caller, "see")
-        return Response(show_limits(Organisation.objects.get()))
+        return Response(show_organisation_care(Organisation.objects.get()))
 
     @extend_schema(
-        request=shape("LimitsChange", **{name: s.IntegerField(required=False) for name in LIMITS}),
-        responses=shape("NewLimits", **{name: s.IntegerField() for name in LIMITS}),
+        request=shape("OrganisationCareChange", **_organisation_fields(required=False)),
+        responses=shape("NewOrganisationCare", **_organisation_fields(required=True)),
     )
     def patch(self, request: Request) -> Response:
         """Change what is named. Administrators only."""
         caller = self.caller
         require_superuser(caller)
-        return Response(show_limits(actions.change_limits(changes=read_object(request.data), actor=caller.user)))
+        changed = actions.change_organisation_care(changes=read_object(request.data), actor=caller.user)
+        return Response(show_organisation_care(changed))
 
 
 class ItemHintView(ApiView):
@@ -82,7 +99,12 @@ class ItemHintView(ApiView):
         request=shape(
             "NewHint", severity=s.ChoiceField(list(SEVERITIES)), harms=s.ListField(child=s.CharField(), required=False)
         ),
-        responses=_HINT,
+        responses=shape(
+            "ItemHint",
+            id=s.CharField(),
+            severity=s.ChoiceField(list(SEVERITIES)),
+            harms=s.ListField(child=s.CharField()),
+        ),
     )
     def put(self, request: Request, slug: str, item_id: str) -> Response:
         """Set severity and harms, in the item's metadata. The work on it moves to the lane of those."""

@@ -37,7 +37,7 @@ class Project(models.Model):
     snapshots = models.JSONField(null=True)
     gold_rate = models.FloatField(default=0)
     blind_share = models.FloatField(default=0)
-    care = models.JSONField(null=True, help_text="limits on severe items that are stricter than the organisation's")
+    care = models.JSONField(null=True, help_text="stricter limits than the organisation's, and own words and support")
     holdout_share_now = models.FloatField(
         default=0.2, help_text="share of served work from the holdout: the set share until the holdout is full, then 0"
     )

@@ -70,7 +70,7 @@ class SettingsView(ProjectPage):
             (
                 _("Care"),
                 _("How much that is severe one person is handed. Which items are severe, their metadata says."),
-                tuple(f"care_{name}" for name in LIMITS),
+                (*(f"care_{name}" for name in LIMITS), "care_support", "care_masked_words"),
             ),
             (
                 _("Learning"),
