@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
 from time import sleep
@@ -35,11 +36,16 @@ SKIPPED, RELEASED = 3, 4
 
 @dataclass(frozen=True, slots=True)
 class Leases:
-    """What a person holds after asking: raw leases (see `serializers.show_lease`), and why there are no more."""
+    """What a person holds after asking: raw leases (see `serializers.show_lease`), and why there are no more.
+
+    `limit` says which one where the reason is a limit that spares the person severe items: `exposure` (the day's budget
+    is used up), `in_a_row` (time for a pause), `opted_out` (what is left is of harms that they opted out of).
+    """
 
     leases: list[dict[str, Any]]
     reason: str | None = None
     retry_after: int | None = None
+    limit: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +180,7 @@ def lease(
         )
         leases = _stamp(found["leases"], person_id)
         if found["reason"] != "busy":
-            return Leases(leases, found["reason"], found["retry_after"])
+            return Leases(leases, found["reason"], found["retry_after"], found.get("limit"))
         if leases or pause > 0.3:
             return Leases(leases, "all_leased", 1)
         sleep(pause * (0.5 + rng.random()))
@@ -334,6 +340,46 @@ def take_dispute(*, project_id: int, item_id: int, person_id: int) -> int | None
 def close_items(*, item_ids: Sequence[int]) -> None:
     """Nobody is offered these items again, and places on them that were not used are withdrawn."""
     _call("select queue_close(%s::bigint[])::text", [list(item_ids)])
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """What a person was handed of severe items in the last 24 hours, over all projects: how many, how long."""
+
+    n: int
+    seconds: float
+
+
+def exposure(*, person_id: int) -> Exposure:
+    """A person's exposure to severe items now, as their budget counts it."""
+    with connection.cursor() as cursor:
+        cursor.execute("select n, seconds from queue_exposure(0, %s, clock_timestamp(), 1, interval '0')", [person_id])
+        return Exposure(*cursor.fetchone())
+
+
+def hold_exposure(*, person_id: int) -> None:
+    """Wait for the person's requests that may be handed severe items, and let no other begin until the commit."""
+    _call("select pg_advisory_xact_lock(hashtext('exposure'), %s)::text", [person_id])
+
+
+def decline(*, person_id: int, harms: Collection[str]) -> int:
+    """Give the places back that a person holds on items of these harms; returns how many. Not counted as skips."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            select s.id, s.generation from annotation_seat s join annotation_queuelane l on l.id = s.lane_id
+            where s.person_id = %s and s.state = 1 and string_to_array(l.harms, ',') && %s::text[]
+            order by s.id
+            """,
+            [person_id, list(harms)],
+        )
+        seats = cursor.fetchall()
+    n = 0
+    for seat_id, generation in seats:
+        with suppress(LeaseGoneError):  # used or taken meanwhile
+            release(seat_id=seat_id, generation=generation, person_id=person_id)
+            n += 1
+    return n
 
 
 def leave(*, project_id: int, person_id: int) -> int:

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from annotation import media
 from annotation.access import OWNER, Access
+from annotation.hints import read_hint
 from annotation.kinds import LabelValue
 from annotation.models import Job, Member, Project, QueueLane
 from annotation.schema import Compiled, show_answers, show_schema
@@ -26,6 +27,9 @@ def show_lease(raw: dict[str, Any], access: Access) -> dict[str, Any]:
         "metadata": {key: raw["metadata"][key] for key in project.shown_metadata if key in raw["metadata"]},
         "suggestion": show_suggestion(raw["suggestion"], read_schema(raw["schema"]).compiled),
     }
+    hint = read_hint(raw["metadata"])
+    if not hint.is_empty:
+        item["care"] = hint.as_json()
     if project.show_external_id or access.role == OWNER:
         item["external_id"] = raw["external_id"]
     return {

@@ -12,6 +12,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from annotation.errors import TouchstoneError
+from annotation.hints import find_hint_fault
 from annotation.importing.formats import MAX_DEPTH, RowProblem, parse_json_object
 from annotation.kinds import LabelValue, Part
 from annotation.plain_text import find_line_fault, find_storage_fault, quote
@@ -275,6 +276,9 @@ def _check_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
             _("`language` is %(language)s; it must be a language tag such as en, pt-BR or zh-Hant.")
             % {"language": quote(language)}
         )
+    fault = find_hint_fault(metadata)
+    if fault:
+        raise RowError(fault)
     return metadata
 
 
