@@ -32,6 +32,7 @@ KINDS = {kind.name.lower(): kind.value for kind in QueueLane.Kind}
 STATES = {state.value: state.name.lower() for state in QueueRow.State}
 REASONS = ("ambiguous", "missing_context", "language", "technical", "harmful", "other")
 SKIPPED, RELEASED = 3, 4
+DECIDED = QueueRow.State.ADJUDICATED
 
 
 @dataclass(frozen=True, slots=True)
@@ -425,6 +426,79 @@ def settle(*, row_ids: Sequence[int]) -> None:
             select queue_settle(id, 0, false, clock_timestamp(), null, null, null, null)
             from unnest(%s::bigint[]) as id order by id
             """,
+            [list(row_ids)],
+        )
+
+
+def lock_answers(*, item_ids: Sequence[int]) -> dict[int, int]:
+    """Hold the answers on some items, in their newest pass, until the caller's transaction ends.
+
+    Returns the state of each of their queue rows by its id. Seats before rows, each in the order of their ids.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select id from annotation_seat where item_id = any(%s) and kind in (1, 4) and state in (1, 2)"
+            " order by id for no key update",
+            [list(item_ids)],
+        )
+        cursor.execute(
+            """
+            select q.id, q.state from annotation_queuerow q where q.item_id = any(%s) and q.kind in (1, 4)
+              and not exists (select 1 from annotation_queuerow n
+                              where n.item_id = q.item_id and n.kind in (1, 4) and n.pass_no > q.pass_no)
+            order by q.id for no key update of q
+            """,
+            [list(item_ids)],
+        )
+        return dict(cursor.fetchall())
+
+
+def point_to(*, annotations: Mapping[int, int]) -> None:
+    """Let submitted seats (by id) point to a newer annotation of the same answer. The caller holds them."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "update annotation_seat s set annotation_id = n.annotation from unnest(%s::bigint[], %s::bigint[])"
+            " as n(seat, annotation) where s.id = n.seat and s.state = 2",
+            [list(annotations), list(annotations.values())],
+        )
+
+
+def ask_again(*, seat_ids: Sequence[int], rows: Mapping[int, int]) -> None:
+    """Release submitted seats, whose answers count no more, and let the vote rule look at their rows.
+
+    `rows`: queue row -> how many of these seats are on it; 0: its votes changed in another way. The caller holds them.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "update annotation_seat set state = 4, annotation_id = null, ended_at = clock_timestamp()"
+            " where id = any(%s) and state = 2",
+            [list(seat_ids)],
+        )
+        cursor.execute(
+            """
+            select queue_settle(r.id, -r.n, r.n > 0, clock_timestamp(), null, null, null, null)
+            from (select * from unnest(%s::bigint[], %s::int[]) as u(id, n) order by id) r
+            """,
+            [list(rows), list(rows.values())],
+        )
+
+
+def ask_reviewers_again(*, row_ids: Sequence[int]) -> None:
+    """Put decided rows before the reviewers again, with a place more. The caller holds them."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            update annotation_queuerow d set overlap = d.n_submitted + 1 from annotation_queuerow q
+            where q.id = any(%s) and d.item_id = q.item_id and d.kind = 2 and d.pass_no = q.pass_no
+            """,
+            [list(row_ids)],
+        )
+        cursor.execute(
+            "update annotation_queuerow set state = 2, is_closed = true where id = any(%s) and state = 3",
+            [list(row_ids)],
+        )
+        cursor.execute(
+            "select queue_open_dispute(q) from annotation_queuerow q where q.id = any(%s) and q.state = 2",
             [list(row_ids)],
         )
 

@@ -148,7 +148,11 @@ def _annotate(
         # Open again, and perhaps before somebody's cursor.
         queue.bump_lanes(lane_ids=sorted({place.lane_id for place in taken}))
         write_event(
-            project=project, kind="annotations.imported", actor=None, ref_id=import_row.pk, data={"n": len(given)}
+            project=project,
+            kind="annotations.imported",
+            actor=None,
+            ref_id=import_row.pk,
+            data={"n": len(given), "schema": schema.pk},
         )
 
 

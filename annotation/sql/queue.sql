@@ -519,7 +519,8 @@ begin
       draw_id, schema_id, guideline_id, arm, exposure)
     values (d.id, p_person, d.project_id, d.item_id, d.lane_id, 2, 2, 1, v_now, v_now, v_now, '', d.draw_id, prj.schema_id, prj.guideline_id, 0,
       (select case when l.severity >= 2 then 2 else 0 end from annotation_queuelane l where l.id = d.lane_id))
-    on conflict (queue_row_id, person_id) do update set state = 2, ended_at = v_now
+    -- a decision is made under the schema of now: its values count at once
+    on conflict (queue_row_id, person_id) do update set state = 2, ended_at = v_now, schema_id = excluded.schema_id
     returning x.id into v_id;
   -- A decision may be taken again, by somebody else too: then there is one place more.
   update annotation_queuerow q set is_closed = true, n_submitted = c.n, overlap = greatest(q.overlap, c.n)
