@@ -12,6 +12,7 @@
 | HTTPS | off | set where a TLS proxy that sends `X-Forwarded-Proto` stands in front: secure cookies, HSTS |
 | WEB_WORKERS, WEB_THREADS | one a core (2 to 8), 4 | processes of the web server, and threads of each |
 | WORKER_PROCESSES | 2 | children of one worker |
+| FFMPEG | the one on the path, or an extra's | the program that takes still pictures out of videos |
 | TOUCHSTONE_DEMO | on | whether `touchstone up` makes the demo projects |
 | LOG_LEVEL | INFO | |
 """
@@ -42,6 +43,7 @@ MEDIA_DIR = TOUCHSTONE_HOME / "media"
 SNAPSHOT_DIR = TOUCHSTONE_HOME / "snapshots"
 MODEL_DIR = TOUCHSTONE_HOME / "models"
 UPLOAD_DIR = TOUCHSTONE_HOME / "uploads"
+FFMPEG: str = env.str("FFMPEG", default="")
 
 DEBUG = False
 SECRET_KEY: str = env.str("SECRET_KEY", default="") or get_secret_key(TOUCHSTONE_HOME)
