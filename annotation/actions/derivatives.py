@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from django.db import connection, transaction
@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 
 from annotation.actions.jobs import start_job
 from annotation.derivatives import Derivation, unlink_derivatives, write_derivatives
-from annotation.models import Item, ItemPayload, Job, Media, Project
+from annotation.models import Job, Media, Project
 
 KIND = "make-derivatives"
 
@@ -64,16 +64,13 @@ def end_derivation(*, project: Project, finish: Callable[[], None]) -> None:
 
 
 @transaction.atomic
-def seal_media(*, item: Item) -> None:
-    """Show the files of an item to nobody from now on, and remove what was made out of them. The files stay, sealed.
+def seal_media(*, project: Project, sha256: Sequence[str]) -> None:
+    """Show these files to nobody from now on, and remove what was made out of them. The files stay, sealed.
 
-    Another item that shows the same bytes loses them too: what may be illegal to hold is so wherever it stands.
+    Every item that shows the same bytes loses them: what may be illegal to hold is so wherever it stands.
     """
-    parts = ItemPayload.objects.filter(item=item).values_list("parts", flat=True).first() or []
-    names = sorted({part["media"] for part in parts if "media" in part})
-    if names:
-        Media.objects.filter(project=item.project, sha256__in=names).update(is_sealed=True, derivatives=None)
-        transaction.on_commit(partial(_unlink_all, item.project_id, names))
+    Media.objects.filter(project=project, sha256__in=sha256).update(is_sealed=True, derivatives=None)
+    transaction.on_commit(partial(_unlink_all, project.pk, list(sha256)))
 
 
 def _unlink_all(project_id: int, names: list[str]) -> None:

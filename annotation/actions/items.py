@@ -47,7 +47,8 @@ def quarantine_item(*, item: Item, actor: User) -> None:
     )
     if changed:
         queue.close_items(item_ids=[item.pk])
-        seal_media(item=item)
+        parts = ItemPayload.objects.filter(item=item).values_list("parts", flat=True).first() or []
+        seal_media(project=item.project, sha256=sorted({part["media"] for part in parts if "media" in part}))
         write_event(project=item.project, kind="item.quarantined", actor=actor, item_id=item.pk)
 
 
