@@ -5,6 +5,7 @@ The child knows no secret: it gets an empty environment, a pipe each way, and a 
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import dataclasses
 import json
@@ -43,7 +44,13 @@ def _forget_parent() -> None:
     _idle.clear()
 
 
+def _close_kept() -> None:
+    while _idle:
+        _idle.pop().close()
+
+
 os.register_at_fork(after_in_child=_forget_parent)
+atexit.register(_close_kept)
 
 
 class MediaError(TouchstoneError):
