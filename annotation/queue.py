@@ -16,7 +16,7 @@ from typing import Any, cast
 from django.db import IntegrityError, OperationalError, connection, transaction
 from psycopg.errors import DeadlockDetected
 
-from annotation.commitments import commit
+from annotation.commitments import commit, commit_answer
 from annotation.errors import (
     AbsentError,
     AlreadySubmittedError,
@@ -68,7 +68,11 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A validated answer, ready to store: typed labels and what came with them."""
+    """A validated answer, ready to store: typed labels and what came with them.
+
+    `labels` are `{"q": question id, ...the columns of the value}`; `texts` are text answers by question id (as text),
+    whose labels hold a commitment and are made here.
+    """
 
     labels: Sequence[Mapping[str, Any]]
     seconds: float | None = None
@@ -213,8 +217,9 @@ def submit(
 
     Raises AbsentError, KeyReusedError, AlreadySubmittedError, LeaseGoneError.
     """
-    has_text = bool(answer.comment or answer.texts)
-    commitment = commit({"comment": answer.comment, "answers": dict(answer.texts or {})}, salt) if has_text else None
+    texts = dict(answer.texts or {})
+    committed = [{"q": int(q), "text_commitment": commit_answer(int(q), text, salt).hex()} for q, text in texts.items()]
+    commitment = commit({"comment": answer.comment, "answers": texts}, salt) if answer.comment or texts else None
     stored = [
         seat_id,
         generation,
@@ -222,13 +227,13 @@ def submit(
         key,
         body_digest,
         source,
-        json.dumps(list(answer.labels)),
+        json.dumps([*answer.labels, *committed]),
         answer.seconds,
         answer.is_unsure,
         answer.flag,
         list(answer.clauses),
         answer.comment,
-        json.dumps(dict(answer.texts or {})),
+        json.dumps(texts),
         salt,
         commitment,
     ]

@@ -13,13 +13,14 @@ from django.utils.translation import gettext as _
 from annotation import queue
 from annotation.access import Access
 from annotation.actions.events import write_event
-from annotation.commitments import commit, make_salt
+from annotation.commitments import commit, commit_answer, make_salt
 from annotation.errors import InvalidError, StateError
-from annotation.kinds import LabelValue
+from annotation.kinds import KINDS, LabelValue
 from annotation.models import Item, Member, Project, QueueLane, Seat
+from annotation.parts import read_parts
 from annotation.plain_text import find_text_fault
 from annotation.schema import asked, parse_answers
-from reviewers.answers import questions_by_id, read_value, store_value
+from reviewers.answers import questions_by_id, read_value
 from reviewers.errors import HeldError, OwnWorkError, StaleDecisionError
 from reviewers.models import Adjudication, AdjudicationNote, Resolution
 from reviewers.reports import show_adjudication, show_resolutions
@@ -44,6 +45,7 @@ def adjudicate(
     """Decide an item: disputed, agreed, decided before, or still open. The votes stay as they are.
 
     `answers` (question name -> value) must hold every required question that has no accepted value; others keep theirs.
+    A text is never required here: what annotators wrote stands, as nobody votes on it.
     A question that the accepted values do not ask for may have no answer, and loses the one that it had.
     `expected_version` is the highest `version` among the item's resolutions that the reviewer saw (0: there were none);
     afterwards every resolution of the item carries that number plus one. Left out, it means "nobody else has decided
@@ -70,26 +72,30 @@ def adjudicate(
 
     compiled = seat.schema.compiled
     known = {row.question: value for row in rows if row.state in ACCEPTED and (value := read_value(row)) is not None}
-    decided = parse_answers(compiled, dict(answers), known=known)
+    required = [q["id"] for q in compiled["questions"] if q["required"] and KINDS[q["kind"]].COLUMN != "text"]
+    decided = parse_answers(
+        compiled, dict(answers), known=known, required=required, read_parts=lambda: read_parts(item.pk)
+    )
     _accept(project, seat, decided, asked(compiled, {**known, **decided}), seen + 1)
+    salt = make_salt()
+    texts = {str(question): value.text for question, value in decided.items() if value.text is not None}
     adjudication = Adjudication(
         project=project,
         item=item,
         seat=seat,
         pass_no=seat.queue_row.pass_no,
         reviewer=reviewer,
-        answers={str(question): store_value(value) for question, value in decided.items()},
+        answers={str(question): _store_value(question, value, salt) for question, value in decided.items()},
         reason=reason,
         is_precedent=precedent,
         is_own_work=is_own_work,
         guideline_version=seat.guideline.version if seat.guideline else None,
     )
-    salt = make_salt()
     if note:
         adjudication.note_commitment = commit(note, salt)
     adjudication.save(force_insert=True)
-    if note:
-        AdjudicationNote.objects.create(adjudication=adjudication, text=note, salt=salt)
+    if note or texts:
+        AdjudicationNote.objects.create(adjudication=adjudication, text=note, answers=texts, salt=salt)
     write_event(
         project=project,
         kind="item.adjudicated",
@@ -105,6 +111,13 @@ def adjudicate(
         },
     )
     return adjudication
+
+
+def _store_value(question: int, value: LabelValue, salt: bytes) -> dict[str, Any]:
+    """The one column that a value sets; of a text its commitment."""
+    if value.text is None:
+        return value.columns()
+    return {"text_commitment": commit_answer(question, value.text, salt).hex()}
 
 
 def erase_notes(*, item_ids: Sequence[int]) -> int:
@@ -168,6 +181,7 @@ def _accept(project: Project, seat: Seat, decided: Mapping[int, LabelValue], ask
             "choice": value.choice,
             "choices": value.choices,
             "number": value.number,
+            "data": value.data,
             "confidence": None,
             "method": METHOD,
             "version": version,
@@ -187,21 +201,31 @@ def _accept(project: Project, seat: Seat, decided: Mapping[int, LabelValue], ask
             )
 
 
+_VERDICTS = {
+    "data": "reviewers_match(q.id, %(id)s::smallint, 'majority', %(overlap)s::numeric)",
+    "text": "(select 0 as disagreement)",
+}
+_BY_VALUE = "reviewers_decide(%(kind)s, 'majority', v.votes, v.n, %(tolerance)s::numeric)"
+
+
 def _count(seat: Seat, question: Mapping[str, Any]) -> tuple[dict[str, int], int, float]:
     """The votes on a question that the vote rule had not looked at (few votes, or not asked until now)."""
+    verdict = _VERDICTS.get(KINDS[question["kind"]].COLUMN, _BY_VALUE)
+    overlap = question.get("least_overlap")
     with connection.cursor() as cursor:
         cursor.execute(
-            """
+            f"""
             select v.votes::text, v.n, d.disagreement
             from annotation_queuerow q
             cross join lateral reviewers_count(q.id, %(id)s::smallint, %(kind)s) v
-            cross join lateral reviewers_decide(%(kind)s, 'majority', v.votes, v.n, %(tolerance)s::numeric) d
+            cross join lateral {verdict} d
             where q.item_id = %(item)s and q.kind in (1, 4) and q.pass_no = %(pass_no)s
-            """,
+            """,  # noqa: S608 - constants of this module
             {
                 "id": question["id"],
                 "kind": question["kind"],
                 "tolerance": str(question.get("tolerance", 0)),
+                "overlap": None if overlap is None else str(overlap),
                 "item": seat.item_id,
                 "pass_no": seat.queue_row.pass_no,
             },

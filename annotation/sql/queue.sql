@@ -372,9 +372,9 @@ begin
     select * into s from annotation_seat where id = p_seat;
     return jsonb_build_object('status', case when s.state = 2 then 'already' else 'gone' end, 'ended_at', s.ended_at);
   end if;
-  insert into annotation_label (annotation_id, question, project_id, item_id, person_id, choice, choices, number, data)
-    select v_id, l.q, s.project_id, s.item_id, p_person, l.choice, l.choices, l.number, l.data
-    from jsonb_to_recordset(p_labels) as l(q smallint, choice int, choices int[], number float8, data jsonb);
+  insert into annotation_label (annotation_id, question, project_id, item_id, person_id, choice, choices, number, data, text_commitment)
+    select v_id, l.q, s.project_id, s.item_id, p_person, l.choice, l.choices, l.number, l.data, decode(l.text_commitment, 'hex')
+    from jsonb_to_recordset(p_labels) as l(q smallint, choice int, choices int[], number float8, data jsonb, text_commitment text);
   if p_text_commitment is not null then
     insert into annotation_annotationtext (annotation_id, comment, answers, salt) values (v_id, p_comment, p_texts, p_salt);
   end if;
