@@ -170,7 +170,7 @@ def lease(
     while True:
         found = _call_hot(
             "select queue_lease(%s::bigint, %s::bigint, %s::smallint, %s::int, %s::text[], %s::float8[])",
-            [project_id, person_id, KINDS[kind], n, _lower(languages), [rng.random() for _ in range(max(1, n))]],
+            [project_id, person_id, KINDS[kind], n, _lower(languages), _chances(rng, n)],
         )
         leases = _stamp(found["leases"], person_id)
         if found["reason"] != "busy":
@@ -184,6 +184,11 @@ def lease(
 def _lower(languages: Collection[str]) -> list[str]:
     """Lanes are named in lower case; a language tag is the same however it is written."""
     return [language.lower() for language in languages]
+
+
+def _chances(rng: Random, n: int) -> list[float]:
+    """Two numbers in [0, 1) for each of up to `n` new seats: from the holdout or not, suggestion withheld or not."""
+    return [rng.random() for _ in range(2 * max(1, n))]
 
 
 def held(*, project_id: int, person_id: int) -> list[dict[str, Any]]:
@@ -237,7 +242,7 @@ def submit(
         salt,
         commitment,
     ]
-    wanted = [lease_next, _lower(languages), [rng.random() for _ in range(lease_next)]]
+    wanted = [lease_next, _lower(languages), _chances(rng, lease_next)]
     try:
         done = _call_hot(_ANSWER, [*stored, *wanted])
     except IntegrityError as error:

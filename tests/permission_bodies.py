@@ -158,6 +158,7 @@ PAGE_BODIES: dict[tuple[str, str], MakeBody] = {
     (PAGE + "view-as/", "POST"): lambda w: as_form(role=""),
     (PAGE + "items/import/", "POST"): lambda w: as_upload("more.csv", b"text\nhello\n"),
     (PAGE + "disputes/<str:item_id>/", "POST"): lambda w: as_form(**{"answer-verdict": "spam", "reason": "ambiguous"}),
+    (PAGE + "guideline/", "POST"): lambda w: as_form(version=1),
     (PAGE + "learning/", "POST"): lambda w: as_form(strategy="margin", batch=5, random_share=0.2),
     (PAGE + "members/", "POST"): lambda w: as_form(action="add", username="mallory", role="annotator"),
     (PAGE + "settings/", "POST"): lambda w: as_form(**_settings(w)),

@@ -78,6 +78,7 @@ SETTINGS: dict[str, Any] = {
     "learning": lambda: s.JSONField(required=False, allow_null=True),
     "snapshots": lambda: s.JSONField(required=False, allow_null=True),
     "gold_rate": lambda: s.FloatField(required=False),
+    "suggestions": lambda: s.BooleanField(required=False),
     "blind_share": lambda: s.FloatField(required=False),
 }
 
@@ -123,7 +124,15 @@ LEASE = shape(
         external_id=s.CharField(required=False),
         parts=s.ListField(child=s.DictField()),
         metadata=s.DictField(),
-        suggestion=s.JSONField(allow_null=True),
+        suggestion=inline_serializer(
+            "Suggestion",
+            fields={
+                "model": s.CharField(help_text="name and version"),
+                "answers": s.DictField(),
+                "score": s.FloatField(help_text="the probability that the model gives them"),
+            },
+            allow_null=True,
+        ),
     ),
     schema_version=s.IntegerField(),
     guideline_version=s.IntegerField(allow_null=True),

@@ -94,5 +94,6 @@ def render(question: Question) -> dict[str, Any]:
         "kind": NAME,
         "text": question.get("text") or question["name"],
         "required": question["required"],
+        "widget": "buttons",
         "options": choice_tree.render_options(question["choices"]),
     }

@@ -113,4 +113,7 @@ class Kind(Protocol):
         """Return how far apart two answers are: 0.0 the same, 1.0 as far as this question allows."""
 
     def render(self, question: Question) -> dict[str, Any]:
-        """Return what the labelling page needs: at least template, id, name, kind, text, required, options."""
+        """Return what the labelling page needs: at least template, id, name, kind, text, required, widget, options.
+
+        `widget` names the module of static/js/desk/widgets/ that draws the question.
+        """

@@ -9,7 +9,7 @@ from .events import Event, EventPosition, Job
 from .items import Import, Item, ItemPayload, Media
 from .labels import Annotation, AnnotationText, Label
 from .people import ApiToken, Organisation, SetupLink, User
-from .projects import Guideline, LabelSchema, Member, Project
+from .projects import Guideline, GuidelineReading, LabelSchema, Member, Project
 from .queue import Offer, QueueCursor, QueueLane, QueueRow, Seat
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Event",
     "EventPosition",
     "Guideline",
+    "GuidelineReading",
     "Import",
     "Item",
     "ItemPayload",

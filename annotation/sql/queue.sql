@@ -113,9 +113,13 @@ end $$;
 -- A person may take a row on which they have no seat that still stands ("(select 1 ...) is null" is always a nested probe of
 -- the unique index, never a hash or a sort), and decide a dispute (kind 2) of an item that they did not label. The clause
 -- stands in five queries on purpose: a function around it would not be inlined, and be called for each row passed.
+--
+-- p_is_withheld: null where nothing is suggested here. Else, where a model has a suggestion for the item, the seat keeps it
+-- and the arm: withheld, or shown. A person's seat keeps the arm that it was first opened with. What is drawn for an audit
+-- speaks about the world, and is answered without. `learning_suggestion` is installed by the learning app.
 create or replace function queue_claim(
   p_project bigint, p_person bigint, p_kind smallint, p_lanes bigint[], p_seconds int, p_schema bigint, p_guideline bigint,
-  p_now timestamptz
+  p_now timestamptz, p_is_withheld boolean
 ) returns bigint language plpgsql as $$
 declare
   v_lane bigint; l record; late record; f record; back record; since record; best record; v_row bigint; v_free smallint;
@@ -129,7 +133,7 @@ begin
     select null::bigint as row_id, null::bigint as seat_id, null::bigint as person_id, null::bigint as lane_id, 'infinity'::float8 as rank, 0::bigint as tiebreak into best;
     foreach v_lane in array p_lanes loop
       -- The lane, its epoch read before the scan, and how far this person is. `till`: what transactions before it did is seen below.
-      select a.epoch, a.floor_rank, a.floor_tiebreak, coalesce(a.lease_floor, '-infinity') as lease_floor, coalesce(k.epoch = a.epoch, false) as is_current,
+      select a.epoch, a.floor_rank, a.floor_tiebreak, coalesce(a.lease_floor, '-infinity') as lease_floor, k.xmin as version, coalesce(k.epoch = a.epoch, false) as is_current,
           k.rank, k.tiebreak, k.returned_rank, k.returned_tiebreak, k.returned_till, coalesce(k.full_epoch = a.epoch, false) as is_full, k.moved_at,
           pg_snapshot_xmin(pg_current_snapshot()) as till
         into l from annotation_queuelane a left join annotation_queuecursor k on k.person_id = p_person and k.lane_id = a.id where a.id = v_lane;
@@ -171,8 +175,8 @@ begin
          and (p_kind <> 2 or (select 1 from annotation_seat s where s.item_id = o.item_id and s.person_id = p_person and s.kind in (1, 4) and s.state = 2 limit 1) is null)
        order by o.rank, o.tiebreak limit 1;
       if v_rank > '-infinity' then
-        with lately as materialized (      -- few, and found by when they came: not by walking the line
-          select o.queue_row_id, o.item_id, o.rank, o.tiebreak from annotation_offer o where o.lane_id = v_lane and o.returned_by >= l.returned_till)
+        with lately as materialized (      -- few, and found by when they came, which is what the order asks for: not by walking the line
+          select o.queue_row_id, o.item_id, o.rank, o.tiebreak from annotation_offer o where o.lane_id = v_lane and o.returned_by >= l.returned_till order by o.returned_by)
         select o.queue_row_id, o.rank, o.tiebreak into since from lately o
          where (o.rank, o.tiebreak) < (v_rank, v_tie)
            and (select 1 from annotation_seat s where s.queue_row_id = o.queue_row_id and s.person_id = p_person and s.state <> 4) is null
@@ -186,11 +190,15 @@ begin
       v_is_end := f.queue_row_id is null and (v_full or l.is_full);
       v_is_slow := clock_timestamp() - v_start > interval '0.2 ms' and (l.moved_at is null or not l.is_current or v_start - l.moved_at > interval '1 s');
       if (v_is_slow and (v_is_end or f.queue_row_id is not null)) or (v_is_end and not (l.is_current and l.is_full)) then
-        insert into annotation_queuecursor as k (person_id, lane_id, epoch, rank, tiebreak, returned_rank, returned_tiebreak, returned_till, full_epoch, moved_at)
-          values (p_person, v_lane, l.epoch, coalesce(f.rank, 'infinity'), coalesce(f.tiebreak, 0), coalesce(back.rank, 'infinity'), coalesce(back.tiebreak, 0), l.till,
-            case when v_is_end then l.epoch else -1 end, v_start)
-          on conflict (person_id, lane_id) do update set epoch = excluded.epoch, rank = excluded.rank, tiebreak = excluded.tiebreak, returned_rank = excluded.returned_rank,
-            returned_tiebreak = excluded.returned_tiebreak, returned_till = excluded.returned_till, full_epoch = greatest(k.full_epoch, excluded.full_epoch), moved_at = excluded.moved_at;
+        -- Not where somebody who takes over a seat of mine writes it (a claim waits for nothing) or did so since it was read.
+        update annotation_queuecursor k set epoch = l.epoch, rank = coalesce(f.rank, 'infinity'), tiebreak = coalesce(f.tiebreak, 0), returned_rank = coalesce(back.rank, 'infinity'),
+            returned_tiebreak = coalesce(back.tiebreak, 0), returned_till = l.till, full_epoch = case when v_is_end then l.epoch else k.full_epoch end, moved_at = v_start
+          where (k.person_id, k.lane_id) = (select c.person_id, c.lane_id from annotation_queuecursor c
+            where c.person_id = p_person and c.lane_id = v_lane and c.xmin = l.version for no key update skip locked);
+        if l.version is null then        -- the first one says nothing of the end: nobody could have contradicted it
+          insert into annotation_queuecursor (person_id, lane_id, epoch, rank, tiebreak, returned_rank, returned_tiebreak, returned_till, full_epoch, moved_at)
+            values (p_person, v_lane, l.epoch, coalesce(f.rank, 'infinity'), coalesce(f.tiebreak, 0), coalesce(back.rank, 'infinity'), coalesce(back.tiebreak, 0), l.till, -1, v_start);
+        end if;
       end if;
 
       if f.queue_row_id is null or (back.rank, back.tiebreak) < (f.rank, f.tiebreak) then f := back; end if;
@@ -209,9 +217,14 @@ begin
       perform 1 from annotation_seat where id = best.seat_id and state = v_held and expires_at < p_now for no key update skip locked;
       if not found then v_busy := v_busy || best.seat_id; continue; end if;
       if best.person_id <> p_person then
+        -- The loser may be owed another place of this item: their cursor has passed it. Where they are at work on it just now,
+        -- the place stays theirs for that moment: two people who take over from each other would wait in a circle.
+        update annotation_queuecursor set epoch = -1, full_epoch = -1 where (person_id, lane_id) = (
+          select c.person_id, c.lane_id from annotation_queuecursor c where c.person_id = best.person_id and c.lane_id = best.lane_id for no key update skip locked);
+        if not found and exists (select 1 from annotation_queuecursor where person_id = best.person_id and lane_id = best.lane_id) then
+          v_busy := v_busy || best.seat_id; continue;
+        end if;
         update annotation_seat set state = 4, ended_at = p_now where id = best.seat_id;
-        -- The loser may be owed another place of this item: their cursor has passed it.
-        update annotation_queuecursor set epoch = -1, full_epoch = -1 where person_id = best.person_id and lane_id = best.lane_id;
       end if;
       v_row := best.row_id;
     else
@@ -232,13 +245,18 @@ begin
     end if;
 
     insert into annotation_seat as s (queue_row_id, person_id, project_id, item_id, lane_id, kind, state, generation,
-        leased_at, expires_at, reason, draw_id, schema_id, guideline_id, arm)
+        leased_at, expires_at, reason, draw_id, schema_id, guideline_id, suggestion, arm)
       select q.id, p_person, q.project_id, q.item_id, q.lane_id, q.kind, 1, 1,
-        p_now, p_now + make_interval(secs => p_seconds), '', q.draw_id, p_schema, p_guideline, 0
-      from annotation_queuerow q where q.id = v_row
+        p_now, p_now + make_interval(secs => p_seconds), '', q.draw_id, p_schema, p_guideline,
+        g.told, case when g.told is null then 0 when p_is_withheld then 2 else 1 end
+      from annotation_queuerow q cross join lateral (      -- "offset 0": asked once, and not at all where nothing is suggested
+          select case when p_is_withheld is not null and (select d.stream from annotation_draw d where d.id = q.draw_id) is distinct from 'audit'
+            then learning_suggestion(q.project_id, p_schema, q.item_id) end as told offset 0) g
+      where q.id = v_row
       on conflict (queue_row_id, person_id) do update set state = 1, generation = s.generation + 1, leased_at = excluded.leased_at,
         expires_at = excluded.expires_at, ended_at = null, reason = '', lane_id = excluded.lane_id,
-        draw_id = excluded.draw_id, schema_id = excluded.schema_id, guideline_id = excluded.guideline_id, annotation_id = null
+        draw_id = excluded.draw_id, schema_id = excluded.schema_id, guideline_id = excluded.guideline_id, annotation_id = null,
+        suggestion = coalesce(s.suggestion, excluded.suggestion), arm = case when s.arm = 0 then excluded.arm else s.arm end
         where s.state in (1, 4)
       returning s.id into strict v_seat;
     return v_seat;
@@ -251,22 +269,25 @@ create or replace function queue_show(p_seats bigint[]) returns jsonb language p
 begin
   return (select coalesce(jsonb_agg(jsonb_build_object(
       'seat', s.id, 'generation', s.generation, 'expires_at', s.expires_at, 'kind', s.kind, 'item', s.item_id, 'external_id', i.external_id,
-      'parts', p.parts, 'metadata', i.metadata, 'schema', s.schema_id, 'guideline', s.guideline_id, 'project', s.project_id) order by s.leased_at, s.id), '[]')
+      'parts', p.parts, 'metadata', i.metadata, 'schema', s.schema_id, 'guideline', s.guideline_id, 'project', s.project_id,
+      'suggestion', case when s.arm = 1 then s.suggestion end) order by s.leased_at, s.id), '[]')
   from unnest(p_seats) as w(id) cross join lateral (select * from annotation_seat x where x.id = w.id limit 1) s   -- a probe for each, whatever the plan
     join annotation_item i on i.id = s.item_id join annotation_itempayload p on p.item_id = s.item_id);
 end $$;
 
--- Top up to p_n held seats of a kind. p_chances: one number in [0, 1) per seat, which decides whether it comes from the holdout first.
+-- Top up to p_n held seats of a kind. p_chances: two numbers in [0, 1) per seat. The first decides whether it comes from the
+-- holdout first, the second whether a model's suggestion is withheld. On items of the holdout none is ever shown.
 create or replace function queue_lease(
   p_project bigint, p_person bigint, p_kind smallint, p_n int, p_languages text[], p_chances float8[]
 ) returns jsonb language plpgsql as $$
 declare
   prj record; v_now timestamptz; v_seats bigint[]; v_held int; v_seat bigint; v_reason text; v_retry int; i int := 0;
-  v_pool bigint[]; v_holdout bigint[]; v_mine bigint[]; v_all bigint[]; v_oldest timestamptz;
+  v_pool bigint[]; v_holdout bigint[]; v_mine bigint[]; v_all bigint[]; v_oldest timestamptz; v_is_withheld boolean;
 begin
   perform pg_advisory_xact_lock(p_project::int, p_person::int);
   v_now := clock_timestamp();
-  select p.state, p.max_held, p.lease_seconds, p.schema_id, p.guideline_id, p.holdout_share_now, coalesce(m.held_floor, '-infinity') as held_floor into strict prj
+  select p.state, p.max_held, p.lease_seconds, p.schema_id, p.guideline_id, p.holdout_share_now, p.suggestions, p.blind_share,
+      coalesce(m.held_floor, '-infinity') as held_floor into strict prj
     from annotation_project p left join annotation_member m on m.project_id = p.id and m.user_id = p_person where p.id = p_project;
   select coalesce(array_agg(s.id order by s.leased_at, s.id) filter (where s.kind = p_kind and s.expires_at >= v_now), '{}'),
       count(*) filter (where s.expires_at >= v_now), coalesce(min(s.leased_at), v_now)
@@ -292,13 +313,16 @@ begin
     i := i + 1;
     -- Reviewers take disputes in order; annotators get a share from the holdout until it is full.
     if p_kind <> 1 then
-      v_seat := queue_claim(p_project, p_person, p_kind, v_mine, prj.lease_seconds, prj.schema_id, prj.guideline_id, v_now);
-    elsif p_chances[1 + (i - 1) % cardinality(p_chances)] < prj.holdout_share_now then
-      v_seat := queue_claim(p_project, p_person, p_kind, v_holdout, prj.lease_seconds, prj.schema_id, prj.guideline_id, v_now);
-      if v_seat is null then v_seat := queue_claim(p_project, p_person, p_kind, v_pool, prj.lease_seconds, prj.schema_id, prj.guideline_id, v_now); end if;
+      v_seat := queue_claim(p_project, p_person, p_kind, v_mine, prj.lease_seconds, prj.schema_id, prj.guideline_id, v_now, null);
     else
-      v_seat := queue_claim(p_project, p_person, p_kind, v_pool, prj.lease_seconds, prj.schema_id, prj.guideline_id, v_now);
-      if v_seat is null then v_seat := queue_claim(p_project, p_person, p_kind, v_holdout, prj.lease_seconds, prj.schema_id, prj.guideline_id, v_now); end if;
+      v_is_withheld := case when prj.suggestions then p_chances[1 + (2 * i - 1) % cardinality(p_chances)] < prj.blind_share end;
+      if p_chances[1 + (2 * i - 2) % cardinality(p_chances)] < prj.holdout_share_now then
+        v_seat := queue_claim(p_project, p_person, p_kind, v_holdout, prj.lease_seconds, prj.schema_id, prj.guideline_id, v_now, null);
+        if v_seat is null then v_seat := queue_claim(p_project, p_person, p_kind, v_pool, prj.lease_seconds, prj.schema_id, prj.guideline_id, v_now, v_is_withheld); end if;
+      else
+        v_seat := queue_claim(p_project, p_person, p_kind, v_pool, prj.lease_seconds, prj.schema_id, prj.guideline_id, v_now, v_is_withheld);
+        if v_seat is null then v_seat := queue_claim(p_project, p_person, p_kind, v_holdout, prj.lease_seconds, prj.schema_id, prj.guideline_id, v_now, null); end if;
+      end if;
     end if;
     if v_seat = 0 then
       v_reason := 'busy'; v_retry := 1; exit;          -- never "nothing left" on the strength of a lock
@@ -409,7 +433,18 @@ begin
     case when p_reason <> '' then jsonb_build_object('reason', p_reason) end);
 end $$;
 
--- Take an answer back (Q9): the same person, the same place, to answer again. `learning_has_used` is installed by the learning app.
+-- Whether an answer can be taken back now (Q9). `learning_has_used` is installed by the learning app.
+create or replace function queue_may_undo(a annotation_annotation, s annotation_seat, p_now timestamptz) returns boolean language plpgsql stable as $$
+begin
+  return not (s.state <> 2 or s.annotation_id <> a.id or a.created_at < p_now - (select make_interval(secs => o.undo_seconds) from annotation_organisation o)
+     or exists (select 1 from annotation_queuerow q where q.id = s.queue_row_id and q.state = 3)
+     or exists (select 1 from annotation_item i where i.id = a.item_id and i.lifecycle <> 0)
+     or exists (select 1 from annotation_queuerow q join annotation_seat r on r.queue_row_id = q.id
+                where q.item_id = a.item_id and q.kind = 2 and r.state in (1, 2) and (r.state = 2 or r.expires_at >= p_now))
+     or learning_has_used(a.item_id, a.created_at));
+end $$;
+
+-- Take an answer back: the same person, the same place, to answer again.
 create or replace function queue_undo(p_annotation bigint, p_person bigint) returns jsonb language plpgsql as $$
 declare a annotation_annotation; s annotation_seat; v_now timestamptz;
 begin
@@ -420,12 +455,7 @@ begin
   v_now := clock_timestamp();
   select * into s from annotation_seat where id = a.seat_id for no key update;
   perform 1 from annotation_queuerow where id = s.queue_row_id for no key update;
-  if s.state <> 2 or s.annotation_id <> a.id or a.created_at < v_now - (select make_interval(secs => o.undo_seconds) from annotation_organisation o)
-     or exists (select 1 from annotation_queuerow q where q.id = s.queue_row_id and q.state = 3)
-     or exists (select 1 from annotation_item i where i.id = a.item_id and i.lifecycle <> 0)
-     or exists (select 1 from annotation_queuerow q join annotation_seat r on r.queue_row_id = q.id
-                where q.item_id = a.item_id and q.kind = 2 and r.state in (1, 2) and (r.state = 2 or r.expires_at >= v_now))
-     or learning_has_used(a.item_id, a.created_at) then
+  if not queue_may_undo(a, s, v_now) then
     return jsonb_build_object('status', 'too_late');
   end if;
   update annotation_seat x set state = 1, generation = x.generation + 1, annotation_id = null, ended_at = null, leased_at = v_now,
@@ -576,4 +606,4 @@ begin
 end $$;
 
 call keep_plans('queue_offer', 'queue_settle', 'queue_item_state', 'queue_open_dispute', 'queue_close_dispute', 'queue_claim', 'queue_show', 'queue_lease',
-  'queue_answer', 'queue_renew', 'queue_give_back', 'queue_undo', 'queue_move_floors');
+  'queue_answer', 'queue_renew', 'queue_give_back', 'queue_may_undo', 'queue_undo', 'queue_move_floors');
