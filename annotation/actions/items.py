@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from django.db import transaction
 
 from annotation import queue
+from annotation.actions.derivatives import seal_media
 from annotation.actions.events import write_event
 from annotation.models import AnnotationText, Draw, DrawItem, Item, ItemPayload, Project, User
 
@@ -40,12 +41,14 @@ def set_holdout_share(*, project: Project, share: float) -> None:
 
 @transaction.atomic
 def quarantine_item(*, item: Item, actor: User) -> None:
-    """Seal an item that may be illegal to hold: from now on it is in no page, queue, snapshot or export."""
+    """Seal an item that may be illegal to hold, and its files: from now on in no page, queue, snapshot or export."""
     changed = Item.objects.filter(pk=item.pk, lifecycle__in=[Item.Lifecycle.OPEN, Item.Lifecycle.ARCHIVED]).update(
         lifecycle=Item.Lifecycle.QUARANTINED
     )
     if changed:
         queue.close_items(item_ids=[item.pk])
+        parts = ItemPayload.objects.filter(item=item).values_list("parts", flat=True).first() or []
+        seal_media(project=item.project, sha256=sorted({part["media"] for part in parts if "media" in part}))
         write_event(project=item.project, kind="item.quarantined", actor=actor, item_id=item.pk)
 
 

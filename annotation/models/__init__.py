@@ -8,7 +8,7 @@ from .draws import Draw, DrawItem
 from .events import Event, EventPosition, Job
 from .items import Import, Item, ItemPayload, Media
 from .labels import Annotation, AnnotationText, Label
-from .people import ApiToken, Organisation, SetupLink, User
+from .people import ApiToken, CareProfile, Organisation, SetupLink, User
 from .projects import Guideline, GuidelineReading, LabelSchema, Member, Project
 from .queue import Offer, QueueCursor, QueueLane, QueueRow, Seat
 
@@ -16,6 +16,7 @@ __all__ = [
     "Annotation",
     "AnnotationText",
     "ApiToken",
+    "CareProfile",
     "Draw",
     "DrawItem",
     "Event",
