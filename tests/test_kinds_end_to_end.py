@@ -17,7 +17,7 @@ from annotation.actions.jobs import claim_job
 from annotation.commitments import commit_answer, holds
 from annotation.importing.rows import RowError, parse_row
 from annotation.jobs import RunningJob
-from annotation.models import Annotation, AnnotationText, Label
+from annotation.models import Annotation, AnnotationText, Label, Media
 from annotation.schema import compile_schema, parse_answers
 from learning.actions.snapshots import start_snapshot
 from learning.models import Snapshot
@@ -197,6 +197,20 @@ def test_same_request_again_is_the_same_answer_after_the_content_was_erased_too(
     assert (again.status_code, again.json()["annotation"]) == (201, first.json()["annotation"])
     assert not AnnotationText.objects.exists()
     assert api.post(path, body, idempotency_key="other").status_code == 409
+
+
+def test_segment_past_the_end_is_refused_once_the_recording_was_measured(desk: Desk) -> None:
+    api = Api(desk.cast.alice)
+    (lease,) = api.lease()
+    path, body = f"leases/{lease['id']}/annotation", {"answers": ANSWERS}
+    first = api.post(path, body, idempotency_key="k")
+    assert first.status_code == 201
+    Media.objects.filter(sha256=SHA["clip"]).update(derivatives={"peaks": {"seconds": 2.5}})
+    refused = submit(desk, "bob", ANSWERS)
+    assert (refused.status_code, list(refused.json()["fields"])) == (422, ["speech"])
+    assert "which lasts 2.5 s" in refused.json()["fields"]["speech"]
+    again = api.post(path, body, idempotency_key="k")
+    assert (again.status_code, again.json()["annotation"]) == (201, first.json()["annotation"])
 
 
 def test_item_is_read_only_where_an_answer_points_into_it() -> None:
