@@ -92,7 +92,8 @@ class MediaView(ApiView):
             raise AbsentError
         token = request.query_params.get("t", "")
         is_theirs = media.check_media_token(token, f"{project.pk}:{sha256}", caller.user.pk, now=timezone.now())
-        row = Media.objects.filter(project=project, sha256=sha256).first() if is_theirs else None
+        found = Media.objects.filter(project=project, sha256=sha256, is_sealed=False)
+        row = found.first() if is_theirs else None
         if row is None:
             raise AbsentError(_("This link has expired or was made for somebody else. Load the item again."))
         try:

@@ -92,6 +92,7 @@ class Media(models.Model):
     mime = models.CharField(max_length=100)
     width = models.PositiveIntegerField(null=True)
     height = models.PositiveIntegerField(null=True)
+    is_sealed = models.BooleanField(default=False, db_default=False, help_text="quarantined: served to nobody")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
