@@ -209,6 +209,18 @@ class SettingsForm(forms.Form):
         help_text=_("Until the holdout is full. Models are judged on it and never trained on it."),
         widget=forms.NumberInput(attrs={"step": "any"}),
     )
+    suggestions = forms.BooleanField(
+        label=_("Annotators see what the model suggests"),
+        required=False,
+        help_text=_("Never on items of the holdout, and never as an answer: they still decide."),
+    )
+    blind_share = forms.FloatField(
+        label=_("Share of suggestions withheld"),
+        min_value=0,
+        max_value=1,
+        help_text=_("By chance, so that it can be measured how far people follow the model. At least 0.1 where shown."),
+        widget=forms.NumberInput(attrs={"step": "any"}),
+    )
     snapshots_every_hours = forms.IntegerField(
         label=_("Hours between snapshots"),
         required=False,
@@ -298,6 +310,8 @@ _PLAIN = (
     "lease_seconds",
     "max_held",
     "show_external_id",
+    "suggestions",
+    "blind_share",
 )
 SETTINGS_FIELDS = {
     "overlap": "overlap_max",

@@ -17,7 +17,7 @@ from typing import Any, cast
 from django.db import IntegrityError, OperationalError, connection, transaction
 from psycopg.errors import DeadlockDetected
 
-from annotation.commitments import commit
+from annotation.commitments import commit, commit_answer
 from annotation.errors import (
     AbsentError,
     AlreadySubmittedError,
@@ -32,6 +32,7 @@ KINDS = {kind.name.lower(): kind.value for kind in QueueLane.Kind}
 STATES = {state.value: state.name.lower() for state in QueueRow.State}
 REASONS = ("ambiguous", "missing_context", "language", "technical", "harmful", "other")
 SKIPPED, RELEASED = 3, 4
+DECIDED = QueueRow.State.ADJUDICATED
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,11 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A validated answer, ready to store: typed labels and what came with them."""
+    """A validated answer, ready to store: typed labels and what came with them.
+
+    `labels` are `{"q": question id, ...the columns of the value}`; `texts` are text answers by question id (as text),
+    whose labels hold a commitment and are made here.
+    """
 
     labels: Sequence[Mapping[str, Any]]
     seconds: float | None = None
@@ -172,7 +177,7 @@ def lease(
     while True:
         found = _call_hot(
             "select queue_lease(%s::bigint, %s::bigint, %s::smallint, %s::int, %s::text[], %s::float8[])",
-            [project_id, person_id, KINDS[kind], n, _lower(languages), [rng.random() for _ in range(max(1, n))]],
+            [project_id, person_id, KINDS[kind], n, _lower(languages), _chances(rng, n)],
         )
         leases = _stamp(found["leases"], person_id)
         if found["reason"] != "busy":
@@ -186,6 +191,11 @@ def lease(
 def _lower(languages: Collection[str]) -> list[str]:
     """Lanes are named in lower case; a language tag is the same however it is written."""
     return [language.lower() for language in languages]
+
+
+def _chances(rng: Random, n: int) -> list[float]:
+    """Two numbers in [0, 1) for each of up to `n` new seats: from the holdout or not, suggestion withheld or not."""
+    return [rng.random() for _ in range(2 * max(1, n))]
 
 
 def held(*, project_id: int, person_id: int) -> list[dict[str, Any]]:
@@ -219,8 +229,9 @@ def submit(
 
     Raises AbsentError, KeyReusedError, AlreadySubmittedError, LeaseGoneError.
     """
-    has_text = bool(answer.comment or answer.texts)
-    commitment = commit({"comment": answer.comment, "answers": dict(answer.texts or {})}, salt) if has_text else None
+    texts = dict(answer.texts or {})
+    committed = [{"q": int(q), "text_commitment": commit_answer(int(q), text, salt).hex()} for q, text in texts.items()]
+    commitment = commit({"comment": answer.comment, "answers": texts}, salt) if answer.comment or texts else None
     stored = [
         seat_id,
         generation,
@@ -228,17 +239,17 @@ def submit(
         key,
         body_digest,
         source,
-        json.dumps(list(answer.labels)),
+        json.dumps([*answer.labels, *committed]),
         answer.seconds,
         answer.is_unsure,
         answer.flag,
         list(answer.clauses),
         answer.comment,
-        json.dumps(dict(answer.texts or {})),
+        json.dumps(texts),
         salt,
         commitment,
     ]
-    wanted = [lease_next, _lower(languages), [rng.random() for _ in range(lease_next)]]
+    wanted = [lease_next, _lower(languages), _chances(rng, lease_next)]
     try:
         done = _call_hot(_ANSWER, [*stored, *wanted])
     except IntegrityError as error:
@@ -420,6 +431,79 @@ def settle(*, row_ids: Sequence[int]) -> None:
             select queue_settle(id, 0, false, clock_timestamp(), null, null, null, null)
             from unnest(%s::bigint[]) as id order by id
             """,
+            [list(row_ids)],
+        )
+
+
+def lock_answers(*, item_ids: Sequence[int]) -> dict[int, int]:
+    """Hold the answers on some items, in their newest pass, until the caller's transaction ends.
+
+    Returns the state of each of their queue rows by its id. Seats before rows, each in the order of their ids.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select id from annotation_seat where item_id = any(%s) and kind in (1, 4) and state in (1, 2)"
+            " order by id for no key update",
+            [list(item_ids)],
+        )
+        cursor.execute(
+            """
+            select q.id, q.state from annotation_queuerow q where q.item_id = any(%s) and q.kind in (1, 4)
+              and not exists (select 1 from annotation_queuerow n
+                              where n.item_id = q.item_id and n.kind in (1, 4) and n.pass_no > q.pass_no)
+            order by q.id for no key update of q
+            """,
+            [list(item_ids)],
+        )
+        return dict(cursor.fetchall())
+
+
+def point_to(*, annotations: Mapping[int, int]) -> None:
+    """Let submitted seats (by id) point to a newer annotation of the same answer. The caller holds them."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "update annotation_seat s set annotation_id = n.annotation from unnest(%s::bigint[], %s::bigint[])"
+            " as n(seat, annotation) where s.id = n.seat and s.state = 2",
+            [list(annotations), list(annotations.values())],
+        )
+
+
+def ask_again(*, seat_ids: Sequence[int], rows: Mapping[int, int]) -> None:
+    """Release submitted seats, whose answers count no more, and let the vote rule look at their rows.
+
+    `rows`: queue row -> how many of these seats are on it; 0: its votes changed in another way. The caller holds them.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "update annotation_seat set state = 4, annotation_id = null, ended_at = clock_timestamp()"
+            " where id = any(%s) and state = 2",
+            [list(seat_ids)],
+        )
+        cursor.execute(
+            """
+            select queue_settle(r.id, -r.n, r.n > 0, clock_timestamp(), null, null, null, null)
+            from (select * from unnest(%s::bigint[], %s::int[]) as u(id, n) order by id) r
+            """,
+            [list(rows), list(rows.values())],
+        )
+
+
+def ask_reviewers_again(*, row_ids: Sequence[int]) -> None:
+    """Put decided rows before the reviewers again, with a place more. The caller holds them."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            update annotation_queuerow d set overlap = d.n_submitted + 1 from annotation_queuerow q
+            where q.id = any(%s) and d.item_id = q.item_id and d.kind = 2 and d.pass_no = q.pass_no
+            """,
+            [list(row_ids)],
+        )
+        cursor.execute(
+            "update annotation_queuerow set state = 2, is_closed = true where id = any(%s) and state = 3",
+            [list(row_ids)],
+        )
+        cursor.execute(
+            "select queue_open_dispute(q) from annotation_queuerow q where q.id = any(%s) and q.state = 2",
             [list(row_ids)],
         )
 

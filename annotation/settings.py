@@ -21,6 +21,7 @@ LEARNING_DEFAULTS: dict[str, Any] = {
 }
 STRATEGIES = ("margin", "entropy", "least_confident", "random")
 LEARNABLE_KINDS = ("choice",)
+MIN_BLIND_SHARE = 0.1
 
 
 def parse_settings(
@@ -41,6 +42,7 @@ def parse_settings(
             columns.update(parse(value, compiled, organisation, current))
         except _Fault as fault:
             faults[name] = str(fault)
+    faults = faults or _check_blind_share(columns, current)
     if faults:
         raise InvalidError(fields=faults)
     return columns
@@ -63,6 +65,7 @@ def show_settings(project: Project) -> dict[str, Any]:
         "learning": project.learning,
         "snapshots": project.snapshots,
         "gold_rate": project.gold_rate,
+        "suggestions": project.suggestions,
         "blind_share": project.blind_share,
         "care": project.care,
     }
@@ -201,10 +204,28 @@ def _gold_rate(value: Any, *_rest: Any) -> dict[str, Any]:
     return {"gold_rate": 0.0}
 
 
+def _suggestions(value: Any, *_rest: Any) -> dict[str, Any]:
+    if not isinstance(value, bool):
+        raise _Fault(_("true or false."))
+    return {"suggestions": value}
+
+
 def _blind_share(value: Any, *_rest: Any) -> dict[str, Any]:
-    if _share(value) != 0:
-        raise NotYetError(_("Suggestions are not shown yet, so none can be withheld: `blind_share` must be 0."))
-    return {"blind_share": 0.0}
+    return {"blind_share": _share(value)}
+
+
+def _check_blind_share(columns: Mapping[str, Any], current: Project | None) -> dict[str, str]:
+    """With no suggestion withheld, an item without one would be known for one of the evaluation set (Q13)."""
+    wanted = {name: columns.get(name, getattr(current, name, 0)) for name in ("suggestions", "blind_share")}
+    if not wanted["suggestions"] or wanted["blind_share"] >= MIN_BLIND_SHARE or columns.keys().isdisjoint(wanted):
+        return {}
+    return {
+        "blind_share": _(
+            "Where suggestions are shown, chance withholds at least %(least)s of them: items of the evaluation set have"
+            " none and must look like others, and the effect can be measured. Send a `blind_share` from %(least)s to 1."
+        )
+        % {"least": MIN_BLIND_SHARE}
+    }
 
 
 def _care(value: Any, _compiled: Any, organisation: Organisation, _current: Any) -> dict[str, Any]:
@@ -249,5 +270,6 @@ _PARSERS = {
     "learning": _learning,
     "snapshots": _snapshots,
     "gold_rate": _gold_rate,
+    "suggestions": _suggestions,
     "blind_share": _blind_share,
 }

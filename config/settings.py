@@ -12,6 +12,8 @@
 | HTTPS | off | set where a TLS proxy that sends `X-Forwarded-Proto` stands in front: secure cookies, HSTS |
 | WEB_WORKERS, WEB_THREADS | one a core (2 to 8), 4 | processes of the web server, and threads of each |
 | WORKER_PROCESSES | 2 | children of one worker |
+| FETCH_NETWORKS | none | networks that media may be fetched from although they are not public: `10.2.0.0/16,fd00::/8` |
+| FFMPEG | the one on the path, or an extra's | the program that takes still pictures out of videos |
 | TOUCHSTONE_DEMO | on | whether `touchstone up` makes the demo projects |
 | LOG_LEVEL | INFO | |
 """
@@ -19,6 +21,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -42,6 +45,11 @@ MEDIA_DIR = TOUCHSTONE_HOME / "media"
 SNAPSHOT_DIR = TOUCHSTONE_HOME / "snapshots"
 MODEL_DIR = TOUCHSTONE_HOME / "models"
 UPLOAD_DIR = TOUCHSTONE_HOME / "uploads"
+try:
+    FETCH_NETWORKS = [ip_network(one.strip()) for one in env.list("FETCH_NETWORKS", default=[])]
+except ValueError as error:
+    raise ImproperlyConfigured(f"FETCH_NETWORKS must be networks, separated by commas: {error}.") from error
+FFMPEG: str = env.str("FFMPEG", default="")
 
 DEBUG = False
 SECRET_KEY: str = env.str("SECRET_KEY", default="") or get_secret_key(TOUCHSTONE_HOME)
@@ -84,6 +92,7 @@ MIDDLEWARE = [
     "config.middleware.Htmx",
     "config.middleware.Lockout",
 ]
+SILENCED_SYSTEM_CHECKS = ["axes.W002"]  # it stands above under a name of our own, and does not know it
 
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
@@ -141,7 +150,7 @@ STATIC_ROOT = TOUCHSTONE_HOME / "static"
 STATICFILES_DIRS = [path for path in [BASE_DIR / "static"] if path.is_dir()]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": MEDIA_DIR}},
-    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+    "staticfiles": {"BACKEND": "config.static_files.ModuleStorage"},
 }
 FILE_UPLOAD_TEMP_DIR = UPLOAD_DIR if UPLOAD_DIR.is_dir() else None
 FILE_UPLOAD_PERMISSIONS = 0o600

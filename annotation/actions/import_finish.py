@@ -19,6 +19,7 @@ from annotation import queue
 from annotation.actions.events import write_event
 from annotation.actions.lanes import move_to_lanes
 from annotation.actions.people import ensure_outside_person
+from annotation.commitments import commit, commit_answer, make_salt
 from annotation.errors import StateError
 from annotation.hints import lane_of
 from annotation.importing.rows import AnnotationRow, ItemRow
@@ -42,11 +43,17 @@ Check = Callable[[], None]
 
 
 class Given(NamedTuple):
-    """An annotation that came along: on which place, by whom (a user's id), and what."""
+    """An annotation that came along: on which place, by whom (a user's id), and what. `salt` is for its texts."""
 
     place: QueueRow
     person: int
     annotation: AnnotationRow
+    salt: bytes
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """The text answers, by question id."""
+        return {str(q): value.text for q, value in self.annotation.values.items() if value.text is not None}
 
 
 def finish_import(
@@ -130,7 +137,8 @@ def _annotate(
         for place in places:
             parts = place.item.payload.parts
             row = next((row for row in rows[place.item.external_id] if parts_of(row) == parts), None)
-            given += [Given(place, people[one.annotator].pk, one) for one in (row.annotations if row else ())]
+            brought = row.annotations if row else ()
+            given += [Given(place, people[one.annotator].pk, one, make_salt()) for one in brought]
         if not given:
             return
         _copy_annotations(project, schema, import_row, given, now)
@@ -140,7 +148,11 @@ def _annotate(
         # Open again, and perhaps before somebody's cursor.
         queue.bump_lanes(lane_ids=sorted({place.lane_id for place in taken}))
         write_event(
-            project=project, kind="annotations.imported", actor=None, ref_id=import_row.pk, data={"n": len(given)}
+            project=project,
+            kind="annotations.imported",
+            actor=None,
+            ref_id=import_row.pk,
+            data={"n": len(given), "schema": schema.pk},
         )
 
 
@@ -161,26 +173,35 @@ def _copy_annotations(
             " draw_id, state, generation, leased_at, expires_at, ended_at, reason, schema_id,"
             " guideline_id, arm) from stdin"
         ) as copy:
-            for (seat, annotation), (place, person, _one) in numbered:
+            for (seat, annotation), (place, person, _one, _salt) in numbered:
                 where = (place.pk, person, project.pk, place.item_id, place.lane_id, place.kind)
                 how = (place.draw_id, Seat.State.SUBMITTED.value, 1, now, now, now, "")
                 copy.write_row((seat, annotation, *where, *how, schema.pk, guideline, Seat.Arm.NONE.value))
         with cursor.copy(
             "copy annotation_annotation (id, seat_id, project_id, item_id, person_id, schema_id, guideline_id, source,"
-            " created_at, is_unsure, flag, clauses, key, body_digest, lease_generation) from stdin"
+            " created_at, is_unsure, flag, clauses, text_commitment, key, body_digest, lease_generation) from stdin"
         ) as copy:
-            for (seat, annotation), (place, person, _one) in numbered:
-                about = (project.pk, place.item_id, person, schema.pk, guideline, Annotation.Source.IMPORTED.value)
-                key = f"import-{import_row.pk}-{place.item_id}"
-                copy.write_row((annotation, seat, *about, now, False, "", [], key, b"", 1))
+            for (seat, annotation), one in numbered:
+                item_id = one.place.item_id
+                about = (project.pk, item_id, one.person, schema.pk, guideline, Annotation.Source.IMPORTED.value)
+                text = commit({"comment": "", "answers": one.texts}, one.salt) if one.texts else None
+                key = f"import-{import_row.pk}-{item_id}"
+                copy.write_row((annotation, seat, *about, now, False, "", [], text, key, b"", 1))
         with cursor.copy(
-            "copy annotation_label (annotation_id, question, project_id, item_id, person_id, choice, choices, number)"
-            " from stdin"
+            "copy annotation_label (annotation_id, question, project_id, item_id, person_id, choice, choices, number,"
+            " data, text_commitment) from stdin"
         ) as copy:
-            for (_seat, annotation), (place, person, one) in numbered:
-                about_label = (project.pk, place.item_id, person)
-                for question, value in one.values.items():
-                    copy.write_row((annotation, question, *about_label, value.choice, value.choices, value.number))
+            for (_seat, annotation), one in numbered:
+                about_label = (project.pk, one.place.item_id, one.person)
+                for question, value in one.annotation.values.items():
+                    data = None if value.data is None else json.dumps(value.data)
+                    text = None if value.text is None else commit_answer(question, value.text, one.salt)
+                    typed = (value.choice, value.choices, value.number, data, text)
+                    copy.write_row((annotation, question, *about_label, *typed))
+        with cursor.copy("copy annotation_annotationtext (annotation_id, comment, answers, salt) from stdin") as copy:
+            for (_seat, annotation), one in numbered:
+                if one.texts:
+                    copy.write_row((annotation, "", json.dumps(one.texts), one.salt))
 
 
 def _fill_places(row_ids: list[int]) -> None:

@@ -275,7 +275,7 @@ class _Loader:
             external_id = generated_id(self._seed, self._import.pk, line)
         parts = canonical_json(parts_of(row))
         split = split_of(self._seed, f"group:{row.group}" if row.group else f"item:{external_id}")
-        gold = None if row.gold is None else {str(q): asdict(value) for q, value in row.gold.items()}
+        gold = None if row.gold is None else {str(q): value.columns() for q, value in row.gold.items()}
         item = (
             item_id,
             self._project.pk,

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from django.db import transaction
 
 from annotation import queue
+from annotation.actions.derivatives import seal_media
 from annotation.actions.events import write_event
-from annotation.models import AnnotationText, Draw, DrawItem, Item, ItemPayload, Media, Project, Quarantine, User
+from annotation.models import AnnotationText, Draw, DrawItem, Item, ItemPayload, Project, Quarantine, User
 
 
 @transaction.atomic
@@ -61,8 +62,8 @@ def quarantine_item(*, item: Item, actor: User) -> Quarantine | None:
         return None
     sealed = [item.pk, *sorted(set(found) - {item.pk})]
     Item.objects.filter(pk__in=sealed).update(lifecycle=Item.Lifecycle.QUARANTINED)
-    Media.objects.filter(project_id=item.project_id, sha256__in=media).update(is_sealed=True)
     queue.close_items(item_ids=sealed)
+    seal_media(project=item.project, sha256=media)
     quarantine = Quarantine.objects.create(
         project=item.project,
         item_ids=sealed,

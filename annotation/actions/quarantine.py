@@ -7,9 +7,10 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from annotation import queue
+from annotation.actions.derivatives import unseal_media
 from annotation.actions.events import write_event
 from annotation.errors import InvalidError, StateError
-from annotation.models import Item, Media, Quarantine, User
+from annotation.models import Item, Quarantine, User
 
 MAX_REASON = 200
 
@@ -67,8 +68,7 @@ def confirm_release(*, quarantine: Quarantine, actor: User) -> Quarantine:
     queue.reopen_items(item_ids=opened)
     others = Quarantine.objects.filter(project_id=row.project_id, released_at=None).values_list("media", flat=True)
     held = {sha for media in others for sha in media}
-    free = Media.objects.filter(project_id=row.project_id, sha256__in=set(row.media) - held)
-    free.update(is_sealed=False)
+    unseal_media(project=row.project, sha256=sorted(set(row.media) - held))
     _write(row, "item.released", actor)
     return row
 

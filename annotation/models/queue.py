@@ -147,6 +147,8 @@ class Seat(models.Model):
     """One person's place on one queue row: the lease, the exclusion and the stamp in one.
 
     A lease id is `SEAT-GENERATION`: each time the seat is held anew the generation grows and the old id is dead.
+    `arm` says whether a model's suggestion is shown on it or withheld by chance; none where there was no suggestion.
+    It is decided when the seat is first opened, stays, and is never told to the person.
 
     `exposure` says what the seat counts for in the person's exposure to severe items (`queue_exposure`): the seat
     itself is the record, so that nothing more is written with an answer and nothing is taken back by undo or a skip.
@@ -198,6 +200,9 @@ class Seat(models.Model):
         Guideline, null=True, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
     )
     arm = models.PositiveSmallIntegerField(choices=Arm.choices, default=Arm.NONE)
+    suggestion = models.JSONField(
+        null=True, help_text="what a model said when the seat was opened: [{question, choice, score, model, model_id}]"
+    )
     exposure = models.PositiveSmallIntegerField(choices=Exposure.choices, default=Exposure.NONE, db_default=0)
     earlier_seconds = models.FloatField(
         default=0, db_default=0, help_text="with a severe item, before the seat was held anew"
@@ -210,12 +215,17 @@ class Seat(models.Model):
             models.CheckConstraint(
                 condition=~Q(state=2) | Q(annotation__isnull=False) | Q(kind=2), name="seat_submitted_has_annotation"
             ),
+            models.CheckConstraint(
+                condition=Q(arm=0, suggestion__isnull=True) | Q(arm__in=[1, 2], suggestion__isnull=False),
+                name="seat_arm_has_suggestion",
+            ),
         ]
         indexes = [
             models.Index(fields=["lane", "expires_at"], condition=Q(state=1), name="seat_expiring"),
             models.Index(fields=["person", "project", "leased_at"], condition=Q(state=1), name="seat_held"),
             models.Index(fields=["item", "kind", "state"], name="seat_of_item"),
             models.Index(fields=["project", "person"], condition=Q(state=2), name="seat_of_person"),
+            models.Index(fields=["project"], condition=Q(arm__gt=0), name="seat_in_an_arm"),
             # Of seats in severe lanes alone: others pay nothing for it.
             models.Index(fields=["person", "leased_at"], condition=Q(exposure__gt=0), name="seat_exposure"),
         ]

@@ -107,89 +107,6 @@ begin
   perform queue_offer(array[v_id], false);
 end $$;
 
--- Care -----------------------------------------------------------------------------------------------------------------
--- What a person was handed of severe items in the last 24 hours. Each seat says by itself what it counts for: `exposure` 2 is
--- a severe item, 1 something mild handed out after severe ones, 0 (all seats of those who have no severe lanes) nothing. So an
--- answer writes nothing more for it, and undo, skip, release and expiry take nothing back: the seat stays. Read are the
--- person's seats of one day that count, from an index that holds no others; nothing where no lane asks for care.
---
--- How long: an answer counts the active seconds that came with it, at most the time since the item was handed out; without
--- them, the time since then or since the item before it ended. What ended without an answer counts a minute at most: it may
--- have waited behind others, or the person was away. A seat held anew keeps what it counted for before.
-create or replace function queue_earlier_seconds(s annotation_seat, p_seconds float8, p_now timestamptz) returns float8 language sql immutable as $$
-  select case when s.exposure <> 2 or s.leased_at < p_now - interval '24 hours' then 0 else s.earlier_seconds + least(
-    extract(epoch from greatest(coalesce(s.ended_at, s.expires_at) - s.leased_at, interval '0'))::float8, coalesce(p_seconds, 60)) end
-$$;
-
--- n, seconds: of all projects; n_here, seconds_here: of one. first_at: when the oldest of them was handed out. in_a_row: how many
--- came one after the other up to now, with nothing mild and no pause of p_pause in between (counted up to p_row); last_at: when
--- the last of these ended.
-create or replace function queue_exposure(
-  p_project bigint, p_person bigint, p_now timestamptz, p_row int, p_pause interval,
-  out n int, out seconds float8, out n_here int, out seconds_here float8, out first_at timestamptz, out in_a_row int, out last_at timestamptz
-) language plpgsql as $$
-declare v_next timestamptz := p_now; s record;
-begin
-  select count(*), coalesce(sum(t.seconds), 0), count(*) filter (where t.project_id = p_project), coalesce(sum(t.seconds) filter (where t.project_id = p_project), 0), min(t.leased_at)
-    into n, seconds, n_here, seconds_here, first_at
-  from (
-    select x.project_id, x.leased_at, x.earlier_seconds + case
-        when x.state = 1 and x.expires_at >= p_now then 0
-        when x.state <> 2 then least(60, x.elapsed)
-        when x.told is not null then least(x.told, extract(epoch from x.till - x.leased_at)::float8)
-        else x.elapsed end as seconds
-    from (
-      select y.*, extract(epoch from greatest(y.till - greatest(y.leased_at, lag(y.till) over (order by y.till, y.id)), interval '0'))::float8 as elapsed
-      from (
-        select e.id, e.project_id, e.leased_at, e.expires_at, e.state, e.earlier_seconds, a.seconds as told,
-          coalesce(e.ended_at, least(e.expires_at, p_now)) as till
-        from annotation_seat e left join annotation_annotation a on a.id = e.annotation_id
-        where e.person_id = p_person and e.exposure = 2 and e.leased_at > p_now - interval '24 hours') y) x) t;
-  in_a_row := 0;
-  for s in select e.exposure, e.leased_at, coalesce(e.ended_at, least(e.expires_at, p_now)) as till from annotation_seat e
-    where e.person_id = p_person and e.exposure > 0 and e.leased_at > p_now - interval '24 hours' order by e.leased_at desc limit p_row
-  loop
-    exit when s.exposure = 1 or v_next - s.till >= p_pause;
-    in_a_row := in_a_row + 1; v_next := s.leased_at; last_at := greatest(last_at, s.till);
-  end loop;
-end $$;
-
--- Which of the lanes of a person, some of which ask for care, they may be given now. declined: those with a harm that they opted out
--- of; severe, and calm_pool, calm_holdout: the lanes with and without severe items; n_left: how many severe items they may still be handed.
-create or replace function queue_care(
-  p_project bigint, p_person bigint, p_lanes bigint[], p_now timestamptz,
-  out mine bigint[], out pool bigint[], out holdout bigint[], out calm_pool bigint[], out calm_holdout bigint[], out severe bigint[], out declined bigint[],
-  out n_left int, out in_a_row int, out most_in_a_row int, out budget_in int, out pause_in int
-) language plpgsql as $$
-declare v_declined text[]; o record; e record;
-begin
-  -- Their requests in other projects count for the same budget: one at a time, from here to the commit. Whoever has this lock
-  -- waits for nothing more.
-  perform pg_advisory_xact_lock(hashtext('exposure'), p_person::int);
-  select coalesce((select c.opted_out from annotation_careprofile c where c.person_id = p_person), '{}') into v_declined;
-  select coalesce(array_agg(l.id) filter (where l.is_mine), '{}'), coalesce(array_agg(l.id) filter (where l.is_mine and l.stream = 0), '{}'),
-      coalesce(array_agg(l.id) filter (where l.is_mine and l.stream = 1), '{}'),
-      coalesce(array_agg(l.id) filter (where l.is_mine and l.stream = 0 and l.severity < 2), '{}'),
-      coalesce(array_agg(l.id) filter (where l.is_mine and l.stream = 1 and l.severity < 2), '{}'),
-      coalesce(array_agg(l.id) filter (where l.is_mine and l.severity >= 2), '{}'), coalesce(array_agg(l.id) filter (where not l.is_mine), '{}')
-    into mine, pool, holdout, calm_pool, calm_holdout, severe, declined
-    from (select a.id, a.stream, a.severity, not (string_to_array(a.harms, ',') && v_declined) as is_mine from annotation_queuelane a where a.id = any (p_lanes)) l;
-  if cardinality(severe) = 0 then
-    n_left := 0; in_a_row := 0; most_in_a_row := 1;
-    return;
-  end if;
-  select g.severe_items, g.severe_minutes, least(g.severe_in_a_row, (p.care ->> 'severe_in_a_row')::int) as in_a_row,
-      make_interval(secs => greatest(g.severe_pause_seconds, (p.care ->> 'severe_pause_seconds')::int)) as pause,
-      (p.care ->> 'severe_items')::int as items_here, (p.care ->> 'severe_minutes')::int as minutes_here
-    into strict o from annotation_organisation g, annotation_project p where p.id = p_project;
-  select * into e from queue_exposure(p_project, p_person, p_now, o.in_a_row, o.pause);
-  n_left := least(o.severe_items - e.n, o.items_here - e.n_here);
-  if e.seconds >= o.severe_minutes * 60 or e.seconds_here >= o.minutes_here * 60 then n_left := 0; end if;
-  in_a_row := e.in_a_row; most_in_a_row := case when o.pause > interval '0' then o.in_a_row else 2147483647 end;
-  budget_in := greatest(1, ceil(extract(epoch from coalesce(e.first_at, p_now) + interval '24 hours' - p_now)));
-  pause_in := greatest(1, ceil(extract(epoch from coalesce(e.last_at, p_now) + o.pause - p_now)));
-end $$;
-
 -- Claim ----------------------------------------------------------------------------------------------------------------
 -- Take the best place in the given lanes for a person: the head of the queue, a returned place or an expired one, whichever
 -- comes first in serving order. Returns a seat; null: nothing left, checked from the very start in this epoch; 0: all that
@@ -199,10 +116,13 @@ end $$;
 -- the unique index, never a hash or a sort), and decide a dispute (kind 2) of an item that they did not label. The clause
 -- stands in five queries on purpose: a function around it would not be inlined, and be called for each row passed.
 --
--- p_severe: those of the lanes whose seats count as severe; p_exposure: what the other seats count for (see "Care").
+-- p_severe: those of the lanes whose seats count as severe; p_exposure: what the other seats count for (care.sql).
+-- p_is_withheld: null where nothing is suggested here. Else, where a model has a suggestion for the item, the seat keeps it
+-- and the arm: withheld, or shown. A person's seat keeps the arm that it was first opened with. What is drawn for an audit
+-- speaks about the world, and is answered without. `learning_suggestion` is installed by the learning app.
 create or replace function queue_claim(
   p_project bigint, p_person bigint, p_kind smallint, p_lanes bigint[], p_seconds int, p_schema bigint, p_guideline bigint,
-  p_now timestamptz, p_severe bigint[], p_exposure smallint
+  p_now timestamptz, p_severe bigint[], p_exposure smallint, p_is_withheld boolean
 ) returns bigint language plpgsql as $$
 declare
   v_lane bigint; l record; late record; f record; back record; since record; best record; v_row bigint; v_free smallint;
@@ -216,7 +136,7 @@ begin
     select null::bigint as row_id, null::bigint as seat_id, null::bigint as person_id, null::bigint as lane_id, 'infinity'::float8 as rank, 0::bigint as tiebreak into best;
     foreach v_lane in array p_lanes loop
       -- The lane, its epoch read before the scan, and how far this person is. `till`: what transactions before it did is seen below.
-      select a.epoch, a.floor_rank, a.floor_tiebreak, coalesce(a.lease_floor, '-infinity') as lease_floor, coalesce(k.epoch = a.epoch, false) as is_current,
+      select a.epoch, a.floor_rank, a.floor_tiebreak, coalesce(a.lease_floor, '-infinity') as lease_floor, k.xmin as version, coalesce(k.epoch = a.epoch, false) as is_current,
           k.rank, k.tiebreak, k.returned_rank, k.returned_tiebreak, k.returned_till, coalesce(k.full_epoch = a.epoch, false) as is_full, k.moved_at,
           pg_snapshot_xmin(pg_current_snapshot()) as till
         into l from annotation_queuelane a left join annotation_queuecursor k on k.person_id = p_person and k.lane_id = a.id where a.id = v_lane;
@@ -258,8 +178,8 @@ begin
          and (p_kind <> 2 or (select 1 from annotation_seat s where s.item_id = o.item_id and s.person_id = p_person and s.kind in (1, 4) and s.state = 2 limit 1) is null)
        order by o.rank, o.tiebreak limit 1;
       if v_rank > '-infinity' then
-        with lately as materialized (      -- few, and found by when they came: not by walking the line
-          select o.queue_row_id, o.item_id, o.rank, o.tiebreak from annotation_offer o where o.lane_id = v_lane and o.returned_by >= l.returned_till)
+        with lately as materialized (      -- few, and found by when they came, which is what the order asks for: not by walking the line
+          select o.queue_row_id, o.item_id, o.rank, o.tiebreak from annotation_offer o where o.lane_id = v_lane and o.returned_by >= l.returned_till order by o.returned_by)
         select o.queue_row_id, o.rank, o.tiebreak into since from lately o
          where (o.rank, o.tiebreak) < (v_rank, v_tie)
            and (select 1 from annotation_seat s where s.queue_row_id = o.queue_row_id and s.person_id = p_person and s.state <> 4) is null
@@ -273,11 +193,15 @@ begin
       v_is_end := f.queue_row_id is null and (v_full or l.is_full);
       v_is_slow := clock_timestamp() - v_start > interval '0.2 ms' and (l.moved_at is null or not l.is_current or v_start - l.moved_at > interval '1 s');
       if (v_is_slow and (v_is_end or f.queue_row_id is not null)) or (v_is_end and not (l.is_current and l.is_full)) then
-        insert into annotation_queuecursor as k (person_id, lane_id, epoch, rank, tiebreak, returned_rank, returned_tiebreak, returned_till, full_epoch, moved_at)
-          values (p_person, v_lane, l.epoch, coalesce(f.rank, 'infinity'), coalesce(f.tiebreak, 0), coalesce(back.rank, 'infinity'), coalesce(back.tiebreak, 0), l.till,
-            case when v_is_end then l.epoch else -1 end, v_start)
-          on conflict (person_id, lane_id) do update set epoch = excluded.epoch, rank = excluded.rank, tiebreak = excluded.tiebreak, returned_rank = excluded.returned_rank,
-            returned_tiebreak = excluded.returned_tiebreak, returned_till = excluded.returned_till, full_epoch = greatest(k.full_epoch, excluded.full_epoch), moved_at = excluded.moved_at;
+        -- Not where somebody who takes over a seat of mine writes it (a claim waits for nothing) or did so since it was read.
+        update annotation_queuecursor k set epoch = l.epoch, rank = coalesce(f.rank, 'infinity'), tiebreak = coalesce(f.tiebreak, 0), returned_rank = coalesce(back.rank, 'infinity'),
+            returned_tiebreak = coalesce(back.tiebreak, 0), returned_till = l.till, full_epoch = case when v_is_end then l.epoch else k.full_epoch end, moved_at = v_start
+          where (k.person_id, k.lane_id) = (select c.person_id, c.lane_id from annotation_queuecursor c
+            where c.person_id = p_person and c.lane_id = v_lane and c.xmin = l.version for no key update skip locked);
+        if l.version is null then        -- the first one says nothing of the end: nobody could have contradicted it
+          insert into annotation_queuecursor (person_id, lane_id, epoch, rank, tiebreak, returned_rank, returned_tiebreak, returned_till, full_epoch, moved_at)
+            values (p_person, v_lane, l.epoch, coalesce(f.rank, 'infinity'), coalesce(f.tiebreak, 0), coalesce(back.rank, 'infinity'), coalesce(back.tiebreak, 0), l.till, -1, v_start);
+        end if;
       end if;
 
       if f.queue_row_id is null or (back.rank, back.tiebreak) < (f.rank, f.tiebreak) then f := back; end if;
@@ -296,9 +220,14 @@ begin
       perform 1 from annotation_seat where id = best.seat_id and state = v_held and expires_at < p_now for no key update skip locked;
       if not found then v_busy := v_busy || best.seat_id; continue; end if;
       if best.person_id <> p_person then
+        -- The loser may be owed another place of this item: their cursor has passed it. Where they are at work on it just now,
+        -- the place stays theirs for that moment: two people who take over from each other would wait in a circle.
+        update annotation_queuecursor set epoch = -1, full_epoch = -1 where (person_id, lane_id) = (
+          select c.person_id, c.lane_id from annotation_queuecursor c where c.person_id = best.person_id and c.lane_id = best.lane_id for no key update skip locked);
+        if not found and exists (select 1 from annotation_queuecursor where person_id = best.person_id and lane_id = best.lane_id) then
+          v_busy := v_busy || best.seat_id; continue;
+        end if;
         update annotation_seat set state = 4, ended_at = p_now where id = best.seat_id;
-        -- The loser may be owed another place of this item: their cursor has passed it.
-        update annotation_queuecursor set epoch = -1, full_epoch = -1 where person_id = best.person_id and lane_id = best.lane_id;
       end if;
       v_row := best.row_id;
     else
@@ -319,15 +248,20 @@ begin
     end if;
 
     insert into annotation_seat as s (queue_row_id, person_id, project_id, item_id, lane_id, kind, state, generation,
-        leased_at, expires_at, reason, draw_id, schema_id, guideline_id, arm, exposure)
+        leased_at, expires_at, reason, draw_id, schema_id, guideline_id, exposure, suggestion, arm)
       select q.id, p_person, q.project_id, q.item_id, q.lane_id, q.kind, 1, 1,
-        p_now, p_now + make_interval(secs => p_seconds), '', q.draw_id, p_schema, p_guideline, 0,
-        case when q.lane_id = any (p_severe) then 2 else p_exposure end
-      from annotation_queuerow q where q.id = v_row
+        p_now, p_now + make_interval(secs => p_seconds), '', q.draw_id, p_schema, p_guideline,
+        case when q.lane_id = any (p_severe) then 2 else p_exposure end,
+        g.told, case when g.told is null then 0 when p_is_withheld then 2 else 1 end
+      from annotation_queuerow q cross join lateral (      -- "offset 0": asked once, and not at all where nothing is suggested
+          select case when p_is_withheld is not null and (select d.stream from annotation_draw d where d.id = q.draw_id) is distinct from 'audit'
+            then learning_suggestion(q.project_id, p_schema, q.item_id) end as told offset 0) g
+      where q.id = v_row
       on conflict (queue_row_id, person_id) do update set state = 1, generation = s.generation + 1, leased_at = excluded.leased_at,
         expires_at = excluded.expires_at, ended_at = null, reason = '', lane_id = excluded.lane_id,
         draw_id = excluded.draw_id, schema_id = excluded.schema_id, guideline_id = excluded.guideline_id, annotation_id = null,
-        exposure = excluded.exposure, earlier_seconds = queue_earlier_seconds(s, null, p_now)
+        exposure = excluded.exposure, earlier_seconds = queue_earlier_seconds(s, null, p_now),
+        suggestion = coalesce(s.suggestion, excluded.suggestion), arm = case when s.arm = 0 then excluded.arm else s.arm end
         where s.state in (1, 4)
       returning s.id into strict v_seat;
     return v_seat;
@@ -340,24 +274,27 @@ create or replace function queue_show(p_seats bigint[]) returns jsonb language p
 begin
   return (select coalesce(jsonb_agg(jsonb_build_object(
       'seat', s.id, 'generation', s.generation, 'expires_at', s.expires_at, 'kind', s.kind, 'item', s.item_id, 'external_id', i.external_id,
-      'parts', p.parts, 'metadata', i.metadata, 'schema', s.schema_id, 'guideline', s.guideline_id, 'project', s.project_id) order by s.leased_at, s.id), '[]')
+      'parts', p.parts, 'metadata', i.metadata, 'schema', s.schema_id, 'guideline', s.guideline_id, 'project', s.project_id,
+      'suggestion', case when s.arm = 1 then s.suggestion end) order by s.leased_at, s.id), '[]')
   from unnest(p_seats) as w(id) cross join lateral (select * from annotation_seat x where x.id = w.id limit 1) s   -- a probe for each, whatever the plan
     join annotation_item i on i.id = s.item_id and i.lifecycle <> 2      -- a place that was being used when its item was sealed shows nothing
     join annotation_itempayload p on p.item_id = s.item_id);
 end $$;
 
--- Top up to p_n held seats of a kind. p_chances: one number in [0, 1) per seat, which decides whether it comes from the holdout first.
+-- Top up to p_n held seats of a kind. p_chances: two numbers in [0, 1) per seat. The first decides whether it comes from the
+-- holdout first, the second whether a model's suggestion is withheld. On items of the holdout none is ever shown.
 create or replace function queue_lease(
   p_project bigint, p_person bigint, p_kind smallint, p_n int, p_languages text[], p_chances float8[]
 ) returns jsonb language plpgsql as $$
 declare
   prj record; v_now timestamptz; v_seats bigint[]; v_held int; v_seat bigint; v_reason text; v_retry int; i int := 0;
-  v_pool bigint[]; v_holdout bigint[]; v_mine bigint[]; v_all bigint[]; v_oldest timestamptz;
+  v_pool bigint[]; v_holdout bigint[]; v_mine bigint[]; v_all bigint[]; v_oldest timestamptz; v_is_withheld boolean;
   v_is_guarded boolean; c record; v_at timestamptz; v_severe bigint[] := '{}'; v_declined bigint[] := '{}'; v_exposure smallint := 0; v_is_calm boolean := false; v_limit text;
 begin
   perform pg_advisory_xact_lock(p_project::int, p_person::int);
   v_now := clock_timestamp();
-  select p.state, p.max_held, p.lease_seconds, p.schema_id, p.guideline_id, p.holdout_share_now, coalesce(m.held_floor, '-infinity') as held_floor into strict prj
+  select p.state, p.max_held, p.lease_seconds, p.schema_id, p.guideline_id, p.holdout_share_now, p.suggestions, p.blind_share,
+      coalesce(m.held_floor, '-infinity') as held_floor into strict prj
     from annotation_project p left join annotation_member m on m.project_id = p.id and m.user_id = p_person where p.id = p_project;
   select coalesce(array_agg(s.id order by s.leased_at, s.id) filter (where s.kind = p_kind and s.expires_at >= v_now), '{}'),
       count(*) filter (where s.expires_at >= v_now), coalesce(min(s.leased_at), v_now)
@@ -395,13 +332,16 @@ begin
     end if;
     -- Reviewers take disputes in order; annotators get a share from the holdout until it is full.
     if p_kind <> 1 then
-      v_seat := queue_claim(p_project, p_person, p_kind, case when v_is_calm then v_pool || v_holdout else v_mine end, prj.lease_seconds, prj.schema_id, prj.guideline_id, v_at, v_severe, v_exposure);
-    elsif p_chances[1 + (i - 1) % cardinality(p_chances)] < prj.holdout_share_now then
-      v_seat := queue_claim(p_project, p_person, p_kind, v_holdout, prj.lease_seconds, prj.schema_id, prj.guideline_id, v_at, v_severe, v_exposure);
-      if v_seat is null then v_seat := queue_claim(p_project, p_person, p_kind, v_pool, prj.lease_seconds, prj.schema_id, prj.guideline_id, v_at, v_severe, v_exposure); end if;
+      v_seat := queue_claim(p_project, p_person, p_kind, case when v_is_calm then v_pool || v_holdout else v_mine end, prj.lease_seconds, prj.schema_id, prj.guideline_id, v_at, v_severe, v_exposure, null);
     else
-      v_seat := queue_claim(p_project, p_person, p_kind, v_pool, prj.lease_seconds, prj.schema_id, prj.guideline_id, v_at, v_severe, v_exposure);
-      if v_seat is null then v_seat := queue_claim(p_project, p_person, p_kind, v_holdout, prj.lease_seconds, prj.schema_id, prj.guideline_id, v_at, v_severe, v_exposure); end if;
+      v_is_withheld := case when prj.suggestions then p_chances[1 + (2 * i - 1) % cardinality(p_chances)] < prj.blind_share end;
+      if p_chances[1 + (2 * i - 2) % cardinality(p_chances)] < prj.holdout_share_now then
+        v_seat := queue_claim(p_project, p_person, p_kind, v_holdout, prj.lease_seconds, prj.schema_id, prj.guideline_id, v_at, v_severe, v_exposure, null);
+        if v_seat is null then v_seat := queue_claim(p_project, p_person, p_kind, v_pool, prj.lease_seconds, prj.schema_id, prj.guideline_id, v_at, v_severe, v_exposure, v_is_withheld); end if;
+      else
+        v_seat := queue_claim(p_project, p_person, p_kind, v_pool, prj.lease_seconds, prj.schema_id, prj.guideline_id, v_at, v_severe, v_exposure, v_is_withheld);
+        if v_seat is null then v_seat := queue_claim(p_project, p_person, p_kind, v_holdout, prj.lease_seconds, prj.schema_id, prj.guideline_id, v_at, v_severe, v_exposure, null); end if;
+      end if;
     end if;
     if v_seat = 0 then
       v_reason := 'busy'; v_retry := 1; exit;          -- never "nothing left" on the strength of a lock
@@ -481,9 +421,9 @@ begin
     select * into s from annotation_seat where id = p_seat;
     return jsonb_build_object('status', case when s.state = 2 then 'already' else 'gone' end, 'ended_at', s.ended_at);
   end if;
-  insert into annotation_label (annotation_id, question, project_id, item_id, person_id, choice, choices, number, data)
-    select v_id, l.q, s.project_id, s.item_id, p_person, l.choice, l.choices, l.number, l.data
-    from jsonb_to_recordset(p_labels) as l(q smallint, choice int, choices int[], number float8, data jsonb);
+  insert into annotation_label (annotation_id, question, project_id, item_id, person_id, choice, choices, number, data, text_commitment)
+    select v_id, l.q, s.project_id, s.item_id, p_person, l.choice, l.choices, l.number, l.data, decode(l.text_commitment, 'hex')
+    from jsonb_to_recordset(p_labels) as l(q smallint, choice int, choices int[], number float8, data jsonb, text_commitment text);
   if p_text_commitment is not null then
     insert into annotation_annotationtext (annotation_id, comment, answers, salt) values (v_id, p_comment, p_texts, p_salt);
   end if;
@@ -527,7 +467,18 @@ begin
     case when p_reason <> '' then jsonb_build_object('reason', p_reason) end);
 end $$;
 
--- Take an answer back (Q9): the same person, the same place, to answer again. `learning_has_used` is installed by the learning app.
+-- Whether an answer can be taken back now (Q9). `learning_has_used` is installed by the learning app.
+create or replace function queue_may_undo(a annotation_annotation, s annotation_seat, p_now timestamptz) returns boolean language plpgsql stable as $$
+begin
+  return not (s.state <> 2 or s.annotation_id <> a.id or a.created_at < p_now - (select make_interval(secs => o.undo_seconds) from annotation_organisation o)
+     or exists (select 1 from annotation_queuerow q where q.id = s.queue_row_id and q.state = 3)
+     or exists (select 1 from annotation_item i where i.id = a.item_id and i.lifecycle <> 0)
+     or exists (select 1 from annotation_queuerow q join annotation_seat r on r.queue_row_id = q.id
+                where q.item_id = a.item_id and q.kind = 2 and r.state in (1, 2) and (r.state = 2 or r.expires_at >= p_now))
+     or learning_has_used(a.item_id, a.created_at));
+end $$;
+
+-- Take an answer back: the same person, the same place, to answer again.
 create or replace function queue_undo(p_annotation bigint, p_person bigint) returns jsonb language plpgsql as $$
 declare a annotation_annotation; s annotation_seat; v_now timestamptz;
 begin
@@ -538,12 +489,7 @@ begin
   v_now := clock_timestamp();
   select * into s from annotation_seat where id = a.seat_id for no key update;
   perform 1 from annotation_queuerow where id = s.queue_row_id for no key update;
-  if s.state <> 2 or s.annotation_id <> a.id or a.created_at < v_now - (select make_interval(secs => o.undo_seconds) from annotation_organisation o)
-     or exists (select 1 from annotation_queuerow q where q.id = s.queue_row_id and q.state = 3)
-     or exists (select 1 from annotation_item i where i.id = a.item_id and i.lifecycle <> 0)
-     or exists (select 1 from annotation_queuerow q join annotation_seat r on r.queue_row_id = q.id
-                where q.item_id = a.item_id and q.kind = 2 and r.state in (1, 2) and (r.state = 2 or r.expires_at >= v_now))
-     or learning_has_used(a.item_id, a.created_at) then
+  if not queue_may_undo(a, s, v_now) then
     return jsonb_build_object('status', 'too_late');
   end if;
   update annotation_seat x set state = 1, generation = x.generation + 1, annotation_id = null, ended_at = null, leased_at = v_now,
@@ -574,7 +520,8 @@ begin
       draw_id, schema_id, guideline_id, arm, exposure)
     values (d.id, p_person, d.project_id, d.item_id, d.lane_id, 2, 2, 1, v_now, v_now, v_now, '', d.draw_id, prj.schema_id, prj.guideline_id, 0,
       (select case when l.severity >= 2 then 2 else 0 end from annotation_queuelane l where l.id = d.lane_id))
-    on conflict (queue_row_id, person_id) do update set state = 2, ended_at = v_now
+    -- a decision is made under the schema of now: its values count at once
+    on conflict (queue_row_id, person_id) do update set state = 2, ended_at = v_now, schema_id = excluded.schema_id
     returning x.id into v_id;
   -- A decision may be taken again, by somebody else too: then there is one place more.
   update annotation_queuerow q set is_closed = true, n_submitted = c.n, overlap = greatest(q.overlap, c.n)
@@ -715,4 +662,4 @@ begin
 end $$;
 
 call keep_plans('queue_offer', 'queue_settle', 'queue_item_state', 'queue_open_dispute', 'queue_close_dispute', 'queue_care', 'queue_exposure', 'queue_claim', 'queue_show', 'queue_lease',
-  'queue_answer', 'queue_renew', 'queue_give_back', 'queue_undo', 'queue_move_floors');
+  'queue_answer', 'queue_renew', 'queue_give_back', 'queue_may_undo', 'queue_undo', 'queue_move_floors');

@@ -1,4 +1,4 @@
-"""The desk: where people label. `static/js/label.js` fills the page from the API; here is what it starts with.
+"""The desk: where people label. `static/js/desk/` fills the page from the API; here is what it starts with.
 
 `desk.care` says how content is shown to this person (`annotation/viewing.py`, `annotation/care.py`):
 
@@ -17,8 +17,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
+from django.templatetags.static import static
 from django.urls import reverse
 from django.utils.http import urlencode
 
@@ -28,10 +30,11 @@ from annotation.errors import AbsentError
 from annotation.models import LabelSchema, Seat
 from annotation.progress import OwnWork, own_counts
 from annotation.schema import render_schema
-from annotation.views.guideline import show_guideline
+from annotation.views.guideline import changes_for, show_guideline
 from annotation.views.page import ProjectPage
 
 KINDS = ("label", "relabel")
+MODULES = sorted(f"js/desk/{path.name}" for path in (settings.BASE_DIR / "static" / "js" / "desk").glob("*.js"))
 
 
 class DeskView(ProjectPage):
@@ -47,10 +50,12 @@ class DeskView(ProjectPage):
         if kind not in KINDS:
             raise AbsentError
         access.require(KIND_RIGHTS[kind])
+        schemas = schemas_to_draw(access)
         context = {
-            "schemas": schemas_to_draw(access),
-            "desk": self._desk(access, kind),
-            "guideline": show_guideline(access.project.guideline),
+            "schemas": schemas,
+            "desk": self._desk(access, kind) | {"widgets": find_widgets(schemas)},
+            "modules": MODULES,
+            "guideline": show_guideline(access.project.guideline, changes_for(access)),
         }
         return self.show(access, "annotation/label.html", context)
 
@@ -88,3 +93,9 @@ def schemas_to_draw(access: Access) -> dict[str, dict[str, Any]]:
     rows = LabelSchema.objects.filter(project=access.project)
     rows = rows.filter(Q(pk=access.project.schema_id) | Q(pk__in=held.values("schema_id")))
     return {str(row.version): {"questions": render_schema(row.compiled)} for row in rows}
+
+
+def find_widgets(schemas: dict[str, dict[str, Any]]) -> dict[str, str]:
+    """The modules that draw the questions of these schemas: name of the widget -> address."""
+    names = {question["widget"] for schema in schemas.values() for question in schema["questions"]}
+    return {name: static(f"js/desk/widgets/{name}.js") for name in sorted(names)}

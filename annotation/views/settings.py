@@ -85,6 +85,11 @@ class SettingsView(ProjectPage):
                 ),
             ),
             (
+                _("Suggestions"),
+                _("What the current model thinks of an item, shown beside it with its name and score."),
+                ("suggestions", "blind_share"),
+            ),
+            (
                 _("Snapshots"),
                 _("When accepted labels are frozen by themselves; nothing is made while nothing is new."),
                 ("snapshots_every_hours", "snapshots_every_resolutions"),
