@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from annotation.views import care, desk, guideline, imports, members, projects, settings, sign_in
+from annotation.views import care, desk, guideline, imports, members, projects, quarantine, settings, sign_in
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", projects.ProjectListView.as_view(), name="project-list"),
@@ -17,6 +17,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("p/<slug:slug>/label/", desk.DeskView.as_view(), name="project-label"),
     path("p/<slug:slug>/items/import/", imports.ImportView.as_view(), name="project-import"),
     path("p/<slug:slug>/guideline/", guideline.GuidelineView.as_view(), name="project-guideline"),
+    path("p/<slug:slug>/quarantine/", quarantine.QuarantineView.as_view(), name="project-quarantine"),
     path("p/<slug:slug>/members/", members.MembersView.as_view(), name="project-members"),
     path("p/<slug:slug>/settings/", settings.SettingsView.as_view(), name="project-settings"),
     path("p/<slug:slug>/view-as/", projects.ViewAsView.as_view(), name="project-view-as"),

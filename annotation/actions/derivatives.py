@@ -73,6 +73,14 @@ def seal_media(*, project: Project, sha256: Sequence[str]) -> None:
     transaction.on_commit(partial(_unlink_all, project.pk, list(sha256)))
 
 
+@transaction.atomic
+def unseal_media(*, project: Project, sha256: Sequence[str]) -> None:
+    """Show these files again to those who may see what they stand in; what is made out of them is made anew."""
+    lock_media(project, is_shared=True)
+    if Media.objects.filter(project=project, sha256__in=sha256, is_sealed=True).update(is_sealed=False):
+        start_derivation(project=project)
+
+
 def _unlink_all(project_id: int, names: list[str]) -> None:
     for name in names:
         unlink_derivatives(project_id, name)
