@@ -32,7 +32,7 @@ from reviewers.reports import (
     show_resolutions,
 )
 
-_METRIC = shape(
+METRIC = shape(
     "Metric",
     metric=s.CharField(),
     value=s.FloatField(allow_null=True),
@@ -47,9 +47,9 @@ _METRIC = shape(
 _AGREEMENT = shape(
     "Agreement",
     question=s.CharField(),
-    metrics=type(_METRIC)(many=True),
+    metrics=type(METRIC)(many=True),
     computed_at=s.DateTimeField(),
-    strata=type(shape("AgreementStratum", by=s.CharField(), value=s.CharField(), metrics=type(_METRIC)(many=True)))(
+    strata=type(shape("AgreementStratum", by=s.CharField(), value=s.CharField(), metrics=type(METRIC)(many=True)))(
         many=True
     ),
     n_simulated_annotators=s.IntegerField(),

@@ -45,7 +45,8 @@ def _draw_spans(question: Question, value: Any, parts: Sequence[Row], sizes: Siz
         spans = [span for span in value if span["part"] == part["name"]]
         if spans and part["kind"] == "text":
             drawn.append({"name": part["name"], "fragments": _cut(part["text"], spans, texts)})
-    return {"texts": drawn, "has_names": len(parts) > 1} if drawn else None
+    n_texts = sum(part["kind"] == "text" for part in parts)
+    return {"texts": drawn, "has_names": n_texts > 1} if drawn else None
 
 
 def _cut(text: str, spans: Sequence[Row], texts: Mapping[str, str]) -> list[Row]:
@@ -65,12 +66,12 @@ def _cut(text: str, spans: Sequence[Row], texts: Mapping[str, str]) -> list[Row]
 
 
 def _shorten(text: str, is_first: bool, is_last: bool) -> str:
-    """What stands between spans, without the middle of a long stretch."""
+    """What stands between spans, without the middle of a long stretch; words stay whole where there are spaces."""
     if len(text) <= 3 * CONTEXT:
         return text
-    head = "" if is_first else text[:CONTEXT]
-    tail = "" if is_last else text[-CONTEXT:]
-    return f"{head} … {tail}"
+    head = "" if is_first else text[:CONTEXT].rpartition(" ")[0] or text[:CONTEXT]
+    tail = "" if is_last else text[-CONTEXT:].partition(" ")[2] or text[-CONTEXT:]
+    return " … ".join((head, tail)) if head and tail else f"… {tail}" if tail else f"{head} …"
 
 
 def _draw_boxes(question: Question, value: Any, parts: Sequence[Row], sizes: Sizes) -> Row | None:

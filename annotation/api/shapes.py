@@ -9,6 +9,7 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema_field, inline_
 from rest_framework import serializers as s
 
 from annotation.access import KIND_RIGHTS, RIGHTS
+from annotation.hints import SEVERITIES
 from annotation.models import Job, Member, Project
 from annotation.queue import REASONS
 
@@ -78,7 +79,9 @@ SETTINGS: dict[str, Any] = {
     "learning": lambda: s.JSONField(required=False, allow_null=True),
     "snapshots": lambda: s.JSONField(required=False, allow_null=True),
     "gold_rate": lambda: s.FloatField(required=False),
+    "suggestions": lambda: s.BooleanField(required=False),
     "blind_share": lambda: s.FloatField(required=False),
+    "care": lambda: s.JSONField(required=False, allow_null=True),
 }
 
 
@@ -123,7 +126,20 @@ LEASE = shape(
         external_id=s.CharField(required=False),
         parts=s.ListField(child=s.DictField()),
         metadata=s.DictField(),
-        suggestion=s.JSONField(allow_null=True),
+        suggestion=inline_serializer(
+            "Suggestion",
+            fields={
+                "model": s.CharField(help_text="name and version"),
+                "answers": s.DictField(),
+                "score": s.FloatField(help_text="the probability that the model gives them"),
+            },
+            allow_null=True,
+        ),
+        care=inline_serializer(
+            "Hint",
+            fields={"severity": s.ChoiceField(list(SEVERITIES)), "harms": s.ListField(child=s.CharField())},
+            required=False,
+        ),
     ),
     schema_version=s.IntegerField(),
     guideline_version=s.IntegerField(allow_null=True),
@@ -134,6 +150,7 @@ LEASES = shape(
     leases=type(LEASE)(many=True),
     reason=s.ChoiceField(["empty", "all_leased", "done_by_you", "limit", "paused", "not_qualified"], allow_null=True),
     retry_after=s.IntegerField(allow_null=True),
+    limit=s.ChoiceField(["exposure", "in_a_row", "opted_out"], required=False),
 )
 SUBMIT = shape(
     "Submit",
