@@ -46,6 +46,8 @@ export function listenForKeys({ actions, answers, refresh, leaveComment }) {
     if ((isNext || key === "arrowup" || key === "k") && !isOwn) {
       if (questions.move(given, isNext ? 1 : -1)) {
         event.preventDefault();
+        // What was marked in the item belongs to the question that is left.
+        if ($("item").contains(document.activeElement)) $("item").focus({ preventScroll: true });
         refresh();
         questions.active(given).field.scrollIntoView({ block: "nearest" });
       }

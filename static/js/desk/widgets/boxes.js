@@ -28,6 +28,7 @@ function place({ x, y, w, h }) {
 export function build(question, { change, claim }) {
   let layers = []; // [{part, layer, share, nodes: Map(mark -> element)}]
   let isAsked = true;
+  let isActive = false;
   let drag = null; // {layer, pointer, from, mark, side, now}
 
   const panel = buildPanel(question, { change, claim }, {
@@ -191,7 +192,7 @@ export function build(question, { change, claim }) {
         const layer = element("div", { class: "boxes", role: "application", "aria-label": say("boxes_on", { name: view.part.name }) });
         const one = { part: view.part.name, layer, nodes: new Map(), ...layOver(view.element, layer) };
         // Before the viewer that it lies in has them.
-        layer.addEventListener("keydown", (event) => { if (takeFirst(event)) event.stopPropagation(); });
+        layer.addEventListener("keydown", (event) => { if (isActive && takeFirst(event)) event.stopPropagation(); });
         layer.addEventListener("pointerdown", (event) => begin(event, one));
         layer.addEventListener("pointermove", go);
         layer.addEventListener("pointerup", end);
@@ -201,9 +202,9 @@ export function build(question, { change, claim }) {
       redraw();
     },
     draw(value, how) {
-      isAsked = how.isAsked;
+      ({ isAsked, isActive } = how);
       // Of several questions about one image the one that keys belong to has the pointer too.
-      if (how.isActive) for (const { layer } of layers) for (const other of layer.parentElement.querySelectorAll(":scope > .boxes")) other.classList.toggle("is-behind", other !== layer);
+      if (isActive) for (const { layer } of layers) for (const other of layer.parentElement.querySelectorAll(":scope > .boxes")) other.classList.toggle("is-behind", other !== layer);
       drawPanel(value);
     },
     focus() { $("item").focus({ preventScroll: true }); },
