@@ -34,6 +34,7 @@ from annotation.views.guideline import changes_for, show_guideline
 from annotation.views.page import ProjectPage
 
 KINDS = ("label", "relabel")
+PLAIN_WIDGETS = {"buttons", "number"}  # what every page's stylesheet and words are enough for
 MODULES = sorted(f"js/desk/{path.name}" for path in (settings.BASE_DIR / "static" / "js" / "desk").glob("*.js"))
 
 
@@ -51,9 +52,11 @@ class DeskView(ProjectPage):
             raise AbsentError
         access.require(KIND_RIGHTS[kind])
         schemas = schemas_to_draw(access)
+        widgets = find_widgets(schemas)
         context = {
             "schemas": schemas,
-            "desk": self._desk(access, kind) | {"widgets": find_widgets(schemas)},
+            "desk": self._desk(access, kind) | {"widgets": widgets},
+            "has_widget_styles": bool(widgets.keys() - PLAIN_WIDGETS),
             "modules": MODULES,
             "guideline": show_guideline(access.project.guideline, changes_for(access)),
         }

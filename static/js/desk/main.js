@@ -90,7 +90,7 @@ function show(lease, draft) {
   }
   $("empty").hidden = true;
   $("desk").hidden = false;
-  questions.build(lease.schema_version, onChange);
+  questions.build(lease.schema_version, onChange, refresh);
   questions.attach(drawItem(lease.item, onBroken));
   drawSuggestion(lease.item.suggestion);
   $("comment").value = current.draft.comment;
