@@ -76,6 +76,7 @@ class DeskView(ProjectPage):
             "lease_url": _stem("api-lease"),
             "annotation_url": _stem("api-undo"),
             "sign_in_url": f"{reverse('sign-in')}?{urlencode({'next': self.request.get_full_path()})}",
+            "items_url": f"{reverse('api-items', kwargs={'slug': slug})}/",
             "overview_url": reverse("project", kwargs={"slug": slug}),
             "care": {
                 **show_desk_care(access.user, access.project),
