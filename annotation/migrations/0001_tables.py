@@ -881,6 +881,28 @@ class Migration(migrations.Migration):
                 on_delete=django.db.models.deletion.CASCADE, related_name="draws", to="annotation.project"
             ),
         ),
+        migrations.CreateModel(
+            name="DeskKeys",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("keys", models.JSONField(help_text="{question name: {choice's value: key}}")),
+                (
+                    "person",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="annotation.project",
+                    ),
+                ),
+            ],
+        ),
         migrations.AddField(
             model_name="annotation",
             name="project",
@@ -1265,6 +1287,10 @@ class Migration(migrations.Migration):
             constraint=models.CheckConstraint(
                 condition=models.Q(("stream__in", ["active", "audit", "gold", "holdout"])), name="draw_stream_known"
             ),
+        ),
+        migrations.AddConstraint(
+            model_name="deskkeys",
+            constraint=models.UniqueConstraint(fields=("project", "person"), name="desk_keys_once"),
         ),
         migrations.AddIndex(
             model_name="queuerow",
