@@ -159,7 +159,7 @@ def carry_decisions(*, project: Project, way: Way, batch: Batch, is_late: bool =
         values = {number: value for number, one in found[pk].items() if (value := read_value(one)) is not None}
         # Decisions are made under the version of now, and were carried to every breaking one since.
         is_old = not is_late and decided_on is not None and decided_on.schema_id < way.target
-        carried = carry_through([way.versions[-1][1]] if is_old else [], values)
+        carried = _ask_for_no_text(carry_through([way.versions[-1][1]] if is_old else [], values), questions)
         _carry_decision(project, row, found[pk], carried)
         if carried.is_asked_again:
             again.append(pk)
@@ -178,6 +178,13 @@ def carry_decisions(*, project: Project, way: Way, batch: Batch, is_late: bool =
     return len(again)
 
 
+def _ask_for_no_text(carried: Carried, questions: Mapping[int, Question]) -> Carried:
+    """A decision is whole without its texts, which reviewers need not write."""
+    texts = {number for number, question in questions.items() if KINDS[question["kind"]].COLUMN == "text"}
+    fates = {number: fate for number, fate in carried.fates.items() if fate != Fate.ASKED or number not in texts}
+    return Carried(carried.values, fates)
+
+
 def _carry_decision(project: Project, row: QueueRow, known: Mapping[int, Resolution], carried: Carried) -> None:
     """Write what becomes of one decided item's resolutions. All of them get the next version where one changes."""
     if not carried.is_changed:
@@ -194,7 +201,7 @@ def _carry_decision(project: Project, row: QueueRow, known: Mapping[int, Resolut
             Resolution.objects.update_or_create(**place, defaults={"project": project, "changed_at": Now(), **columns})
         elif fate == Fate.MAPPED:
             value = carried.values[question]
-            rows.update(choice=value.choice, choices=value.choices, number=value.number)
+            rows.update(choice=value.choice, choices=value.choices, number=value.number, data=value.data)
     Resolution.objects.filter(item_id=row.item_id, pass_no=row.pass_no).update(version=version, changed_at=Now())
 
 

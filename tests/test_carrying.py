@@ -25,6 +25,7 @@ from annotation.schema import AnswersError, MapError, compile_schema, parse_answ
 from learning.actions.snapshots import freeze_members
 from reviewers import tasks
 from reviewers.actions import adjudicate
+from reviewers.disputes import dispute_detail
 from reviewers.models import Resolution
 from reviewers.reports import project_agreement, show_resolutions
 from tests.api_client import Api, fault_of
@@ -334,6 +335,56 @@ def test_a_decision_lacks_what_became_required(make_desk: MakeDesk) -> None:
     assert accepted(desk) == {"verdict": ("adjudicated", "spam"), "tone": ("disputed", None)}
     adjudicate(access=desk.access("rita"), item=desk.item("t-1"), answers={"tone": 2}, reason="ambiguous")
     assert accepted(desk)["tone"] == ("adjudicated", 2)
+    assert_sound()
+
+
+MARKED: dict[str, Any] = {
+    "questions": [
+        VERDICT,
+        {"name": "marks", "kind": "spans", "required": True, "labels": [{"value": "slur"}, {"value": "name"}]},
+        {"name": "why", "kind": "text", "required": True},
+    ]
+}
+SAID: dict[str, Any] = {"marks": [{"part": "text", "start": 0, "end": 4, "label": "name"}], "why": "because"}
+
+
+def test_spans_and_texts_go_along_where_another_question_breaks(make_desk: MakeDesk) -> None:
+    desk = make_desk(n=1, schema=MARKED, overlap=2)
+    for name in ("alice", "bob"):
+        desk.label(name, {"verdict": "spam", **SAID})
+    result = finish(publish(desk, {"questions": [*SCAM["questions"], *MARKED["questions"][1:]]}))
+    assert result == {"carried": 2, "asked_again": 0, "reopened": 0, "decisions": 0}
+    assert accepted(desk) == {
+        "verdict": ("agreed", "scam"),
+        "marks": ("agreed", SAID["marks"]),
+        "why": ("agreed", None),
+    }
+    [answer, _other] = dispute_detail(desk.access("rita"), desk.item("t-1"))["answers"]
+    assert answer["answers"] == {"verdict": "scam", **SAID}
+    assert_sound()
+
+
+def test_spans_whose_label_left_are_asked_again(make_desk: MakeDesk) -> None:
+    desk = make_desk(n=1, schema=MARKED, overlap=1)
+    desk.label("alice", {"verdict": "spam", **SAID})
+    marks = MARKED["questions"][1]
+    new = {"questions": [VERDICT, {**marks, "labels": [{"value": "slur"}]}, MARKED["questions"][2]]}
+    assert finish(publish(desk, new, {}))["asked_again"] == 1
+    assert desk.n_free("t-1") == 1
+    assert_sound()
+
+
+def test_a_decision_stands_without_the_text_that_annotators_must_write(make_desk: MakeDesk) -> None:
+    desk = make_desk(n=1, schema=MARKED, overlap=2)
+    desk.label("alice", {"verdict": "none", **SAID})
+    desk.label("bob", {"verdict": "spam", **SAID, "marks": []})
+    answers = {"verdict": "spam", "marks": SAID["marks"]}
+    adjudicate(access=desk.access("rita"), item=desk.item("t-1"), answers=answers, reason="ambiguous")
+    result = finish(publish(desk, {"questions": [*SCAM["questions"], *MARKED["questions"][1:]]}))
+    assert result["decisions"] == 0
+    assert accepted(desk)["verdict"] == ("adjudicated", "scam")
+    assert accepted(desk)["marks"] == ("adjudicated", SAID["marks"])
+    assert accepted(desk)["why"] == ("agreed", None)
     assert_sound()
 
 
