@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from annotation.views import desk, guideline, imports, members, projects, settings, sign_in
+from annotation.views import desk, guideline, imports, members, projects, schema, settings, sign_in
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", projects.ProjectListView.as_view(), name="project-list"),
@@ -15,6 +15,13 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("p/<slug:slug>/label/", desk.DeskView.as_view(), name="project-label"),
     path("p/<slug:slug>/items/import/", imports.ImportView.as_view(), name="project-import"),
     path("p/<slug:slug>/guideline/", guideline.GuidelineView.as_view(), name="project-guideline"),
+    path("p/<slug:slug>/schema/", schema.SchemaView.as_view(), name="project-schema"),
+    path("p/<slug:slug>/schema/preview/", schema.SchemaPreviewView.as_view(), name="project-schema-preview"),
+    path(
+        "p/<slug:slug>/schema/preview/<path:call>",
+        schema.SchemaPreviewCallView.as_view(),
+        name="project-schema-preview-call",
+    ),
     path("p/<slug:slug>/members/", members.MembersView.as_view(), name="project-members"),
     path("p/<slug:slug>/settings/", settings.SettingsView.as_view(), name="project-settings"),
     path("p/<slug:slug>/view-as/", projects.ViewAsView.as_view(), name="project-view-as"),

@@ -160,6 +160,8 @@ PAGE_BODIES: dict[tuple[str, str], MakeBody] = {
     (PAGE + "disputes/<str:item_id>/", "POST"): lambda w: as_form(**{"answer-verdict": "spam", "reason": "ambiguous"}),
     (PAGE + "learning/", "POST"): lambda w: as_form(strategy="margin", batch=5, random_share=0.2),
     (PAGE + "members/", "POST"): lambda w: as_form(action="add", username="mallory", role="annotator"),
+    (PAGE + "schema/", "POST"): lambda w: as_form(action="add"),
+    (PAGE + "schema/preview/<path:call>", "POST"): lambda w: as_json({"n": 2}, path={"call": "leases"}),
     (PAGE + "settings/", "POST"): lambda w: as_form(**_settings(w)),
 }
 

@@ -7,12 +7,17 @@ from typing import Final
 from django.utils.translation import gettext as _
 
 from annotation.kinds import choice, choices, number, rating
-from annotation.kinds.kind import AnswerError, Kind, LabelValue, Question, SchemaError
+from annotation.kinds.kind import AnswerError, FormField, Kind, LabelValue, Question, SchemaError
 from annotation.plain_text import quote
 
-__all__ = ["KINDS", "AnswerError", "Kind", "LabelValue", "Question", "SchemaError", "get_kind"]
+__all__ = ["KINDS", "AnswerError", "FormField", "Kind", "LabelValue", "Question", "SchemaError", "form_of", "get_kind"]
 
 KINDS: Final[dict[str, Kind]] = {module.NAME: module for module in (choice, choices, rating, number)}
+
+
+def form_of(kind: object) -> tuple[FormField, ...]:
+    """The fields that a kind's questions have in the owner's form: its module's `FORM`; () for an unknown kind too."""
+    return getattr(KINDS.get(kind), "FORM", ()) if isinstance(kind, str) else ()
 
 
 def get_kind(name: object) -> Kind:

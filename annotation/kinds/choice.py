@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from annotation.kinds import choice_tree
-from annotation.kinds.kind import AnswerError, LabelValue, Question
+from annotation.kinds.kind import AnswerError, FormField, LabelValue, Question
 from annotation.plain_text import quote
 
 NAME = "choice"
 KEYS = frozenset({"choices"})
 LEVEL = "nominal"
+FORM = (FormField("choices", _lazy("Choices"), "choices"),)
 
 
 def compile_question(raw: Question, previous: Question | None) -> Question:

@@ -14,6 +14,7 @@ from annotation.plain_text import quote
 NAME = "choices"
 KEYS = frozenset({"choices"})
 LEVEL = "nominal"
+FORM = choice.FORM
 
 compile_question = choice.compile_question
 show_question = choice.show_question

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from annotation.errors import TouchstoneError
 
@@ -39,6 +39,21 @@ class AnswerError(TouchstoneError):
         """`question` is the question's name, `sentence` says what an answer must be."""
         super().__init__(sentence, fields={question: sentence})
         self.question = question
+
+
+@dataclass(frozen=True, slots=True)
+class FormField:
+    """One of a kind's own keys, as a field of the form in which owners edit a question.
+
+    `widget`: "number", "line" (a short text), "check" (true, or left out), or "choices" (a list of choices with their
+    texts, keys, clauses and children). A module lists its fields in `FORM`; what it does not list there is edited as
+    JSON in the same form.
+    """
+
+    key: str
+    label: Any  # translated when it is shown
+    widget: Literal["number", "line", "check", "choices"] = "line"
+    hint: Any = ""
 
 
 class Kind(Protocol):

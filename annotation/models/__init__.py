@@ -9,13 +9,14 @@ from .events import Event, EventPosition, Job
 from .items import Import, Item, ItemPayload, Media
 from .labels import Annotation, AnnotationText, Label
 from .people import ApiToken, Organisation, SetupLink, User
-from .projects import Guideline, LabelSchema, Member, Project
+from .projects import Draft, Guideline, LabelSchema, Member, Project
 from .queue import Offer, QueueCursor, QueueLane, QueueRow, Seat
 
 __all__ = [
     "Annotation",
     "AnnotationText",
     "ApiToken",
+    "Draft",
     "Draw",
     "DrawItem",
     "Event",

@@ -35,27 +35,29 @@ class DeskView(ProjectPage):
         access.require(KIND_RIGHTS[kind])
         context = {
             "schemas": schemas_to_draw(access),
-            "desk": self._desk(access, kind),
+            "desk": desk_context(access, kind, request.get_full_path()),
             "guideline": show_guideline(access.project.guideline),
         }
         return self.show(access, "annotation/label.html", context)
 
-    def _desk(self, access: Access, kind: str) -> dict[str, Any]:
-        slug = access.project.slug
-        mine = own_counts(access.user, [access.project.pk]).get(access.project.pk, OwnWork())
-        leases = reverse("api-leases", kwargs={"slug": slug})
-        return {
-            "project": slug,
-            "person": access.user.username,
-            "kind": kind,
-            "n_today": mine.n_today,
-            "n_total": mine.n_total,
-            "leases_url": leases,
-            "lease_url": _stem("api-lease"),
-            "annotation_url": _stem("api-undo"),
-            "sign_in_url": f"{reverse('sign-in')}?{urlencode({'next': self.request.get_full_path()})}",
-            "overview_url": reverse("project", kwargs={"slug": slug}),
-        }
+
+def desk_context(access: Access, kind: str, here: str) -> dict[str, Any]:
+    """What the desk's script starts with. `here` is the page that a person comes back to after signing in."""
+    slug = access.project.slug
+    mine = own_counts(access.user, [access.project.pk]).get(access.project.pk, OwnWork())
+    leases = reverse("api-leases", kwargs={"slug": slug})
+    return {
+        "project": slug,
+        "person": access.user.username,
+        "kind": kind,
+        "n_today": mine.n_today,
+        "n_total": mine.n_total,
+        "leases_url": leases,
+        "lease_url": _stem("api-lease"),
+        "annotation_url": _stem("api-undo"),
+        "sign_in_url": f"{reverse('sign-in')}?{urlencode({'next': here})}",
+        "overview_url": reverse("project", kwargs={"slug": slug}),
+    }
 
 
 def _stem(name: str) -> str:

@@ -1,0 +1,171 @@
+"""The editor of questions in a real Chromium, by keyboard and by mouse."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from playwright.sync_api import FrameLocator, Page, expect
+from pytest_django.live_server_helper import LiveServer
+
+from annotation.actions.carrying import KIND
+from annotation.jobs import run_job
+from annotation.models import Annotation, Draft, Job, LabelSchema
+from annotation.schema import show_schema
+from reviewers import tasks
+from tests.cast import Desk, MakeDesk
+from tests.test_browser import faults, sign_in, watched
+
+__all__ = ["faults", "watched"]
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
+
+assert tasks  # registers the job
+
+
+@pytest.fixture
+def desk(live_server: LiveServer, make_desk: MakeDesk) -> Desk:
+    """Three texts that two people label."""
+    return make_desk(n=3, overlap=2)
+
+
+def open_editor(page: Page, live_server: LiveServer) -> None:
+    sign_in(page, f"{live_server.url}/p/forum/schema/", "olga")
+    expect(page.locator("#text")).to_have_value("Which policy does it break?")
+
+
+def preview(page: Page) -> FrameLocator:
+    return page.frame_locator("#preview")
+
+
+def draft(desk: Desk) -> Any:
+    return Draft.objects.get(project=desk.project, user=desk.cast.olga).content
+
+
+def test_choices_are_written_by_keyboard_alone_and_the_desk_follows(
+    watched: Page, live_server: LiveServer, desk: Desk
+) -> None:
+    open_editor(watched, live_server)
+    expect(preview(watched).locator("#questions .choice")).to_have_count(3)
+    watched.focus("#c-2-value")
+    watched.keyboard.press("Enter")
+    expect(watched.locator("#c-3-value")).to_be_focused()
+    watched.keyboard.type("threat")
+    watched.keyboard.press("Tab")
+    watched.keyboard.type("Threats of harm")
+    expect(preview(watched).locator("#questions .choice")).to_have_count(4)
+    expect(preview(watched).locator("#questions .choice").nth(3)).to_contain_text("Threats of harm")
+    watched.keyboard.press("Alt+ArrowUp")
+    expect(watched.locator("#c-2-value")).to_have_value("threat")
+    expect(watched.locator("#c-2-up")).to_be_focused()
+    watched.focus("#c-2-value")
+    watched.keyboard.press("Alt+ArrowRight")
+    expect(preview(watched).locator(".choice-group")).to_have_text("spam")
+    spam = draft(desk)["questions"][0]["choices"][1]
+    assert spam["children"] == [{"value": "threat", "text": "Threats of harm"}]
+    watched.reload()
+    expect(watched.locator("#c-2-value")).to_have_value("threat")
+    assert LabelSchema.objects.count() == 1
+
+
+def test_a_question_is_added_changed_and_tried_by_mouse(watched: Page, live_server: LiveServer, desk: Desk) -> None:
+    open_editor(watched, live_server)
+    watched.click("text=Add a question")
+    expect(watched.locator("#name")).to_be_focused()
+    watched.fill("#name", "tone")
+    watched.select_option("#kind", "rating")
+    expect(watched.locator(".field-error").first).to_contain_text('unknown key "choices"')
+    watched.fill("#field-min", "1")
+    watched.fill("#field-max", "5")
+    expect(watched.locator("#question-list")).to_contain_text("tone")
+    # What the kind does not know is still there.
+    watched.fill("#rest", "")
+    expect(watched.locator("#schema-state .chip")).to_have_text("breaking change")
+    watched.select_option("#when_question", "verdict")
+    watched.check("#when-1")
+    expect(watched.locator("#schema-state .chip")).to_have_text("breaking change")
+    desk_shown = preview(watched)
+    desk_shown.locator('.choice[value="spam"]').click()
+    desk_shown.locator(".rating .choice").nth(3).click()
+    expect(desk_shown.locator("#n-sitting")).to_have_text("0")
+    desk_shown.locator("#submit").click()
+    expect(desk_shown.locator("#n-sitting")).to_have_text("1")
+    expect(desk_shown.locator("#saved")).to_have_text("Saved")
+    assert not Annotation.objects.exists()
+    watched.click("#question-0")
+    expect(watched.locator("#name")).to_have_value("verdict")
+    watched.click("#question-1")
+    expect(watched.locator("#name")).to_have_value("tone")
+    watched.click("#question-remove")
+    expect(watched.locator("#question-list li")).to_have_count(1)
+    assert draft(desk) == show_schema(LabelSchema.objects.get().compiled)
+
+
+def test_a_fault_shows_while_somebody_types_and_the_focus_stays(
+    watched: Page, live_server: LiveServer, desk: Desk
+) -> None:
+    open_editor(watched, live_server)
+    watched.focus("#name")
+    watched.keyboard.press("End")
+    watched.keyboard.type(" two", delay=30)
+    expect(watched.locator("#schema-state")).to_contain_text("must be 1 to 63 of a-z")
+    expect(watched.locator("#name")).to_be_focused()
+    watched.keyboard.press("Backspace")
+    watched.keyboard.press("Backspace")
+    watched.keyboard.press("Backspace")
+    watched.keyboard.press("Backspace")
+    expect(watched.locator("#schema-state .chip")).to_have_text("as published")
+    expect(watched.locator("#name")).to_have_value("verdict")
+
+
+def test_json_shows_the_line_of_a_fault(watched: Page, live_server: LiveServer, desk: Desk) -> None:
+    open_editor(watched, live_server)
+    watched.click("button:has-text('JSON')")
+    text = watched.input_value("#json")
+    watched.fill("#json", text.replace('"key": "2"', '"key": "22"'))
+    watched.click("text=Keep and check")
+    watched.click("text=/^Line \\d+$/")
+    chosen = watched.eval_on_selector("#json", "text => text.value.slice(text.selectionStart, text.selectionEnd)")
+    assert '"spam"' in chosen
+    watched.fill("#json", text.replace("Which policy", "Whose policy"))
+    watched.click("button:has-text('Form')")
+    expect(watched.locator("#text")).to_have_value("Whose policy does it break?")
+
+
+def test_a_breaking_change_is_mapped_and_published_with_open_eyes(
+    watched: Page, live_server: LiveServer, desk: Desk
+) -> None:
+    desk.vote("t-1", alice="spam", bob="spam")
+    desk.vote("t-2", alice="insult", bob="none")
+    open_editor(watched, live_server)
+    watched.click("[data-row='2'] [data-more]")
+    watched.click("#c-2-remove")
+    expect(watched.locator(".choice-row[data-row]")).to_have_count(2)
+    watched.fill("#c-1-value", "scam")
+    watched.click("text=Review and publish")
+    expect(watched.locator(".changes")).to_contain_text('"verdict" no longer offers "spam".')
+    asked_again = watched.locator("#forecast dd").nth(2)
+    expect(asked_again).to_have_text("3")
+    watched.select_option("[aria-label='What becomes of spam']", "scam")
+    expect(asked_again).to_have_text("1")
+    watched.click("button:has-text('Publish version 2')")
+    expect(watched.locator("h1")).to_have_text("Publish version 2")  # the browser wants the other one too
+    watched.select_option("[aria-label='What becomes of insult']", "ask again")
+    watched.click("button:has-text('Publish version 2')")
+    expect(watched.locator("h1")).to_have_text("Version 2 is in force")
+    expect(watched.locator("#jobs")).to_contain_text("Carrying labels over")
+    run_job(Job.objects.get(kind=KIND).pk)
+    expect(watched.locator("#jobs")).to_contain_text("2 answers carried to new values, 1 asked again", timeout=15_000)
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_no_page_of_the_editor_is_wider_than_the_window(
+    watched: Page, live_server: LiveServer, desk: Desk, width: int
+) -> None:
+    watched.set_viewport_size({"width": width, "height": 800})
+    open_editor(watched, live_server)
+    watched.click("text=Add a question")
+    expect(watched.locator("#name")).to_have_value("question_2")
+    for path in ("schema/?q=1", "schema/?view=json", "schema/publish/"):
+        watched.goto(f"{live_server.url}/p/forum/{path}")
+        assert watched.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, path
