@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from annotation.views import desk, guideline, imports, members, projects, schema, settings, sign_in
+from annotation.views import desk, guideline, guideline_edit, imports, members, projects, schema, settings, sign_in
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", projects.ProjectListView.as_view(), name="project-list"),
@@ -15,6 +15,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("p/<slug:slug>/label/", desk.DeskView.as_view(), name="project-label"),
     path("p/<slug:slug>/items/import/", imports.ImportView.as_view(), name="project-import"),
     path("p/<slug:slug>/guideline/", guideline.GuidelineView.as_view(), name="project-guideline"),
+    path("p/<slug:slug>/guideline/edit/", guideline_edit.GuidelineEditView.as_view(), name="project-guideline-edit"),
     path("p/<slug:slug>/schema/", schema.SchemaView.as_view(), name="project-schema"),
     path("p/<slug:slug>/schema/preview/", schema.SchemaPreviewView.as_view(), name="project-schema-preview"),
     path(

@@ -1,4 +1,4 @@
-"""The editor of questions in a real Chromium, by keyboard and by mouse."""
+"""The editor of questions and of the guideline in a real Chromium, by keyboard and by mouse."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pytest_django.live_server_helper import LiveServer
 
 from annotation.actions.carrying import KIND
 from annotation.jobs import run_job
-from annotation.models import Annotation, Draft, Job, LabelSchema
+from annotation.models import Annotation, Draft, Guideline, Job, LabelSchema
 from annotation.schema import show_schema
 from reviewers import tasks
 from tests.cast import Desk, MakeDesk
@@ -158,6 +158,29 @@ def test_a_breaking_change_is_mapped_and_published_with_open_eyes(
     expect(watched.locator("#jobs")).to_contain_text("2 answers carried to new values, 1 asked again", timeout=15_000)
 
 
+def test_a_guideline_is_written_and_published(watched: Page, live_server: LiveServer, desk: Desk) -> None:
+    sign_in(watched, f"{live_server.url}/p/forum/guideline/", "olga")
+    watched.click("text=Write the guideline")
+    watched.click("text=Add a clause")
+    expect(watched.locator("#title")).to_be_focused()
+    watched.keyboard.type("Spam")
+    watched.keyboard.press("Tab")
+    watched.keyboard.press("Tab")
+    watched.keyboard.type("Unwanted selling.")
+    watched.click("text=Add one that is out")
+    expect(watched.locator("#e-0-text")).to_be_focused()
+    watched.keyboard.type("I opened a bakery")
+    expect(watched.locator("#guideline-draft")).to_contain_text("I opened a bakery")
+    watched.click("text=/^Minor/")
+    watched.fill("#e-0-note", "their own shop, once")
+    expect(watched.locator("#guideline-draft")).to_contain_text("their own shop, once")
+    watched.click("button:has-text('Publish version 1')")
+    expect(watched.locator(".notice-good")).to_contain_text("Version 1 is in force")
+    expect(watched.locator(".clause")).to_contain_text("Unwanted selling.")
+    row = Guideline.objects.get()
+    assert (row.change, row.clauses[0]["id"]) == ("minor", "spam")
+
+
 @pytest.mark.parametrize("width", [1280, 390])
 def test_no_page_of_the_editor_is_wider_than_the_window(
     watched: Page, live_server: LiveServer, desk: Desk, width: int
@@ -166,6 +189,6 @@ def test_no_page_of_the_editor_is_wider_than_the_window(
     open_editor(watched, live_server)
     watched.click("text=Add a question")
     expect(watched.locator("#name")).to_have_value("question_2")
-    for path in ("schema/?q=1", "schema/?view=json", "schema/publish/"):
+    for path in ("schema/?q=1", "schema/?view=json", "schema/publish/", "guideline/edit/"):
         watched.goto(f"{live_server.url}/p/forum/{path}")
         assert watched.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, path

@@ -1,4 +1,4 @@
-"""The guideline and its versions. A new one is published by the API."""
+"""The guideline and its versions. A new one is written in `guideline_edit.py`, or published by the API."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
 from annotation.errors import AbsentError
+from annotation.guideline_form import compare_clauses
 from annotation.models import Guideline
 from annotation.views.page import ProjectPage
 
@@ -27,6 +28,8 @@ class GuidelineView(ProjectPage):
             shown = next((one for one in versions if str(one.version) == wanted), None)
             if shown is None:
                 raise AbsentError
+        before = next((one for one in versions if shown and one.version < shown.version), None)
+        changes = compare_clauses(before.clauses, shown.clauses) if before and shown else []
         where = reverse("project-guideline", kwargs={"slug": slug})
         context = {
             "guideline": show_guideline(shown),
@@ -41,6 +44,9 @@ class GuidelineView(ProjectPage):
                 for one in versions
             ],
             "can_edit": access.may("manage"),
+            "changed_since": before.version if before else None,
+            "changes": [change for change in changes if change.status != "same"],
+            "status_of": {change.id: change.status for change in changes},
         }
         return self.show(access, "annotation/guideline.html", context)
 
