@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from django.utils.text import slugify
 from django.utils.translation import gettext_lazy as _
 
+from annotation.care import LIMITS
 from annotation.models import Member, Project
 from annotation.schema import Compiled
 from annotation.settings import LEARNABLE_KINDS, LEARNING_DEFAULTS, STRATEGIES, show_settings
@@ -208,6 +209,18 @@ class SettingsForm(forms.Form):
         help_text=_("Until the holdout is full. Models are judged on it and never trained on it."),
         widget=forms.NumberInput(attrs={"step": "any"}),
     )
+    suggestions = forms.BooleanField(
+        label=_("Annotators see what the model suggests"),
+        required=False,
+        help_text=_("Never on items of the holdout, and never as an answer: they still decide."),
+    )
+    blind_share = forms.FloatField(
+        label=_("Share of suggestions withheld"),
+        min_value=0,
+        max_value=1,
+        help_text=_("By chance, so that it can be measured how far people follow the model. At least 0.1 where shown."),
+        widget=forms.NumberInput(attrs={"step": "any"}),
+    )
     snapshots_every_hours = forms.IntegerField(
         label=_("Hours between snapshots"),
         required=False,
@@ -219,6 +232,35 @@ class SettingsForm(forms.Form):
         required=False,
         min_value=1,
         help_text=_("Leave empty for none by number."),
+    )
+
+    care_severe_items = forms.IntegerField(
+        label=_("Severe items for one person in 24 hours"),
+        required=False,
+        min_value=0,
+        help_text=_("Leave empty for the organisation's limit; a project may be stricter, never looser."),
+    )
+    care_severe_minutes = forms.IntegerField(
+        label=_("Minutes with severe items for one person in 24 hours"), required=False, min_value=0
+    )
+    care_severe_in_a_row = forms.IntegerField(
+        label=_("Severe items in a row"),
+        required=False,
+        min_value=1,
+        help_text=_("Then something mild is handed out, or a pause where there is nothing mild."),
+    )
+    care_severe_pause_seconds = forms.IntegerField(label=_("Seconds of that pause"), required=False, min_value=0)
+    care_support = forms.CharField(
+        label=_("Where people find support"),
+        required=False,
+        help_text=_("Shown on this project's desk, above what the organisation says."),
+        widget=forms.Textarea(attrs={"rows": 3}),
+    )
+    care_masked_words = forms.CharField(
+        label=_("Words to cover in texts"),
+        required=False,
+        help_text=_("One to a line, on top of the organisation's. Who wants them covered sees them at a key press."),
+        widget=forms.Textarea(attrs={"rows": 3}),
     )
 
     def __init__(self, data: Mapping[str, Any] | None = None, *, project: Project, compiled: Compiled) -> None:
@@ -241,6 +283,12 @@ class SettingsForm(forms.Form):
         }
         is_default = learning == {**LEARNING_DEFAULTS, "every": None}
         snapshots = {key: found[f"snapshots_{key}"] for key in ("every_hours", "every_resolutions")}
+        words = {" ".join(line.lower().split()) for line in found["care_masked_words"].splitlines()}
+        care = {
+            **{name: found[f"care_{name}"] for name in LIMITS},
+            "support": found["care_support"].strip() or None,
+            "masked_words": sorted(words - {""}) or None,
+        }
         wanted = {
             **{key: found[key] for key in _PLAIN},
             "overlap": low if low == high else {"min": low, "max": high},
@@ -248,6 +296,7 @@ class SettingsForm(forms.Form):
             "shown_metadata": [key.strip() for key in found["shown_metadata"].split(",") if key.strip()],
             "learning": None if is_default and project.learning is None else learning,
             "snapshots": {key: n for key, n in snapshots.items() if n} or None,
+            "care": {name: n for name, n in care.items() if n is not None} or None,
         }
         now = show_settings(project)
         return {key: value for key, value in wanted.items() if value != now[key]}
@@ -261,11 +310,14 @@ _PLAIN = (
     "lease_seconds",
     "max_held",
     "show_external_id",
+    "suggestions",
+    "blind_share",
 )
 SETTINGS_FIELDS = {
     "overlap": "overlap_max",
     "learning": "learning_question",
     "snapshots": "snapshots_every_hours",
+    "care": "care_severe_items",
 }
 
 
@@ -280,4 +332,6 @@ def spread_settings(project: Project) -> dict[str, Any]:
         "shown_metadata": ", ".join(project.shown_metadata),
         **{f"learning_{key}": learning[key] for key in _LEARNING},
         **{f"snapshots_{key}": (project.snapshots or {}).get(key) for key in ("every_hours", "every_resolutions")},
+        **{f"care_{name}": (project.care or {}).get(name) for name in (*LIMITS, "support")},
+        "care_masked_words": "\n".join((project.care or {}).get("masked_words", ())),
     }

@@ -1,4 +1,4 @@
-"""A guideline as a form, one clause open at a time, and what a version changes of the one before, word by word.
+"""A guideline as a form, one clause open at a time.
 
 A draft is a list of clauses as they are sent, possibly faulty. Nothing here reads the database.
 """
@@ -7,82 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from difflib import SequenceMatcher
-from typing import Any, Literal
+from typing import Any
 
 from django.utils.text import slugify
-from django.utils.translation import gettext as _
 
 Clause = dict[str, Any]
-MOST_WORDS = 4000  # of one text that is compared word by word; longer ones are shown whole
 MOST_EXAMPLES = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A run of text of a comparison."""
-
-    op: Literal["same", "out", "in"]
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class ClauseChange:
-    """One clause of the newer version (of the older one where it was removed) and what changed in it."""
-
-    id: str
-    title: str
-    status: Literal["same", "new", "changed", "removed"]
-    pieces: list[tuple[str, list[Piece]]]  # (title, text or example in words; its pieces), only what changed
-
-
-def compare_words(old: str, new: str) -> list[Piece]:
-    """The way from one text to another, by words."""
-    before, after = re.findall(r"\s+|\S+", old), re.findall(r"\s+|\S+", new)
-    if len(before) > MOST_WORDS or len(after) > MOST_WORDS:
-        return [Piece("out", old), Piece("in", new)]
-    pieces: list[Piece] = []
-    for op, a, b, c, d in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
-        if op == "equal":
-            pieces.append(Piece("same", "".join(before[a:b])))
-        else:
-            pieces += [Piece(kind, "".join(text)) for kind, text in (("out", before[a:b]), ("in", after[c:d])) if text]  # type: ignore[arg-type]
-    return pieces
-
-
-def compare_clauses(old: Sequence[Clause], new: Sequence[Clause]) -> list[ClauseChange]:
-    """What each clause of `new` is beside the one of its id in `old`, in order; then those that were removed."""
-    before = {clause.get("id"): clause for clause in old}
-    changes = []
-    for clause in new:
-        earlier = before.get(clause.get("id"))
-        if earlier is None:
-            changes.append(ClauseChange(str(clause.get("id")), str(clause.get("title", "")), "new", []))
-            continue
-        pieces = []
-        for label, key in ((_("Title"), "title"), (_("Text"), "text")):
-            if str(earlier.get(key, "")) != str(clause.get(key, "")):
-                pieces.append((label, compare_words(str(earlier.get(key, "")), str(clause.get(key, "")))))
-        said, says = _tell_examples(earlier), _tell_examples(clause)
-        if said != says:
-            pieces.append((_("Examples"), compare_words("\n".join(said), "\n".join(says))))
-        status: Literal["same", "changed"] = "changed" if pieces else "same"
-        changes.append(ClauseChange(str(clause["id"]), str(clause.get("title", "")), status, pieces))
-    kept = {clause.get("id") for clause in new}
-    return changes + [
-        ClauseChange(str(clause["id"]), str(clause.get("title", "")), "removed", [])
-        for clause in old
-        if clause["id"] not in kept
-    ]
-
-
-def _tell_examples(clause: Clause) -> list[str]:
-    told = []
-    for one in examples_of(clause):
-        note = f" ({one['note']})" if one.get("note") else ""
-        told.append(f"{_('In') if one.get('in_scope') else _('Out')}: {one.get('text', '')}{note}")
-    return told
 
 
 def examples_of(clause: Clause) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
 from time import sleep
@@ -16,7 +17,7 @@ from typing import Any, cast
 from django.db import IntegrityError, OperationalError, connection, transaction
 from psycopg.errors import DeadlockDetected
 
-from annotation.commitments import commit
+from annotation.commitments import commit, commit_answer
 from annotation.errors import (
     AbsentError,
     AlreadySubmittedError,
@@ -36,11 +37,16 @@ DECIDED = QueueRow.State.ADJUDICATED
 
 @dataclass(frozen=True, slots=True)
 class Leases:
-    """What a person holds after asking: raw leases (see `serializers.show_lease`), and why there are no more."""
+    """What a person holds after asking: raw leases (see `serializers.show_lease`), and why there are no more.
+
+    `limit` says which one where the reason is a limit that spares the person severe items: `exposure` (the day's budget
+    is used up), `in_a_row` (time for a pause), `opted_out` (what is left is of harms that they opted out of).
+    """
 
     leases: list[dict[str, Any]]
     reason: str | None = None
     retry_after: int | None = None
+    limit: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +75,11 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A validated answer, ready to store: typed labels and what came with them."""
+    """A validated answer, ready to store: typed labels and what came with them.
+
+    `labels` are `{"q": question id, ...the columns of the value}`; `texts` are text answers by question id (as text),
+    whose labels hold a commitment and are made here.
+    """
 
     labels: Sequence[Mapping[str, Any]]
     seconds: float | None = None
@@ -167,11 +177,11 @@ def lease(
     while True:
         found = _call_hot(
             "select queue_lease(%s::bigint, %s::bigint, %s::smallint, %s::int, %s::text[], %s::float8[])",
-            [project_id, person_id, KINDS[kind], n, _lower(languages), [rng.random() for _ in range(max(1, n))]],
+            [project_id, person_id, KINDS[kind], n, _lower(languages), _chances(rng, n)],
         )
         leases = _stamp(found["leases"], person_id)
         if found["reason"] != "busy":
-            return Leases(leases, found["reason"], found["retry_after"])
+            return Leases(leases, found["reason"], found["retry_after"], found.get("limit"))
         if leases or pause > 0.3:
             return Leases(leases, "all_leased", 1)
         sleep(pause * (0.5 + rng.random()))
@@ -181,6 +191,11 @@ def lease(
 def _lower(languages: Collection[str]) -> list[str]:
     """Lanes are named in lower case; a language tag is the same however it is written."""
     return [language.lower() for language in languages]
+
+
+def _chances(rng: Random, n: int) -> list[float]:
+    """Two numbers in [0, 1) for each of up to `n` new seats: from the holdout or not, suggestion withheld or not."""
+    return [rng.random() for _ in range(2 * max(1, n))]
 
 
 def held(*, project_id: int, person_id: int) -> list[dict[str, Any]]:
@@ -214,8 +229,9 @@ def submit(
 
     Raises AbsentError, KeyReusedError, AlreadySubmittedError, LeaseGoneError.
     """
-    has_text = bool(answer.comment or answer.texts)
-    commitment = commit({"comment": answer.comment, "answers": dict(answer.texts or {})}, salt) if has_text else None
+    texts = dict(answer.texts or {})
+    committed = [{"q": int(q), "text_commitment": commit_answer(int(q), text, salt).hex()} for q, text in texts.items()]
+    commitment = commit({"comment": answer.comment, "answers": texts}, salt) if answer.comment or texts else None
     stored = [
         seat_id,
         generation,
@@ -223,17 +239,17 @@ def submit(
         key,
         body_digest,
         source,
-        json.dumps(list(answer.labels)),
+        json.dumps([*answer.labels, *committed]),
         answer.seconds,
         answer.is_unsure,
         answer.flag,
         list(answer.clauses),
         answer.comment,
-        json.dumps(dict(answer.texts or {})),
+        json.dumps(texts),
         salt,
         commitment,
     ]
-    wanted = [lease_next, _lower(languages), [rng.random() for _ in range(lease_next)]]
+    wanted = [lease_next, _lower(languages), _chances(rng, lease_next)]
     try:
         done = _call_hot(_ANSWER, [*stored, *wanted])
     except IntegrityError as error:
@@ -325,6 +341,46 @@ def take_dispute(*, project_id: int, item_id: int, person_id: int) -> int | None
 def close_items(*, item_ids: Sequence[int]) -> None:
     """Nobody is offered these items again, and places on them that were not used are withdrawn."""
     _call("select queue_close(%s::bigint[])::text", [list(item_ids)])
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """What a person was handed of severe items in the last 24 hours, over all projects: how many, how long."""
+
+    n: int
+    seconds: float
+
+
+def exposure(*, person_id: int) -> Exposure:
+    """A person's exposure to severe items now, as their budget counts it."""
+    with connection.cursor() as cursor:
+        cursor.execute("select n, seconds from queue_exposure(0, %s, clock_timestamp(), 1, interval '0')", [person_id])
+        return Exposure(*cursor.fetchone())
+
+
+def hold_exposure(*, person_id: int) -> None:
+    """Wait for the person's requests that may be handed severe items, and let no other begin until the commit."""
+    _call("select pg_advisory_xact_lock(hashtext('exposure'), %s)::text", [person_id])
+
+
+def decline(*, person_id: int, harms: Collection[str]) -> int:
+    """Give the places back that a person holds on items of these harms; returns how many. Not counted as skips."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            select s.id, s.generation from annotation_seat s join annotation_queuelane l on l.id = s.lane_id
+            where s.person_id = %s and s.state = 1 and string_to_array(l.harms, ',') && %s::text[]
+            order by s.id
+            """,
+            [person_id, list(harms)],
+        )
+        seats = cursor.fetchall()
+    n = 0
+    for seat_id, generation in seats:
+        with suppress(LeaseGoneError):  # used or taken meanwhile
+            release(seat_id=seat_id, generation=generation, person_id=person_id)
+            n += 1
+    return n
 
 
 def leave(*, project_id: int, person_id: int) -> int:

@@ -45,9 +45,8 @@ def _describe_question(old: Question, new: Question) -> Iterator[str]:
         return
     if "choices" in new:
         yield from _describe_choices(old, new)
-        return
     shown, before = (KINDS[new["kind"]].show_question(one) for one in (new, old))
-    for key in sorted(shown.keys() | before.keys()):
+    for key in sorted((shown.keys() | before.keys()) - {"choices", "labels"}):
         if shown.get(key) != before.get(key):
             yield _("%(name)s: `%(key)s` is %(new)s instead of %(old)s") % _named(
                 new, key=key, new=_tell(shown.get(key)), old=_tell(before.get(key))

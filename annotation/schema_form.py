@@ -59,7 +59,7 @@ def _in_order(one: Any, first: Sequence[str]) -> Any:
     if not isinstance(one, dict):
         return one
     ordered = {key: one[key] for key in first if key in one} | one
-    for key in ("choices", "children"):
+    for key in ("choices", "labels", "children"):
         if isinstance(one.get(key), list):
             ordered[key] = [_in_order(choice, _CHOICE_FIELDS) for choice in one[key]]
     return ordered
@@ -107,7 +107,7 @@ def find_faults(draft: RawSchema, previous: Compiled | None) -> tuple[list[Fault
 
 def _place(sentence: str, place: int, question: Mapping[str, Any]) -> Fault:
     """Where a sentence about a question belongs: it names the key in backticks, and the choice by its value."""
-    values = [row["value"] for row in flatten_choices(question.get("choices")) if row["value"]]
+    values = [row["value"] for row in flatten_choices(question.get(choices_key(question))) if row["value"]]
     choice = next((value for value in values if quote(value) in sentence and value != question.get("name")), None)
     named = _NAMED.search(sentence)
     field = named[1] if named else None
@@ -116,6 +116,11 @@ def _place(sentence: str, place: int, question: Mapping[str, Any]) -> Fault:
     if field in ("when", "in", "min", "max"):
         choice = None
     return Fault(sentence, place, field, choice)
+
+
+def choices_key(question: Mapping[str, Any]) -> str:
+    """The key under which a question has its choices: its kind's form says."""
+    return next((field.key for field in form_of(question.get("kind")) if field.widget == "choices"), "choices")
 
 
 # Choices: nested in the schema, rows with a depth in the form
@@ -331,7 +336,8 @@ def change_choices(question: dict[str, Any], what: str, index: int) -> int:
 
     A branch moves with all below it. Returns the row to look at next.
     """
-    rows = flatten_choices(question.get("choices"))
+    key = choices_key(question)
+    rows = flatten_choices(question.get(key))
     end = _end_of(rows, index)
     if what == "add":
         depth = rows[index]["depth"] if rows and index < len(rows) else 0
@@ -361,7 +367,7 @@ def change_choices(question: dict[str, Any], what: str, index: int) -> int:
         if is_free and rows[index]["depth"] + by >= 0 and deepest < MAX_DEPTH:
             for row in rows[index:end]:
                 row["depth"] += by
-    question["choices"] = nest_choices(rows)
+    question[key] = nest_choices(rows)
     return index
 
 

@@ -10,8 +10,10 @@ from django.utils import timezone
 
 from annotation import media
 from annotation.access import OWNER, Access
+from annotation.hints import read_hint
+from annotation.kinds import LabelValue
 from annotation.models import Job, Member, Project, QueueLane
-from annotation.schema import show_schema
+from annotation.schema import Compiled, show_answers, show_schema
 from annotation.settings import show_settings
 from annotation.versions import read_guideline, read_schema
 
@@ -23,8 +25,11 @@ def show_lease(raw: dict[str, Any], access: Access) -> dict[str, Any]:
         "id": str(raw["item"]),
         "parts": [show_part(part, access) for part in raw["parts"]],
         "metadata": {key: raw["metadata"][key] for key in project.shown_metadata if key in raw["metadata"]},
-        "suggestion": None,
+        "suggestion": show_suggestion(raw["suggestion"], read_schema(raw["schema"]).compiled),
     }
+    hint = read_hint(raw["metadata"])
+    if not hint.is_empty:
+        item["care"] = hint.as_json()
     if project.show_external_id or access.role == OWNER:
         item["external_id"] = raw["external_id"]
     return {
@@ -34,6 +39,22 @@ def show_lease(raw: dict[str, Any], access: Access) -> dict[str, Any]:
         "item": item,
         "schema_version": read_schema(raw["schema"]).version,
         "guideline_version": None if raw["guideline"] is None else read_guideline(raw["guideline"]).version,
+    }
+
+
+def show_suggestion(told: list[dict[str, Any]] | None, compiled: Compiled) -> dict[str, Any] | None:
+    """What a model says of an item, as `{"model", "answers", "score"}`; None where nothing is to be shown.
+
+    Where several models say something, each of another question, all are named and the score is the lowest one.
+    """
+    offered = {question["id"]: question.get("leaf_ids", ()) for question in compiled["questions"]}
+    told = [one for one in told or () if one["choice"] in offered.get(one["question"], ())]
+    if not told:
+        return None
+    return {
+        "model": ", ".join(dict.fromkeys(one["model"] for one in told)),
+        "answers": show_answers(compiled, {one["question"]: LabelValue(choice=one["choice"]) for one in told}),
+        "score": min(one["score"] for one in told),
     }
 
 

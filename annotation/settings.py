@@ -7,6 +7,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from annotation.care import LIMITS, parse_support, parse_words
 from annotation.errors import InvalidError, NotYetError
 from annotation.models import Organisation, Project
 
@@ -20,6 +21,7 @@ LEARNING_DEFAULTS: dict[str, Any] = {
 }
 STRATEGIES = ("margin", "entropy", "least_confident", "random")
 LEARNABLE_KINDS = ("choice",)
+MIN_BLIND_SHARE = 0.1
 
 
 def parse_settings(
@@ -40,6 +42,7 @@ def parse_settings(
             columns.update(parse(value, compiled, organisation, current))
         except _Fault as fault:
             faults[name] = str(fault)
+    faults = faults or _check_blind_share(columns, current)
     if faults:
         raise InvalidError(fields=faults)
     return columns
@@ -62,7 +65,9 @@ def show_settings(project: Project) -> dict[str, Any]:
         "learning": project.learning,
         "snapshots": project.snapshots,
         "gold_rate": project.gold_rate,
+        "suggestions": project.suggestions,
         "blind_share": project.blind_share,
+        "care": project.care,
     }
 
 
@@ -199,13 +204,59 @@ def _gold_rate(value: Any, *_rest: Any) -> dict[str, Any]:
     return {"gold_rate": 0.0}
 
 
+def _suggestions(value: Any, *_rest: Any) -> dict[str, Any]:
+    if not isinstance(value, bool):
+        raise _Fault(_("true or false."))
+    return {"suggestions": value}
+
+
 def _blind_share(value: Any, *_rest: Any) -> dict[str, Any]:
-    if _share(value) != 0:
-        raise NotYetError(_("Suggestions are not shown yet, so none can be withheld: `blind_share` must be 0."))
-    return {"blind_share": 0.0}
+    return {"blind_share": _share(value)}
+
+
+def _check_blind_share(columns: Mapping[str, Any], current: Project | None) -> dict[str, str]:
+    """With no suggestion withheld, an item without one would be known for one of the evaluation set (Q13)."""
+    wanted = {name: columns.get(name, getattr(current, name, 0)) for name in ("suggestions", "blind_share")}
+    if not wanted["suggestions"] or wanted["blind_share"] >= MIN_BLIND_SHARE or columns.keys().isdisjoint(wanted):
+        return {}
+    return {
+        "blind_share": _(
+            "Where suggestions are shown, chance withholds at least %(least)s of them: items of the evaluation set have"
+            " none and must look like others, and the effect can be measured. Send a `blind_share` from %(least)s to 1."
+        )
+        % {"least": MIN_BLIND_SHARE}
+    }
+
+
+def _care(value: Any, _compiled: Any, organisation: Organisation, _current: Any) -> dict[str, Any]:
+    """Limits may be stricter than the organisation's, never looser; support and words come on top of its own."""
+    if value is None:
+        return {"care": None}
+    sent = _known_keys(value, (*LIMITS, "support", "masked_words"))
+    least = {"severe_in_a_row": 1}
+    try:
+        checked: dict[str, Any] = {
+            name: _whole(number, least.get(name, 0), getattr(organisation, name))
+            for name, number in sent.items()
+            if name in LIMITS[:3] and number is not None
+        }
+        if (pause := sent.get("severe_pause_seconds")) is not None:
+            checked["severe_pause_seconds"] = _whole(pause, organisation.severe_pause_seconds, 24 * 3600)
+    except _Fault as fault:
+        raise _Fault(
+            _("%(fault)s A project's limits on severe items may be stricter than the organisation's, never looser.")
+            % {"fault": fault}
+        ) from fault
+    try:
+        support, words = parse_support(sent.get("support", "")), parse_words(sent.get("masked_words", []))
+    except InvalidError as error:
+        raise _Fault(" ".join(error.fields.values())) from error
+    own = {"support": support, "masked_words": words}
+    return {"care": {**checked, **{name: one for name, one in own.items() if one}} or None}
 
 
 _PARSERS = {
+    "care": _care,
     "name": _name,
     "description": _description,
     "state": _state,
@@ -219,5 +270,6 @@ _PARSERS = {
     "learning": _learning,
     "snapshots": _snapshots,
     "gold_rate": _gold_rate,
+    "suggestions": _suggestions,
     "blind_share": _blind_share,
 }

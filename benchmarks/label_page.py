@@ -3,7 +3,8 @@
     python benchmarks/label_page.py --url http://127.0.0.1:8000 --project digits --user NAME --password-file FILE
 
 The project asks one question with one key (the demo's digits do). Every key press stores a real answer of that person.
-A time ends with the first frame after the next item is in the page and its image decoded.
+A time ends with the first frame after the next item is in the page and its image decoded. With `--delay` the server is
+as far away as that: the browser holds back every request. Memory is the page's, after a collection of its garbage.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import shutil
 import time
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import CDPSession, Page, sync_playwright
 
 WATCH = """() => {
   window.shownAfter = [];
@@ -42,6 +43,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--password-file", type=Path, required=True)
     parser.add_argument("--labels", type=int, default=32)
     parser.add_argument("--pause", type=float, default=0.3, help="seconds between an item and the next key press")
+    parser.add_argument("--delay", type=float, default=0, help="milliseconds that every request takes longer")
     parser.add_argument("--chromium", default=shutil.which("chromium") or shutil.which("google-chrome"))
     return parser.parse_args()
 
@@ -60,6 +62,17 @@ def press_keys(page: Page, labels: int, pause: float) -> list[float]:
     return sorted(page.evaluate("window.shownAfter"))
 
 
+def read_memory(session: CDPSession) -> dict[str, int]:
+    """What the page holds: bytes of JavaScript's heap, nodes and listeners of the document."""
+    session.send("HeapProfiler.collectGarbage")
+    metrics = {one["name"]: int(one["value"]) for one in session.send("Performance.getMetrics")["metrics"]}
+    return {
+        "heap_bytes": metrics["JSHeapUsedSize"],
+        "nodes": metrics["Nodes"],
+        "listeners": metrics["JSEventListeners"],
+    }
+
+
 def main() -> None:
     args = read_arguments()
     with sync_playwright() as playwright:
@@ -73,6 +86,10 @@ def main() -> None:
         network = page.context.new_cdp_session(page)
         network.send("Network.enable")
         network.send("Network.clearBrowserCache")
+        network.send("Performance.enable")
+        if args.delay:
+            far = {"offline": False, "latency": args.delay, "downloadThroughput": -1, "uploadThroughput": -1}
+            network.send("Network.emulateNetworkConditions", far)
         received: list[int] = []
         network.on("Network.loadingFinished", lambda event: received.append(int(event["encodedDataLength"])))
         started = time.perf_counter()
@@ -81,12 +98,14 @@ def main() -> None:
         shown = time.perf_counter() - started
         page.wait_for_timeout(2000)
         first = (len(received), sum(received))
+        before = read_memory(network)
         times = press_keys(page, args.labels, args.pause)
         page.wait_for_timeout(2000)
         print(
             json.dumps(
                 {
                     "first_load": {"requests": first[0], "bytes": first[1], "item_shown_s": round(shown, 2)},
+                    "delay_ms": args.delay,
                     "labels": len(times),
                     "key_to_next_item_ms": {
                         "median": round(times[len(times) // 2], 1),
@@ -95,6 +114,7 @@ def main() -> None:
                     },
                     "requests_per_label": round((len(received) - first[0]) / len(times), 1),
                     "bytes_per_label": round((sum(received) - first[1]) / len(times)),
+                    "memory": {"before": before, "after": read_memory(network)},
                 }
             )
         )

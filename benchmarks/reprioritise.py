@@ -36,16 +36,19 @@ class Asker:
     """An annotator who asks for an item and gives it back."""
 
     def __init__(self, port: int, project: Project, token: str) -> None:
-        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        self.port = port
         self.project = project
         self.headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
 
     def _send(self, method: str, path: str, body: str | None = None) -> tuple[float, Any]:
+        # A connection each time: between two batches the server may close one that is kept.
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         started = time.perf_counter()
-        self.connection.request(method, f"/api/v1/{path}", body, self.headers)
-        answer = self.connection.getresponse()
+        connection.request(method, f"/api/v1/{path}", body, self.headers)
+        answer = connection.getresponse()
         text = answer.read()
         seconds = time.perf_counter() - started
+        connection.close()
         assert answer.status < 300, (path, answer.status, text[:300])
         return seconds, json.loads(text) if text else None
 

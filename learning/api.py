@@ -25,9 +25,12 @@ from annotation.serializers import show_time
 from annotation.settings import STRATEGIES
 from learning.actions.predictions import start_predictions
 from learning.actions.rounds import start_round
+from learning.anchoring import anchoring
 from learning.models import ModelVersion, Round
+from learning.questions import require_question
 from learning.reports import round_state, rounds_of
 from reviewers.answers import compiled_schema, questions_by_id
+from reviewers.api import METRIC
 
 ROUND_FIELDS = ("strategy", "batch", "question", "model", "train", "seed", "random_share")
 
@@ -164,6 +167,22 @@ class RoundsView(ApiView):
         if faults:
             raise InvalidError(fields=faults)
         return accept_job(start_round(project=access.project, actor=access.user, trigger=Round.Trigger.DEMAND, **body))
+
+
+class AnchoringView(ApiView):
+    """How far people follow the model's suggestions."""
+
+    @extend_schema(
+        parameters=[OpenApiParameter("question", OpenApiTypes.STR, description="the one that is learned, if left out")],
+        responses=shape(
+            "Anchoring", question=s.CharField(), metrics=type(METRIC)(many=True), computed_at=s.DateTimeField()
+        ),
+    )
+    def get(self, request: Request, slug: str) -> Response:
+        """How often an answer is the suggested one: where it was shown, where it was withheld, and the difference."""
+        access = project_for(self.caller, slug, "learn")
+        query = read_query(request, ("question",))
+        return Response(anchoring(access.project, require_question(access.project, query.get("question"))))
 
 
 class ModelsView(ApiView):

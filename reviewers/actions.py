@@ -14,14 +14,15 @@ from annotation import queue
 from annotation.access import Access
 from annotation.actions.carrying import Batch, Way
 from annotation.actions.events import write_event
-from annotation.carrying import Carried, Fate, carry_through
-from annotation.commitments import commit, make_salt
+from annotation.carrying import Carried, Fate, carry_decision
+from annotation.commitments import commit, commit_answer, make_salt
 from annotation.errors import InvalidError, StateError
-from annotation.kinds import LabelValue, Question
+from annotation.kinds import KINDS, LabelValue, Question
 from annotation.models import Item, Member, Project, QueueLane, QueueRow, Seat
+from annotation.parts import read_parts
 from annotation.plain_text import find_text_fault
 from annotation.schema import asked, parse_answers
-from reviewers.answers import questions_by_id, read_value, store_value
+from reviewers.answers import questions_by_id, read_value
 from reviewers.errors import HeldError, OwnWorkError, StaleDecisionError
 from reviewers.models import Adjudication, AdjudicationNote, Resolution
 from reviewers.reports import show_adjudication, show_resolutions
@@ -46,6 +47,7 @@ def adjudicate(
     """Decide an item: disputed, agreed, decided before, or still open. The votes stay as they are.
 
     `answers` (question name -> value) must hold every required question that has no accepted value; others keep theirs.
+    A text is never required here: what annotators wrote stands, as nobody votes on it.
     A question that the accepted values do not ask for may have no answer, and loses the one that it had.
     `expected_version` is the highest `version` among the item's resolutions that the reviewer saw (0: there were none);
     afterwards every resolution of the item carries that number plus one. Left out, it means "nobody else has decided
@@ -72,26 +74,30 @@ def adjudicate(
 
     compiled = seat.schema.compiled
     known = {row.question: value for row in rows if row.state in ACCEPTED and (value := read_value(row)) is not None}
-    decided = parse_answers(compiled, dict(answers), known=known)
+    required = [q["id"] for q in compiled["questions"] if q["required"] and KINDS[q["kind"]].COLUMN != "text"]
+    decided = parse_answers(
+        compiled, dict(answers), known=known, required=required, read_parts=lambda: read_parts(item.pk)
+    )
     _accept(project, seat, decided, asked(compiled, {**known, **decided}), seen + 1)
+    salt = make_salt()
+    texts = {str(question): value.text for question, value in decided.items() if value.text is not None}
     adjudication = Adjudication(
         project=project,
         item=item,
         seat=seat,
         pass_no=seat.queue_row.pass_no,
         reviewer=reviewer,
-        answers={str(question): store_value(value) for question, value in decided.items()},
+        answers={str(question): _store_value(question, value, salt) for question, value in decided.items()},
         reason=reason,
         is_precedent=precedent,
         is_own_work=is_own_work,
         guideline_version=seat.guideline.version if seat.guideline else None,
     )
-    salt = make_salt()
     if note:
         adjudication.note_commitment = commit(note, salt)
     adjudication.save(force_insert=True)
-    if note:
-        AdjudicationNote.objects.create(adjudication=adjudication, text=note, salt=salt)
+    if note or texts:
+        AdjudicationNote.objects.create(adjudication=adjudication, text=note, answers=texts, salt=salt)
     write_event(
         project=project,
         kind="item.adjudicated",
@@ -107,6 +113,13 @@ def adjudicate(
         },
     )
     return adjudication
+
+
+def _store_value(question: int, value: LabelValue, salt: bytes) -> dict[str, Any]:
+    """The one column that a value sets; of a text its commitment."""
+    if value.text is None:
+        return value.columns()
+    return {"text_commitment": commit_answer(question, value.text, salt).hex()}
 
 
 @transaction.atomic
@@ -146,7 +159,7 @@ def carry_decisions(*, project: Project, way: Way, batch: Batch, is_late: bool =
         values = {number: value for number, one in found[pk].items() if (value := read_value(one)) is not None}
         # Decisions are made under the version of now, and were carried to every breaking one since.
         is_old = not is_late and decided_on is not None and decided_on.schema_id < way.target
-        carried = carry_through([way.versions[-1][1]] if is_old else [], values)
+        carried = carry_decision(way.versions[-1][1], values) if is_old else Carried(values, {})
         _carry_decision(project, row, found[pk], carried)
         if carried.is_asked_again:
             again.append(pk)
@@ -255,6 +268,7 @@ def _accept(project: Project, seat: Seat, decided: Mapping[int, LabelValue], ask
             "choice": value.choice,
             "choices": value.choices,
             "number": value.number,
+            "data": value.data,
             "confidence": None,
             "method": METHOD,
             "version": version,
@@ -274,21 +288,31 @@ def _accept(project: Project, seat: Seat, decided: Mapping[int, LabelValue], ask
             )
 
 
+_VERDICTS = {
+    "data": "reviewers_match(q.id, %(id)s::smallint, 'majority', %(overlap)s::numeric)",
+    "text": "(select 0 as disagreement)",
+}
+_BY_VALUE = "reviewers_decide(%(kind)s, 'majority', v.votes, v.n, %(tolerance)s::numeric)"
+
+
 def count_votes(item_id: int, pass_no: int, question: Question) -> tuple[dict[str, int], int, float]:
     """The votes on a question that the vote rule does not look at: few votes, not asked until now, or decided."""
+    verdict = _VERDICTS.get(KINDS[question["kind"]].COLUMN, _BY_VALUE)
+    overlap = question.get("least_overlap")
     with connection.cursor() as cursor:
         cursor.execute(
-            """
+            f"""
             select v.votes::text, v.n, d.disagreement
             from annotation_queuerow q
             cross join lateral reviewers_count(q.id, %(id)s::smallint, %(kind)s) v
-            cross join lateral reviewers_decide(%(kind)s, 'majority', v.votes, v.n, %(tolerance)s::numeric) d
+            cross join lateral {verdict} d
             where q.item_id = %(item)s and q.kind in (1, 4) and q.pass_no = %(pass_no)s
-            """,
+            """,  # noqa: S608 - constants of this module
             {
                 "id": question["id"],
                 "kind": question["kind"],
                 "tolerance": str(question.get("tolerance", 0)),
+                "overlap": None if overlap is None else str(overlap),
                 "item": item_id,
                 "pass_no": pass_no,
             },

@@ -14,7 +14,7 @@ from typing import Any
 
 from django.db import connection
 
-from annotation.carrying import Fate, Passage, carry
+from annotation.carrying import Fate, Passage, carry, carry_decision
 from annotation.kinds import LabelValue
 from annotation.models import Project
 from annotation.schema import Compiled
@@ -61,7 +61,7 @@ _ANSWERS = """
 """
 _DECISIONS = """
     select coalesce(jsonb_object_agg(r.question, jsonb_build_array(r.choice, to_jsonb(r.choices), r.number))
-        filter (where r.choice is not null or r.choices is not null or r.number is not null), '{}') as given
+        filter (where num_nonnulls(r.choice, r.choices, r.number, r.data) > 0), '{}') as given
     from annotation_queuerow q left join reviewers_resolution r on r.item_id = q.item_id and r.pass_no = q.pass_no
     where q.project_id = %(project)s and q.kind in (1, 4) and q.state = 3
     group by q.id
@@ -96,7 +96,7 @@ def make_forecast(project: Project, passage: Passage) -> Forecast:
         )
         [(n_reopened,)] = _fetch(reopened, params | {"again": asked_again})
     decisions = _fetch(f"select given::text, count(*) from ({_DECISIONS}) d group by 1", params)  # noqa: S608
-    n_again = sum(n for given, n in decisions if carry(passage, _values_of(given)).is_asked_again)
+    n_again = sum(n for given, n in decisions if carry_decision(passage, _values_of(given)).is_asked_again)
     return Forecast(
         questions=_by_question(passage, fates),
         n_answers=totals["answers"],

@@ -151,13 +151,22 @@ def as_upload(name: str, content: bytes) -> Body:
 
 
 _SETUP = {"username": "new", "password": PASSWORD, "password_again": PASSWORD}
+_SELECTS = {"image-blur": 2, "image-size": "small", "video-blur": 2, "video-size": "small"}
+_CARE = {f"{level}-{name}": value for level in ("ordinary", "severe") for name, value in _SELECTS.items()}
+_ORGANISATION_CARE = {
+    **{"severe_items": 9, "severe_minutes": 9, "severe_in_a_row": 2, "severe_pause_seconds": 9, "break_minutes": 30},
+    **{f"floor-{name}": value for name, value in _SELECTS.items()},
+}
 PAGE_BODIES: dict[tuple[str, str], MakeBody] = {
     ("new/", "POST"): lambda w: as_form(name="Mine", question="Which?", choices="a\nb", overlap=1),
     ("sign-in/", "POST"): lambda w: as_form(username="bob", password="wrong"),
     ("setup/<str:token>", "POST"): lambda w: as_form(**_SETUP),
+    ("me/care/", "POST"): lambda w: as_form(**_CARE),
+    ("organisation/care/", "POST"): lambda w: as_form(**_ORGANISATION_CARE),
     (PAGE + "view-as/", "POST"): lambda w: as_form(role=""),
     (PAGE + "items/import/", "POST"): lambda w: as_upload("more.csv", b"text\nhello\n"),
     (PAGE + "disputes/<str:item_id>/", "POST"): lambda w: as_form(**{"answer-verdict": "spam", "reason": "ambiguous"}),
+    (PAGE + "guideline/", "POST"): lambda w: as_form(version=1),
     (PAGE + "learning/", "POST"): lambda w: as_form(strategy="margin", batch=5, random_share=0.2),
     (PAGE + "members/", "POST"): lambda w: as_form(action="add", username="mallory", role="annotator"),
     (PAGE + "schema/", "POST"): lambda w: as_form(action="add"),
@@ -190,6 +199,9 @@ BODIES: dict[tuple[str, str], MakeBody] = {
     ),
     (PROJECT + "/items", "POST"): lambda w: Body(data=b'{"text": "new"}\n', content_type="application/x-ndjson"),
     (ITEM, "DELETE"): lambda w: as_json({"reason": "asked for"}),
+    (ITEM + "/care", "PUT"): lambda w: as_json({"severity": "severe", "harms": ["violence"]}),
+    (API + "me/care", "PATCH"): lambda w: as_json({"opted_out": ["violence"]}),
+    (API + "organisation/care", "PATCH"): lambda w: as_json({"severe_items": 50}),
     (ITEM + "/adjudication", "POST"): lambda w: as_json(_DECISION),
     (PROJECT + "/snapshots/<str:version>/files/<str:name>", "GET"): lambda w: Body(path={"name": "labels.jsonl"}),
     (PROJECT + "/snapshots", "POST"): lambda w: as_json({}),

@@ -123,8 +123,8 @@ BREAKS = (
         "update annotation_seat x set state = 4,",
         is_quick=True,
     ),
-    Break("undo does not heed reviewers", "queue_undo", "r.state in (1, 2)", "false"),
-    Break("an answer that was replaced can be taken back", "queue_undo", "or s.annotation_id <> a.id", ""),
+    Break("undo does not heed reviewers", "queue_may_undo", "r.state in (1, 2)", "false"),
+    Break("an answer that was replaced can be taken back", "queue_may_undo", "or s.annotation_id <> a.id", ""),
     Break("the overlap falls below what is taken", "queue_set_overlap", "greatest(p_wanted,", "least(p_wanted, 1 +"),
     Break("a sealed item keeps its places", "queue_close", "set state = 5", "set state = 1"),
     Break(

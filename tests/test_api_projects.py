@@ -24,6 +24,7 @@ SETTINGS = {
     "learning": None,
     "snapshots": None,
     "gold_rate": 0.0,
+    "suggestions": False,
     "blind_share": 0.0,
 }
 
@@ -76,6 +77,8 @@ def test_a_slug_is_taken_once(cast: Cast) -> None:
         ({"learning": {"strategy": []}}, "learning"),
         ({"state": []}, "state"),
         ({"shown_metadata": [1]}, "shown_metadata"),
+        ({"suggestions": 1}, "suggestions"),
+        ({"blind_share": 1.5}, "blind_share"),
         ({"colour": "red"}, "colour"),
     ],
 )
@@ -96,7 +99,7 @@ def test_what_a_project_needs_is_named(cast: Cast, missing: str) -> None:
     assert missing in response.json()["fields"]
 
 
-@pytest.mark.parametrize("setting", [{"gold_rate": 0.1}, {"blind_share": 0.5}, {"rule": {"kind": "posterior"}}])
+@pytest.mark.parametrize("setting", [{"gold_rate": 0.1}, {"rule": {"kind": "posterior"}}])
 def test_what_is_not_offered_yet_answers_422(cast: Cast, setting: dict[str, object]) -> None:
     body = {"slug": "posts", "name": "Posts", "schema": CHOICE_SCHEMA, **setting}
     assert fault_of(Api(cast.olga).post("projects", body)) == (422, "not_offered")

@@ -215,7 +215,6 @@ def test_signing_out_while_labelling_loses_no_answer(
     watched.context.clear_cookies()
     watched.keyboard.press("1")
     expect(watched.locator("#notices")).to_contain_text("You are signed out")
-    watched.on("dialog", lambda dialog: dialog.accept())
     watched.click("#notices >> text=Sign in")
     watched.fill("input[name=username]", "alice")
     watched.fill("input[name=password]", PASSWORD)

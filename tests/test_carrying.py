@@ -14,6 +14,7 @@ from annotation.actions.jobs import claim_job
 from annotation.actions.projects import put_schema
 from annotation.audit import find_violations
 from annotation.carrying import Carried, Fate, carry, make_passage
+from annotation.commitments import commit_answer
 from annotation.errors import StateError, UndoTooLateError
 from annotation.events import dispatch_events
 from annotation.importing.rows import parse_row
@@ -268,6 +269,40 @@ def test_a_question_that_left_has_no_label_and_no_resolution_any_more(make_desk:
     assert standing(desk, "t-1") == [("alice", {"verdict": "spam", "why": ["ads", "fake"], "how_bad": 4})]
     assert set(accepted(desk)) == {"verdict", "why", "how_bad"}
     assert Resolution.objects.count() == 3
+    assert_sound()
+
+
+MARKED: dict[str, Any] = {
+    "questions": [
+        VERDICT,
+        {"name": "why", "kind": "text", "required": True},
+        {"name": "where", "kind": "spans", "labels": [{"value": "slur"}]},
+    ]
+}
+SAID = {"verdict": "spam", "why": "It sells.", "where": [{"part": "text", "start": 0, "end": 4, "label": "slur"}]}
+
+
+def test_texts_and_marks_come_along_where_another_question_is_mapped(make_desk: MakeDesk) -> None:
+    desk = make_desk(n=1, schema=MARKED)
+    desk.submit("alice", desk.lease_one("alice"), SAID)
+    result = finish(publish(desk, {"questions": [SCAM["questions"][0], *MARKED["questions"][1:]]}, TO_SCAM))
+    assert (result["carried"], result["asked_again"]) == (1, 0)
+    given, carried = Annotation.objects.select_related("text").order_by("pk")
+    old, new = ({label.question: label for label in one.labels.all()} for one in (given, carried))
+    assert [new[n].data for n in (1, 2, 3)] == [old[n].data for n in (1, 2, 3)]
+    assert new[2].text_commitment == old[2].text_commitment
+    assert bytes(new[2].text_commitment or b"") == commit_answer(2, "It sells.", bytes(carried.text.salt))
+    assert (carried.text.answers, new[1].choice) == ({"2": "It sells."}, 4)
+    assert_sound()
+
+
+def test_a_decision_is_not_asked_again_for_a_text(make_desk: MakeDesk) -> None:
+    desk = make_desk(n=1, overlap=2, schema=MARKED)
+    desk.vote("t-1", alice=SAID, bob={**SAID, "verdict": "none"})  # type: ignore[arg-type]
+    decide(desk, "spam")
+    result = finish(publish(desk, {"questions": [SCAM["questions"][0], *MARKED["questions"][1:]]}, TO_SCAM))
+    assert result["decisions"] == 0
+    assert accepted(desk)["verdict"] == ("adjudicated", "scam")
     assert_sound()
 
 

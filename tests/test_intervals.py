@@ -1,4 +1,4 @@
-"""Intervals for a share against Newcombe's published table, scipy's beta quantiles, and their limits."""
+"""Intervals for a share and for the difference of two: Newcombe's tables, scipy's beta quantiles, their limits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from reviewers.algorithms import intervals
-from reviewers.algorithms.intervals import clopper_pearson, wilson
+from reviewers.algorithms.intervals import clopper_pearson, newcombe, wilson
 
 
 # Newcombe (1998), Two-sided confidence intervals for the single proportion, Statistics in Medicine 17:857-872, Table I.
@@ -28,6 +28,29 @@ def test_wilson_is_as_newcombe_printed_it(k: int, n: int, published: tuple[float
 )
 def test_clopper_pearson_is_as_newcombe_printed_it(k: int, n: int, published: tuple[float, float]) -> None:
     assert tuple(round(end, 4) for end in clopper_pearson(k, n)) == published
+
+
+# Newcombe (1998), Interval estimation for the difference between independent proportions, Statistics in Medicine
+# 17:873-890, Table II, method 10.
+@pytest.mark.parametrize(
+    ("counts", "published"),
+    [
+        ((56, 70, 48, 80), (0.0524, 0.3339)),
+        ((9, 10, 3, 10), (0.1705, 0.8090)),
+        ((6, 7, 2, 7), (0.0582, 0.8062)),
+        ((5, 56, 0, 29), (-0.0381, 0.1926)),
+        ((0, 10, 0, 20), (-0.1611, 0.2775)),
+        ((10, 10, 0, 20), (0.6791, 1.0)),
+    ],
+)
+def test_the_interval_of_a_difference_is_as_newcombe_printed_it(
+    counts: tuple[int, int, int, int], published: tuple[float, float]
+) -> None:
+    assert tuple(round(end, 4) for end in newcombe(*counts)) == published
+
+
+def test_a_share_of_nothing_leaves_the_difference_open() -> None:
+    assert newcombe(0, 0, 3, 7) == newcombe(3, 7, 0, 0) == (-1.0, 1.0)
 
 
 @settings(max_examples=100, deadline=None)

@@ -239,7 +239,7 @@ def test_answers_in_the_preview_are_checked_and_stored_nowhere(desk: Desk) -> No
     assert answer.status_code == 200
     assert answer.json()["leases"][0]["id"] not in (first["id"], second["id"])
     wrong = call(desk, f"leases/{second['id']}/annotation", {"answers": {"verdict": "spam"}})
-    assert (wrong.status_code, wrong.json()["code"]) == (400, "invalid_answers")
+    assert (wrong.status_code, wrong.json()["code"]) == (422, "invalid_answers")
     assert call(desk, f"leases/{second['id']}/skip").status_code == 200
     assert call(desk, f"annotations/{first['id']}/undo").json()["lease"]["item"]["parts"] == first["item"]["parts"]
     assert not Annotation.objects.exists()

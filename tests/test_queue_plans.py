@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
-from django.db import connection
+import time
 
+import pytest
+from django.db import connection, transaction
+
+from annotation import queue
+from annotation.models import Item
 from tests.cast import MakeDesk, import_rows
 
 pytestmark = pytest.mark.django_db
@@ -39,3 +43,19 @@ def test_plans_made_on_small_tables_stay_good_on_large_ones(make_desk: MakeDesk,
     desk.submit("alice", desk.lease_one("alice"), lease_next=1)
     read = {name: n - before.get(name, 0) for name, n in read_rows().items()}
     assert {name: n for name, n in read.items() if n > 40} == {}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_claim_reads_what_was_raised_since_the_last_one_and_not_all_that_ever_was(make_desk: MakeDesk) -> None:
+    desk = make_desk(rows=[{"external_id": f"t-{i}", "text": f"{i}", "group": "one"} for i in range(2000)], overlap=3)
+    items = list(Item.objects.order_by("pk").values_list("pk", flat=True))
+    queue.set_ranks(project_id=desk.project.pk, priorities=dict.fromkeys(items[:1900], 1.0), draw_id=None)
+    for _ in range(3):
+        desk.submit("alice", desk.lease_one("alice"))
+        time.sleep(1.1)  # a cursor moves once a second
+    queue.set_ranks(project_id=desk.project.pk, priorities=dict.fromkeys(items[1900:1910], 2.0), draw_id=None)
+    with transaction.atomic():
+        raised = desk.lease_one("alice")["item"]
+        read = read_rows()
+    assert raised in items[1900:1910]
+    assert read["annotation_offer"] < 60

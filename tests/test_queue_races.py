@@ -6,12 +6,14 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from datetime import timedelta
 from functools import partial
 from random import Random
 from typing import Any
 
 import pytest
 from django.db import connection, transaction
+from django.utils import timezone
 
 from annotation import queue
 from annotation.actions.import_finish import _update_metadata
@@ -340,3 +342,57 @@ def test_a_cursor_among_raised_items_stands_where_the_next_one_is(make_desk: Mak
     assert desk.lease_one("alice")["item"] == raised[3]  # nobody said that the first one is wanted again
     queue.set_ranks(project_id=desk.project.pk, priorities={raised[0]: 0.5}, draw_id=None)
     assert [raw["item"] for raw in desk.lease("alice", 2).leases] == [raised[3], raised[0]]
+
+
+def expire(*raws: dict[str, Any]) -> None:
+    Seat.objects.filter(pk__in=[raw["seat"] for raw in raws]).update(expires_at=timezone.now() - timedelta(hours=1))
+
+
+def test_who_loses_a_place_waits_for_nothing(make_desk: MakeDesk, eager_cursors: None) -> None:
+    desk = make_desk(n=4, overlap=1)
+    expire(*desk.lease("bob", 2).leases)
+    is_taken, is_answered = threading.Event(), threading.Event()
+
+    def take_over() -> bool:
+        with transaction.atomic():
+            assert len(desk.lease("alice", 4).leases) == 4
+            is_taken.set()
+            return is_answered.wait(5)  # the loser's cursor is written, and nothing is committed
+
+    def lose() -> str | None:
+        is_taken.wait(5)
+        reason = desk.lease("bob", 1).reason
+        is_answered.set()
+        return reason
+
+    assert together(take_over, lose) == [True, "all_leased"]
+    assert_invariants()
+
+
+def test_a_place_is_not_taken_from_somebody_who_is_at_work_on_their_cursor(
+    make_desk: MakeDesk, eager_cursors: None
+) -> None:
+    rows = [{"external_id": f"t-{i}", "text": f"text {i}", "group": "one"} for i in (1, 2, 3)]
+    desk = make_desk(rows=rows, overlap=1)
+    first, second = desk.lease("bob", 2).leases
+    queue.release(seat_id=first["seat"], generation=first["generation"], person_id=desk.cast.bob.pk)
+    expire(second)
+    is_claimed, is_answered = threading.Event(), threading.Event()
+
+    def work() -> bool:
+        with transaction.atomic():
+            assert desk.lease_one("bob")["item"] == first["item"]
+            is_claimed.set()
+            return is_answered.wait(5)
+
+    def pass_by() -> int:
+        is_claimed.wait(5)
+        item: int = desk.lease_one("alice")["item"]
+        is_answered.set()
+        return item
+
+    is_answered_first, passed = together(work, pass_by)
+    assert is_answered_first
+    assert passed not in {first["item"], second["item"]}
+    assert [raw["item"] for raw in desk.lease("alice", 2).leases] == [passed, second["item"]]
+    assert_invariants()

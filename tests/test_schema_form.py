@@ -87,6 +87,8 @@ def fill(shown: dict[str, Any], **changes: str) -> tuple[dict[str, str], dict[st
             data["n_choices"] = str(len(field["rows"]))
             for index, row in enumerate(field["rows"]):
                 data |= {f"c-{index}-{key}": str(row[key]) for key in row if key != "fault"}
+        elif field["widget"] == "check":
+            data |= {f"field-{field['key']}": "on"} if field["is_on"] else {}
         else:
             data[f"field-{field['key']}"] = field["value"]
     chosen = [one["value"] for one in shown["when_in"] if one["is_in"]] + shown["when_lost"]
@@ -95,10 +97,22 @@ def fill(shown: dict[str, Any], **changes: str) -> tuple[dict[str, str], dict[st
 
 RATING = {"name": "tone", "kind": "rating", "min": -2, "max": 2, "when": {"question": "verdict", "in": ["spam"]}}
 NUMBER = {"name": "price", "kind": "number", "text": "How\nmuch?", "min": 0.5, "unit": "€", "tolerance": 0.1}
-STRANGE = {"name": "odd", "kind": "spans", "labels": [{"value": "slur"}], "overlap": True, "text": "Mark them"}
+SPANS = {
+    "name": "odd",
+    "kind": "spans",
+    "labels": [{"value": "slur"}],
+    "overlapping": True,
+    "parts": ["body"],
+    "min": 1,
+}
+TEXT = {"name": "why", "kind": "text", "text": "Why?", "max_length": 200}
+RANKING = {"name": "best", "kind": "ranking", "choices": [{"value": "a"}, {"value": "b"}], "ties": True, "top": 1}
+STRANGE = {"name": "odd", "kind": "essay", "labels": [{"value": "slur"}], "overlap": True, "text": "Mark them"}
 
 
-@pytest.mark.parametrize("one", [question(), RATING, NUMBER, STRANGE, question(kind="rating", min=1)])
+@pytest.mark.parametrize(
+    "one", [question(), RATING, NUMBER, SPANS, TEXT, RANKING, STRANGE, question(kind="rating", min=1)]
+)
 def test_a_form_that_is_sent_back_unchanged_changes_nothing(one: dict[str, Any]) -> None:
     draft = {"questions": [question(name="first"), question(), one | {"name": "last"}]}
     shown = show_question(draft, 2, [])
@@ -130,6 +144,16 @@ def test_further_fields_that_are_no_json_are_kept_and_are_a_fault() -> None:
     assert read["not_json"] == "{oops"
     [fault] = find_faults({"questions": [read]}, None)[0]
     assert "not_json" in fault.sentence
+
+
+def test_labels_of_marks_are_edited_as_choices_are() -> None:
+    one: dict[str, Any] = copy.deepcopy(SPANS)
+    assert change_choices(one, "add", 0) == 1
+    one["labels"][1]["value"] = "threat"
+    assert find_faults({"questions": [one]}, None)[0] == []
+    one["labels"][1]["key"] = "too long"
+    [fault] = find_faults({"questions": [one]}, None)[0]
+    assert (fault.field, fault.choice) == ("key", "threat")
 
 
 def test_questions_are_added_moved_and_taken_out() -> None:

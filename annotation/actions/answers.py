@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from random import Random
 from typing import Any
 
@@ -14,6 +13,7 @@ from annotation.access import Access
 from annotation.commitments import make_salt
 from annotation.errors import InvalidError, KeyMissingError
 from annotation.models import Annotation, User
+from annotation.parts import read_parts
 from annotation.schema import parse_answers
 from annotation.versions import read_guideline, read_schema
 
@@ -86,9 +86,15 @@ def parse_body(body: Mapping[str, Any], stamp: queue.Stamp) -> tuple[queue.Answe
         faults["lease_next"] = _("A whole number from 0 to %(most)d.") % {"most": MAX_LEASE_NEXT}
     if faults:
         raise InvalidError(fields=faults)
-    values = parse_answers(read_schema(stamp.schema_id).compiled, answers)
-    labels = [{"q": question, **asdict(value)} for question, value in values.items()]
-    return (
-        queue.Answer(labels=labels, seconds=seconds, is_unsure=unsure, flag=flag, clauses=clauses, comment=comment),
-        lease_next,
+    compiled = read_schema(stamp.schema_id).compiled
+    values = parse_answers(compiled, answers, read_parts=lambda: read_parts(stamp.item_id))
+    answer = queue.Answer(
+        labels=[{"q": question, **value.columns()} for question, value in values.items() if value.text is None],
+        texts={str(question): value.text for question, value in values.items() if value.text is not None},
+        seconds=seconds,
+        is_unsure=unsure,
+        flag=flag,
+        clauses=clauses,
+        comment=comment,
     )
+    return answer, lease_next

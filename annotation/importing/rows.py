@@ -12,8 +12,9 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from annotation.errors import TouchstoneError
+from annotation.hints import find_hint_fault
 from annotation.importing.formats import MAX_DEPTH, RowProblem, parse_json_object
-from annotation.kinds import LabelValue
+from annotation.kinds import LabelValue, Part
 from annotation.plain_text import find_line_fault, find_storage_fault, quote
 from annotation.schema import AnswersError, Compiled, parse_answers
 
@@ -112,8 +113,8 @@ def parse_row(raw: object, schema: Compiled, *, text_column: str = "text") -> It
         group=_parse_id(row, "group"),
         parts=parts,
         metadata=_check_metadata(metadata) if metadata else metadata,
-        annotations=_parse_annotations(_read_cell(row, "annotations", list) or [], schema),
-        gold=_parse_gold(_read_cell(row, "gold", dict), schema),
+        annotations=_parse_annotations(_read_cell(row, "annotations", list) or [], schema, parts),
+        gold=_parse_gold(_read_cell(row, "gold", dict), schema, parts),
     )
 
 
@@ -275,6 +276,9 @@ def _check_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
             _("`language` is %(language)s; it must be a language tag such as en, pt-BR or zh-Hant.")
             % {"language": quote(language)}
         )
+    fault = find_hint_fault(metadata)
+    if fault:
+        raise RowError(fault)
     return metadata
 
 
@@ -302,7 +306,12 @@ def _check_json(value: object, levels: int) -> None:
         raise RowError(_("The metadata holds something that JSON cannot hold."))
 
 
-def _parse_annotations(raw: list[Any], schema: Compiled) -> tuple[AnnotationRow, ...]:
+def _measure(parts: Iterable[PartRow]) -> dict[str, Part]:
+    """The parts as answers are held against them."""
+    return {part.name: Part(part.kind, None if part.text is None else len(part.text)) for part in parts}
+
+
+def _parse_annotations(raw: list[Any], schema: Compiled, parts: tuple[PartRow, ...]) -> tuple[AnnotationRow, ...]:
     if not raw:
         return ()
     if len(raw) > MAX_ANNOTATIONS:
@@ -325,7 +334,7 @@ def _parse_annotations(raw: list[Any], schema: Compiled) -> tuple[AnnotationRow,
                 % {"annotator": quote(annotator)}
             )
         try:
-            values = parse_answers(schema, one.get("answers"))
+            values = parse_answers(schema, one.get("answers"), read_parts=lambda: _measure(parts))
         except AnswersError as error:
             where = _("Annotation %(position)d: ") % {"position": position}
             raise RowError(where + error.detail) from error
@@ -333,11 +342,13 @@ def _parse_annotations(raw: list[Any], schema: Compiled) -> tuple[AnnotationRow,
     return tuple(found.values())
 
 
-def _parse_gold(raw: dict[str, Any] | None, schema: Compiled) -> dict[int, LabelValue] | None:
+def _parse_gold(
+    raw: dict[str, Any] | None, schema: Compiled, parts: tuple[PartRow, ...]
+) -> dict[int, LabelValue] | None:
     """Known answers may leave out any question; none at all is the same as no `gold`."""
     if raw is None:
         return None
     try:
-        return parse_answers(schema, raw, required=()) or None
+        return parse_answers(schema, raw, required=(), read_parts=lambda: _measure(parts)) or None
     except AnswersError as error:
         raise RowError(_("Gold: ") + error.detail) from error

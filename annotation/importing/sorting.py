@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from django.db import connection
 from django.utils.translation import gettext as _
 
+from annotation.hints import LaneKey, lane_of
 from annotation.importing.formats import RowProblem
 from annotation.importing.rows import ItemRow
 from annotation.models import Item, Media, Project
 
 BATCH_CHARACTERS = 4_000_000  # a row has up to a million characters, so that a number of rows alone is no bound
 SHOWN_ERRORS = 100
-MAX_LANGUAGES = 200
+MAX_LANES = 200  # languages with their severities and harms: a claim looks at each
 
 Numbered = tuple[int, ItemRow | RowProblem]
 Rows = Iterable[Numbered]
@@ -92,7 +93,7 @@ class Sorter:
 
     def __init__(self, project: Project) -> None:
         self._project = project
-        self._languages: set[str] = set()
+        self._lanes: set[LaneKey] = set()
 
     def sort(self, batch: list[Numbered]) -> Sorted:
         """Tell the rows of the next batch apart."""
@@ -141,11 +142,13 @@ class Sorter:
                 return _("The file %(sha)s is not here. Upload it first: %(where)s.") % {"sha": sha, "where": where}
             if not mime.startswith(f"{kind}/"):
                 return _("The file %(sha)s is %(mime)s, not %(kind)s.") % {"sha": sha, "mime": mime, "kind": kind}
-        language = str(row.metadata.get("language", "")).lower()
-        if language not in self._languages:
-            if len(self._languages) >= MAX_LANGUAGES:
-                return _("The file has more than %(most)d languages.") % {"most": MAX_LANGUAGES}
-            self._languages.add(language)
+        lane = lane_of(row.metadata)
+        if lane not in self._lanes:
+            if len(self._lanes) >= MAX_LANES:
+                return _("The file has more than %(most)d languages, counted with their severities and harms.") % {
+                    "most": MAX_LANES
+                }
+            self._lanes.add(lane)
         return None
 
 

@@ -8,20 +8,22 @@ from .draws import Draw, DrawItem
 from .events import Event, EventPosition, Job
 from .items import Import, Item, ItemPayload, Media
 from .labels import Annotation, AnnotationText, Label
-from .people import ApiToken, Organisation, SetupLink, User
-from .projects import Draft, Guideline, LabelSchema, Member, Project
+from .people import ApiToken, CareProfile, Organisation, SetupLink, User
+from .projects import Draft, Guideline, GuidelineReading, LabelSchema, Member, Project
 from .queue import Offer, QueueCursor, QueueLane, QueueRow, Seat
 
 __all__ = [
     "Annotation",
     "AnnotationText",
     "ApiToken",
+    "CareProfile",
     "Draft",
     "Draw",
     "DrawItem",
     "Event",
     "EventPosition",
     "Guideline",
+    "GuidelineReading",
     "Import",
     "Item",
     "ItemPayload",

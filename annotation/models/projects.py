@@ -36,7 +36,9 @@ class Project(models.Model):
     learning = models.JSONField(null=True)
     snapshots = models.JSONField(null=True)
     gold_rate = models.FloatField(default=0)
-    blind_share = models.FloatField(default=0)
+    suggestions = models.BooleanField(default=False)
+    blind_share = models.FloatField(default=0, help_text="share of seats on which a suggestion is withheld")
+    care = models.JSONField(null=True, help_text="stricter limits than the organisation's, and own words and support")
     holdout_share_now = models.FloatField(
         default=0.2, help_text="share of served work from the holdout: the set share until the holdout is full, then 0"
     )
@@ -163,3 +165,17 @@ class Draft(models.Model):
 
     def __str__(self) -> str:
         return f"draft of a {self.kind} for {self.project_id}"
+
+
+class GuidelineReading(models.Model):
+    """The newest version of a guideline that a person has had before them, so that they are told what changed since."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+", db_index=False)
+    person = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    guideline = models.ForeignKey(Guideline, on_delete=models.CASCADE, related_name="+")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["project", "person"], name="guideline_reading_once")]
+
+    def __str__(self) -> str:
+        return f"guideline {self.guideline_id} read by {self.person_id}"

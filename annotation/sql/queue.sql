@@ -7,7 +7,9 @@
 --   3. the queue row of that seat, late, just before the commit (people label the same item in step and would wait for each other),
 --   4. that row's offer, where places change,
 --   5. the offer of a next row or an expired seat of somebody else: only ever with SKIP LOCKED, never waiting.
--- So people wait only for the row and the offer of their own seat, and whoever holds those waits for nothing more.
+-- So people wait only for the row and the offer of their own seat, and whoever holds those waits for nothing more. The one
+-- exception: where a person may be handed severe items, their requests in several projects wait for each other after step 3
+-- (`queue_care`), and the one that is not waiting goes on to its commit.
 -- Where all that is left is locked, the claim says so and the caller comes back in a moment, in a new transaction.
 
 -- Offers ---------------------------------------------------------------------------------------------------------------
@@ -78,15 +80,15 @@ begin
   where i.id = p_item order by q.pass_no desc limit 1);
 end $$;
 
--- Put an item before the reviewers: a row of kind adjudicate, beside the item's own, in a lane of the same language.
+-- Put an item before the reviewers: a row of kind adjudicate, beside the item's own, in a lane of the same language and severity.
 create or replace function queue_open_dispute(p_row annotation_queuerow) returns bigint language plpgsql as $$
 declare v_lane bigint; v_id bigint;
 begin
-  insert into annotation_queuelane (project_id, kind, stream, language, severity, epoch, floor_rank, floor_tiebreak)
-    select l.project_id, 2, l.stream, l.language, l.severity, 0, '-infinity', 0 from annotation_queuelane l where l.id = p_row.lane_id
+  insert into annotation_queuelane (project_id, kind, stream, language, severity, harms, epoch, floor_rank, floor_tiebreak)
+    select l.project_id, 2, l.stream, l.language, l.severity, l.harms, 0, '-infinity', 0 from annotation_queuelane l where l.id = p_row.lane_id
     on conflict do nothing;
   select a.id into strict v_lane from annotation_queuelane l
-    join annotation_queuelane a on (a.project_id, a.kind, a.stream, a.language, a.severity) = (l.project_id, 2, l.stream, l.language, l.severity)
+    join annotation_queuelane a on (a.project_id, a.kind, a.stream, a.language, a.severity, a.harms) = (l.project_id, 2, l.stream, l.language, l.severity, l.harms)
     where l.id = p_row.lane_id;
   insert into annotation_queuerow (project_id, item_id, lane_id, kind, pass_no, rank, tiebreak, overlap, n_submitted, state, is_closed, draw_id)
     values (p_row.project_id, p_row.item_id, v_lane, 2, p_row.pass_no, p_row.rank, p_row.tiebreak, 1, 0, 0, false, p_row.draw_id)
@@ -113,9 +115,14 @@ end $$;
 -- A person may take a row on which they have no seat that still stands ("(select 1 ...) is null" is always a nested probe of
 -- the unique index, never a hash or a sort), and decide a dispute (kind 2) of an item that they did not label. The clause
 -- stands in five queries on purpose: a function around it would not be inlined, and be called for each row passed.
+--
+-- p_severe: those of the lanes whose seats count as severe; p_exposure: what the other seats count for (care.sql).
+-- p_is_withheld: null where nothing is suggested here. Else, where a model has a suggestion for the item, the seat keeps it
+-- and the arm: withheld, or shown. A person's seat keeps the arm that it was first opened with. What is drawn for an audit
+-- speaks about the world, and is answered without. `learning_suggestion` is installed by the learning app.
 create or replace function queue_claim(
   p_project bigint, p_person bigint, p_kind smallint, p_lanes bigint[], p_seconds int, p_schema bigint, p_guideline bigint,
-  p_now timestamptz
+  p_now timestamptz, p_severe bigint[], p_exposure smallint, p_is_withheld boolean
 ) returns bigint language plpgsql as $$
 declare
   v_lane bigint; l record; late record; f record; back record; since record; best record; v_row bigint; v_free smallint;
@@ -129,7 +136,7 @@ begin
     select null::bigint as row_id, null::bigint as seat_id, null::bigint as person_id, null::bigint as lane_id, 'infinity'::float8 as rank, 0::bigint as tiebreak into best;
     foreach v_lane in array p_lanes loop
       -- The lane, its epoch read before the scan, and how far this person is. `till`: what transactions before it did is seen below.
-      select a.epoch, a.floor_rank, a.floor_tiebreak, coalesce(a.lease_floor, '-infinity') as lease_floor, coalesce(k.epoch = a.epoch, false) as is_current,
+      select a.epoch, a.floor_rank, a.floor_tiebreak, coalesce(a.lease_floor, '-infinity') as lease_floor, k.xmin as version, coalesce(k.epoch = a.epoch, false) as is_current,
           k.rank, k.tiebreak, k.returned_rank, k.returned_tiebreak, k.returned_till, coalesce(k.full_epoch = a.epoch, false) as is_full, k.moved_at,
           pg_snapshot_xmin(pg_current_snapshot()) as till
         into l from annotation_queuelane a left join annotation_queuecursor k on k.person_id = p_person and k.lane_id = a.id where a.id = v_lane;
@@ -171,8 +178,8 @@ begin
          and (p_kind <> 2 or (select 1 from annotation_seat s where s.item_id = o.item_id and s.person_id = p_person and s.kind in (1, 4) and s.state = 2 limit 1) is null)
        order by o.rank, o.tiebreak limit 1;
       if v_rank > '-infinity' then
-        with lately as materialized (      -- few, and found by when they came: not by walking the line
-          select o.queue_row_id, o.item_id, o.rank, o.tiebreak from annotation_offer o where o.lane_id = v_lane and o.returned_by >= l.returned_till)
+        with lately as materialized (      -- few, and found by when they came, which is what the order asks for: not by walking the line
+          select o.queue_row_id, o.item_id, o.rank, o.tiebreak from annotation_offer o where o.lane_id = v_lane and o.returned_by >= l.returned_till order by o.returned_by)
         select o.queue_row_id, o.rank, o.tiebreak into since from lately o
          where (o.rank, o.tiebreak) < (v_rank, v_tie)
            and (select 1 from annotation_seat s where s.queue_row_id = o.queue_row_id and s.person_id = p_person and s.state <> 4) is null
@@ -186,11 +193,15 @@ begin
       v_is_end := f.queue_row_id is null and (v_full or l.is_full);
       v_is_slow := clock_timestamp() - v_start > interval '0.2 ms' and (l.moved_at is null or not l.is_current or v_start - l.moved_at > interval '1 s');
       if (v_is_slow and (v_is_end or f.queue_row_id is not null)) or (v_is_end and not (l.is_current and l.is_full)) then
-        insert into annotation_queuecursor as k (person_id, lane_id, epoch, rank, tiebreak, returned_rank, returned_tiebreak, returned_till, full_epoch, moved_at)
-          values (p_person, v_lane, l.epoch, coalesce(f.rank, 'infinity'), coalesce(f.tiebreak, 0), coalesce(back.rank, 'infinity'), coalesce(back.tiebreak, 0), l.till,
-            case when v_is_end then l.epoch else -1 end, v_start)
-          on conflict (person_id, lane_id) do update set epoch = excluded.epoch, rank = excluded.rank, tiebreak = excluded.tiebreak, returned_rank = excluded.returned_rank,
-            returned_tiebreak = excluded.returned_tiebreak, returned_till = excluded.returned_till, full_epoch = greatest(k.full_epoch, excluded.full_epoch), moved_at = excluded.moved_at;
+        -- Not where somebody who takes over a seat of mine writes it (a claim waits for nothing) or did so since it was read.
+        update annotation_queuecursor k set epoch = l.epoch, rank = coalesce(f.rank, 'infinity'), tiebreak = coalesce(f.tiebreak, 0), returned_rank = coalesce(back.rank, 'infinity'),
+            returned_tiebreak = coalesce(back.tiebreak, 0), returned_till = l.till, full_epoch = case when v_is_end then l.epoch else k.full_epoch end, moved_at = v_start
+          where (k.person_id, k.lane_id) = (select c.person_id, c.lane_id from annotation_queuecursor c
+            where c.person_id = p_person and c.lane_id = v_lane and c.xmin = l.version for no key update skip locked);
+        if l.version is null then        -- the first one says nothing of the end: nobody could have contradicted it
+          insert into annotation_queuecursor (person_id, lane_id, epoch, rank, tiebreak, returned_rank, returned_tiebreak, returned_till, full_epoch, moved_at)
+            values (p_person, v_lane, l.epoch, coalesce(f.rank, 'infinity'), coalesce(f.tiebreak, 0), coalesce(back.rank, 'infinity'), coalesce(back.tiebreak, 0), l.till, -1, v_start);
+        end if;
       end if;
 
       if f.queue_row_id is null or (back.rank, back.tiebreak) < (f.rank, f.tiebreak) then f := back; end if;
@@ -209,9 +220,14 @@ begin
       perform 1 from annotation_seat where id = best.seat_id and state = v_held and expires_at < p_now for no key update skip locked;
       if not found then v_busy := v_busy || best.seat_id; continue; end if;
       if best.person_id <> p_person then
+        -- The loser may be owed another place of this item: their cursor has passed it. Where they are at work on it just now,
+        -- the place stays theirs for that moment: two people who take over from each other would wait in a circle.
+        update annotation_queuecursor set epoch = -1, full_epoch = -1 where (person_id, lane_id) = (
+          select c.person_id, c.lane_id from annotation_queuecursor c where c.person_id = best.person_id and c.lane_id = best.lane_id for no key update skip locked);
+        if not found and exists (select 1 from annotation_queuecursor where person_id = best.person_id and lane_id = best.lane_id) then
+          v_busy := v_busy || best.seat_id; continue;
+        end if;
         update annotation_seat set state = 4, ended_at = p_now where id = best.seat_id;
-        -- The loser may be owed another place of this item: their cursor has passed it.
-        update annotation_queuecursor set epoch = -1, full_epoch = -1 where person_id = best.person_id and lane_id = best.lane_id;
       end if;
       v_row := best.row_id;
     else
@@ -232,13 +248,20 @@ begin
     end if;
 
     insert into annotation_seat as s (queue_row_id, person_id, project_id, item_id, lane_id, kind, state, generation,
-        leased_at, expires_at, reason, draw_id, schema_id, guideline_id, arm)
+        leased_at, expires_at, reason, draw_id, schema_id, guideline_id, exposure, suggestion, arm)
       select q.id, p_person, q.project_id, q.item_id, q.lane_id, q.kind, 1, 1,
-        p_now, p_now + make_interval(secs => p_seconds), '', q.draw_id, p_schema, p_guideline, 0
-      from annotation_queuerow q where q.id = v_row
+        p_now, p_now + make_interval(secs => p_seconds), '', q.draw_id, p_schema, p_guideline,
+        case when q.lane_id = any (p_severe) then 2 else p_exposure end,
+        g.told, case when g.told is null then 0 when p_is_withheld then 2 else 1 end
+      from annotation_queuerow q cross join lateral (      -- "offset 0": asked once, and not at all where nothing is suggested
+          select case when p_is_withheld is not null and (select d.stream from annotation_draw d where d.id = q.draw_id) is distinct from 'audit'
+            then learning_suggestion(q.project_id, p_schema, q.item_id) end as told offset 0) g
+      where q.id = v_row
       on conflict (queue_row_id, person_id) do update set state = 1, generation = s.generation + 1, leased_at = excluded.leased_at,
         expires_at = excluded.expires_at, ended_at = null, reason = '', lane_id = excluded.lane_id,
-        draw_id = excluded.draw_id, schema_id = excluded.schema_id, guideline_id = excluded.guideline_id, annotation_id = null
+        draw_id = excluded.draw_id, schema_id = excluded.schema_id, guideline_id = excluded.guideline_id, annotation_id = null,
+        exposure = excluded.exposure, earlier_seconds = queue_earlier_seconds(s, null, p_now),
+        suggestion = coalesce(s.suggestion, excluded.suggestion), arm = case when s.arm = 0 then excluded.arm else s.arm end
         where s.state in (1, 4)
       returning s.id into strict v_seat;
     return v_seat;
@@ -251,22 +274,26 @@ create or replace function queue_show(p_seats bigint[]) returns jsonb language p
 begin
   return (select coalesce(jsonb_agg(jsonb_build_object(
       'seat', s.id, 'generation', s.generation, 'expires_at', s.expires_at, 'kind', s.kind, 'item', s.item_id, 'external_id', i.external_id,
-      'parts', p.parts, 'metadata', i.metadata, 'schema', s.schema_id, 'guideline', s.guideline_id, 'project', s.project_id) order by s.leased_at, s.id), '[]')
+      'parts', p.parts, 'metadata', i.metadata, 'schema', s.schema_id, 'guideline', s.guideline_id, 'project', s.project_id,
+      'suggestion', case when s.arm = 1 then s.suggestion end) order by s.leased_at, s.id), '[]')
   from unnest(p_seats) as w(id) cross join lateral (select * from annotation_seat x where x.id = w.id limit 1) s   -- a probe for each, whatever the plan
     join annotation_item i on i.id = s.item_id join annotation_itempayload p on p.item_id = s.item_id);
 end $$;
 
--- Top up to p_n held seats of a kind. p_chances: one number in [0, 1) per seat, which decides whether it comes from the holdout first.
+-- Top up to p_n held seats of a kind. p_chances: two numbers in [0, 1) per seat. The first decides whether it comes from the
+-- holdout first, the second whether a model's suggestion is withheld. On items of the holdout none is ever shown.
 create or replace function queue_lease(
   p_project bigint, p_person bigint, p_kind smallint, p_n int, p_languages text[], p_chances float8[]
 ) returns jsonb language plpgsql as $$
 declare
   prj record; v_now timestamptz; v_seats bigint[]; v_held int; v_seat bigint; v_reason text; v_retry int; i int := 0;
-  v_pool bigint[]; v_holdout bigint[]; v_mine bigint[]; v_all bigint[]; v_oldest timestamptz;
+  v_pool bigint[]; v_holdout bigint[]; v_mine bigint[]; v_all bigint[]; v_oldest timestamptz; v_is_withheld boolean;
+  v_is_guarded boolean; c record; v_at timestamptz; v_severe bigint[] := '{}'; v_declined bigint[] := '{}'; v_exposure smallint := 0; v_is_calm boolean := false; v_limit text;
 begin
   perform pg_advisory_xact_lock(p_project::int, p_person::int);
   v_now := clock_timestamp();
-  select p.state, p.max_held, p.lease_seconds, p.schema_id, p.guideline_id, p.holdout_share_now, coalesce(m.held_floor, '-infinity') as held_floor into strict prj
+  select p.state, p.max_held, p.lease_seconds, p.schema_id, p.guideline_id, p.holdout_share_now, p.suggestions, p.blind_share,
+      coalesce(m.held_floor, '-infinity') as held_floor into strict prj
     from annotation_project p left join annotation_member m on m.project_id = p.id and m.user_id = p_person where p.id = p_project;
   select coalesce(array_agg(s.id order by s.leased_at, s.id) filter (where s.kind = p_kind and s.expires_at >= v_now), '{}'),
       count(*) filter (where s.expires_at >= v_now), coalesce(min(s.leased_at), v_now)
@@ -284,27 +311,48 @@ begin
   if prj.state <> 'active' then
     return jsonb_build_object('leases', queue_show(v_seats), 'reason', 'paused', 'retry_after', null);
   end if;
-  select coalesce(array_agg(l.id) filter (where l.stream = 0), '{}'), coalesce(array_agg(l.id) filter (where l.stream = 1), '{}'), coalesce(array_agg(l.id), '{}')
-    into v_pool, v_holdout, v_mine from annotation_queuelane l
+  select coalesce(array_agg(l.id) filter (where l.stream = 0), '{}'), coalesce(array_agg(l.id) filter (where l.stream = 1), '{}'), coalesce(array_agg(l.id), '{}'),
+      coalesce(bool_or(l.severity >= 2 or l.harms <> ''), false)
+    into v_pool, v_holdout, v_mine, v_is_guarded from annotation_queuelane l
     where l.project_id = p_project and l.kind = p_kind and l.stream in (0, 1) and (cardinality(p_languages) = 0 or l.language = '' or l.language = any (p_languages));
+  v_at := v_now;
+  if v_is_guarded then                   -- where no lane asks for care, nothing more is asked
+    select * into c from queue_care(p_project, p_person, v_mine, v_now);
+    v_mine := c.mine; v_severe := c.severe; v_declined := c.declined;
+  end if;
   while cardinality(v_seats) < p_n loop
     if v_held >= prj.max_held then v_reason := 'limit'; exit; end if;
     i := i + 1;
+    if v_is_guarded then
+      v_is_calm := cardinality(v_severe) > 0 and (c.n_left <= 0 or c.in_a_row >= c.most_in_a_row);
+      v_exposure := case when c.in_a_row > 0 then 1 else 0 end;
+      if v_is_calm then v_pool := c.calm_pool; v_holdout := c.calm_holdout; else v_pool := c.pool; v_holdout := c.holdout; end if;
+      v_at := v_at + interval '1 microsecond';      -- seats of one request stand in the order in which they were taken
+    end if;
     -- Reviewers take disputes in order; annotators get a share from the holdout until it is full.
     if p_kind <> 1 then
-      v_seat := queue_claim(p_project, p_person, p_kind, v_mine, prj.lease_seconds, prj.schema_id, prj.guideline_id, v_now);
-    elsif p_chances[1 + (i - 1) % cardinality(p_chances)] < prj.holdout_share_now then
-      v_seat := queue_claim(p_project, p_person, p_kind, v_holdout, prj.lease_seconds, prj.schema_id, prj.guideline_id, v_now);
-      if v_seat is null then v_seat := queue_claim(p_project, p_person, p_kind, v_pool, prj.lease_seconds, prj.schema_id, prj.guideline_id, v_now); end if;
+      v_seat := queue_claim(p_project, p_person, p_kind, case when v_is_calm then v_pool || v_holdout else v_mine end, prj.lease_seconds, prj.schema_id, prj.guideline_id, v_at, v_severe, v_exposure, null);
     else
-      v_seat := queue_claim(p_project, p_person, p_kind, v_pool, prj.lease_seconds, prj.schema_id, prj.guideline_id, v_now);
-      if v_seat is null then v_seat := queue_claim(p_project, p_person, p_kind, v_holdout, prj.lease_seconds, prj.schema_id, prj.guideline_id, v_now); end if;
+      v_is_withheld := case when prj.suggestions then p_chances[1 + (2 * i - 1) % cardinality(p_chances)] < prj.blind_share end;
+      if p_chances[1 + (2 * i - 2) % cardinality(p_chances)] < prj.holdout_share_now then
+        v_seat := queue_claim(p_project, p_person, p_kind, v_holdout, prj.lease_seconds, prj.schema_id, prj.guideline_id, v_at, v_severe, v_exposure, null);
+        if v_seat is null then v_seat := queue_claim(p_project, p_person, p_kind, v_pool, prj.lease_seconds, prj.schema_id, prj.guideline_id, v_at, v_severe, v_exposure, v_is_withheld); end if;
+      else
+        v_seat := queue_claim(p_project, p_person, p_kind, v_pool, prj.lease_seconds, prj.schema_id, prj.guideline_id, v_at, v_severe, v_exposure, v_is_withheld);
+        if v_seat is null then v_seat := queue_claim(p_project, p_person, p_kind, v_holdout, prj.lease_seconds, prj.schema_id, prj.guideline_id, v_at, v_severe, v_exposure, null); end if;
+      end if;
     end if;
     if v_seat = 0 then
       v_reason := 'busy'; v_retry := 1; exit;          -- never "nothing left" on the strength of a lock
     end if;
     if v_seat is null then
       -- Why is there nothing? Only asked now, when it is known that there is nothing.
+      if v_is_calm and (exists (select 1 from annotation_offer o where o.lane_id = any (v_severe))
+          or exists (select 1 from annotation_seat s where s.lane_id = any (v_severe) and s.state = 1 and s.expires_at < v_now)) then
+        v_reason := 'limit';
+        if c.n_left <= 0 then v_limit := 'exposure'; v_retry := c.budget_in; else v_limit := 'in_a_row'; v_retry := c.pause_in; end if;
+        exit;
+      end if;
       select coalesce(array_agg(l.id), '{}') into v_all from annotation_queuelane l where l.project_id = p_project and l.kind = p_kind and l.stream in (0, 1);
       -- A place counts as leased where this person could take it once it is free: not on a closed row, whose places nobody
       -- takes over (its holder may still answer, or never), and not on work that they had a part in.
@@ -317,6 +365,8 @@ begin
         v_reason := 'all_leased'; v_retry := greatest(1, v_retry);
       elsif exists (select 1 from annotation_offer o where o.lane_id = any (v_mine)) then
         v_reason := 'done_by_you';
+      elsif exists (select 1 from annotation_offer o where o.lane_id = any (v_declined)) then
+        v_reason := 'limit'; v_limit := 'opted_out';
       elsif exists (select 1 from annotation_offer o where o.lane_id = any (v_all)) then
         v_reason := 'not_qualified';
       else
@@ -325,8 +375,15 @@ begin
       exit;
     end if;
     v_seats := v_seats || v_seat; v_held := v_held + 1;
+    if v_is_guarded then
+      if (select s.exposure from annotation_seat s where s.id = v_seat) = 2 then
+        c.n_left := c.n_left - 1; c.in_a_row := c.in_a_row + 1;
+      else
+        c.in_a_row := 0;
+      end if;
+    end if;
   end loop;
-  return jsonb_build_object('leases', queue_show(v_seats), 'reason', v_reason, 'retry_after', v_retry);
+  return jsonb_build_object('leases', queue_show(v_seats), 'reason', v_reason, 'retry_after', v_retry, 'limit', v_limit);
 end $$;
 
 -- Submit ---------------------------------------------------------------------------------------------------------------
@@ -363,9 +420,9 @@ begin
     select * into s from annotation_seat where id = p_seat;
     return jsonb_build_object('status', case when s.state = 2 then 'already' else 'gone' end, 'ended_at', s.ended_at);
   end if;
-  insert into annotation_label (annotation_id, question, project_id, item_id, person_id, choice, choices, number, data)
-    select v_id, l.q, s.project_id, s.item_id, p_person, l.choice, l.choices, l.number, l.data
-    from jsonb_to_recordset(p_labels) as l(q smallint, choice int, choices int[], number float8, data jsonb);
+  insert into annotation_label (annotation_id, question, project_id, item_id, person_id, choice, choices, number, data, text_commitment)
+    select v_id, l.q, s.project_id, s.item_id, p_person, l.choice, l.choices, l.number, l.data, decode(l.text_commitment, 'hex')
+    from jsonb_to_recordset(p_labels) as l(q smallint, choice int, choices int[], number float8, data jsonb, text_commitment text);
   if p_text_commitment is not null then
     insert into annotation_annotationtext (annotation_id, comment, answers, salt) values (v_id, p_comment, p_texts, p_salt);
   end if;
@@ -409,7 +466,18 @@ begin
     case when p_reason <> '' then jsonb_build_object('reason', p_reason) end);
 end $$;
 
--- Take an answer back (Q9): the same person, the same place, to answer again. `learning_has_used` is installed by the learning app.
+-- Whether an answer can be taken back now (Q9). `learning_has_used` is installed by the learning app.
+create or replace function queue_may_undo(a annotation_annotation, s annotation_seat, p_now timestamptz) returns boolean language plpgsql stable as $$
+begin
+  return not (s.state <> 2 or s.annotation_id <> a.id or a.created_at < p_now - (select make_interval(secs => o.undo_seconds) from annotation_organisation o)
+     or exists (select 1 from annotation_queuerow q where q.id = s.queue_row_id and q.state = 3)
+     or exists (select 1 from annotation_item i where i.id = a.item_id and i.lifecycle <> 0)
+     or exists (select 1 from annotation_queuerow q join annotation_seat r on r.queue_row_id = q.id
+                where q.item_id = a.item_id and q.kind = 2 and r.state in (1, 2) and (r.state = 2 or r.expires_at >= p_now))
+     or learning_has_used(a.item_id, a.created_at));
+end $$;
+
+-- Take an answer back: the same person, the same place, to answer again.
 create or replace function queue_undo(p_annotation bigint, p_person bigint) returns jsonb language plpgsql as $$
 declare a annotation_annotation; s annotation_seat; v_now timestamptz;
 begin
@@ -420,15 +488,11 @@ begin
   v_now := clock_timestamp();
   select * into s from annotation_seat where id = a.seat_id for no key update;
   perform 1 from annotation_queuerow where id = s.queue_row_id for no key update;
-  if s.state <> 2 or s.annotation_id <> a.id or a.created_at < v_now - (select make_interval(secs => o.undo_seconds) from annotation_organisation o)
-     or exists (select 1 from annotation_queuerow q where q.id = s.queue_row_id and q.state = 3)
-     or exists (select 1 from annotation_item i where i.id = a.item_id and i.lifecycle <> 0)
-     or exists (select 1 from annotation_queuerow q join annotation_seat r on r.queue_row_id = q.id
-                where q.item_id = a.item_id and q.kind = 2 and r.state in (1, 2) and (r.state = 2 or r.expires_at >= v_now))
-     or learning_has_used(a.item_id, a.created_at) then
+  if not queue_may_undo(a, s, v_now) then
     return jsonb_build_object('status', 'too_late');
   end if;
   update annotation_seat x set state = 1, generation = x.generation + 1, annotation_id = null, ended_at = null, leased_at = v_now,
+      earlier_seconds = queue_earlier_seconds(s, a.seconds, v_now),
       expires_at = v_now + make_interval(secs => p.lease_seconds) from annotation_project p
     where x.id = s.id and p.id = x.project_id;
   perform queue_settle(s.queue_row_id, -1, false, v_now, 'annotation.undone', p_person, a.id, null);
@@ -452,8 +516,9 @@ begin
   end if;
   update annotation_seat set state = 4, ended_at = v_now where queue_row_id = d.id and state = 1 and person_id <> p_person;
   insert into annotation_seat as x (queue_row_id, person_id, project_id, item_id, lane_id, kind, state, generation, leased_at, expires_at, ended_at, reason,
-      draw_id, schema_id, guideline_id, arm)
-    values (d.id, p_person, d.project_id, d.item_id, d.lane_id, 2, 2, 1, v_now, v_now, v_now, '', d.draw_id, prj.schema_id, prj.guideline_id, 0)
+      draw_id, schema_id, guideline_id, arm, exposure)
+    values (d.id, p_person, d.project_id, d.item_id, d.lane_id, 2, 2, 1, v_now, v_now, v_now, '', d.draw_id, prj.schema_id, prj.guideline_id, 0,
+      (select case when l.severity >= 2 then 2 else 0 end from annotation_queuelane l where l.id = d.lane_id))
     -- a decision is made under the schema of now: its values count at once
     on conflict (queue_row_id, person_id) do update set state = 2, ended_at = v_now, schema_id = excluded.schema_id
     returning x.id into v_id;
@@ -576,5 +641,5 @@ begin
   end loop;
 end $$;
 
-call keep_plans('queue_offer', 'queue_settle', 'queue_item_state', 'queue_open_dispute', 'queue_close_dispute', 'queue_claim', 'queue_show', 'queue_lease',
-  'queue_answer', 'queue_renew', 'queue_give_back', 'queue_undo', 'queue_move_floors');
+call keep_plans('queue_offer', 'queue_settle', 'queue_item_state', 'queue_open_dispute', 'queue_close_dispute', 'queue_care', 'queue_exposure', 'queue_claim', 'queue_show', 'queue_lease',
+  'queue_answer', 'queue_renew', 'queue_give_back', 'queue_may_undo', 'queue_undo', 'queue_move_floors');

@@ -1,23 +1,40 @@
-"""The desk: where people label. `static/js/label.js` fills the page from the API; here is what it starts with."""
+"""The desk: where people label. `static/js/desk/` fills the page from the API; here is what it starts with.
+
+`desk.care` says how content is shown to this person (`annotation/viewing.py`, `annotation/care.py`):
+
+    {"views": {"ordinary": {KIND: VIEW}, "severe": {KIND: VIEW}},   VIEW has those of these that the KIND knows:
+         {"hidden": bool, "blur": 0-5, "grey": bool, "mute": bool, "size": "full"/"medium"/"small", "mask": bool}
+     "masked_words": ["..."], in lower case; covered in text where the view's `mask` is true
+     "support": text of the project and the organisation, "" for none
+     "breaks": {"severe_minutes": 50, "own_minutes": null or n}, after so many active minutes a break is prompted
+     "care_url": the person's settings in the API, "care_page_url": the page}
+
+A lease's `item.care` (`{"severity", "harms"}`, absent for most) says which: views of `severe` where the severity is
+`severe`, else of `ordinary`. The floor is in them already. What is hidden is not requested before it is revealed.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
+from django.templatetags.static import static
 from django.urls import reverse
 from django.utils.http import urlencode
 
 from annotation.access import KIND_RIGHTS, Access
+from annotation.care import show_desk_care
 from annotation.errors import AbsentError
 from annotation.models import LabelSchema, Seat
 from annotation.progress import OwnWork, own_counts
 from annotation.schema import render_schema
-from annotation.views.guideline import show_guideline
+from annotation.views.guideline import changes_for, show_guideline
 from annotation.views.page import ProjectPage
 
 KINDS = ("label", "relabel")
+MODULES = sorted(f"js/desk/{path.name}" for path in (settings.BASE_DIR / "static" / "js" / "desk").glob("*.js"))
 
 
 class DeskView(ProjectPage):
@@ -33,16 +50,21 @@ class DeskView(ProjectPage):
         if kind not in KINDS:
             raise AbsentError
         access.require(KIND_RIGHTS[kind])
-        context = {
-            "schemas": schemas_to_draw(access),
-            "desk": desk_context(access, kind, request.get_full_path()),
-            "guideline": show_guideline(access.project.guideline),
-        }
+        context = desk_page(access, schemas_to_draw(access), kind, request.get_full_path())
         return self.show(access, "annotation/label.html", context)
 
 
-def desk_context(access: Access, kind: str, here: str) -> dict[str, Any]:
-    """What the desk's script starts with. `here` is the page that a person comes back to after signing in."""
+def desk_page(access: Access, schemas: dict[str, dict[str, Any]], kind: str, here: str) -> dict[str, Any]:
+    """What `annotation/label.html` shows of these schemas. `here` is where a person comes back to after signing in."""
+    return {
+        "schemas": schemas,
+        "desk": _desk(access, kind, here) | {"widgets": find_widgets(schemas)},
+        "modules": MODULES,
+        "guideline": show_guideline(access.project.guideline, changes_for(access)),
+    }
+
+
+def _desk(access: Access, kind: str, here: str) -> dict[str, Any]:
     slug = access.project.slug
     mine = own_counts(access.user, [access.project.pk]).get(access.project.pk, OwnWork())
     leases = reverse("api-leases", kwargs={"slug": slug})
@@ -57,6 +79,11 @@ def desk_context(access: Access, kind: str, here: str) -> dict[str, Any]:
         "annotation_url": _stem("api-undo"),
         "sign_in_url": f"{reverse('sign-in')}?{urlencode({'next': here})}",
         "overview_url": reverse("project", kwargs={"slug": slug}),
+        "care": {
+            **show_desk_care(access.user, access.project),
+            "care_url": reverse("api-own-care"),
+            "care_page_url": reverse("own-care"),
+        },
     }
 
 
@@ -71,3 +98,9 @@ def schemas_to_draw(access: Access) -> dict[str, dict[str, Any]]:
     rows = LabelSchema.objects.filter(project=access.project)
     rows = rows.filter(Q(pk=access.project.schema_id) | Q(pk__in=held.values("schema_id")))
     return {str(row.version): {"questions": render_schema(row.compiled)} for row in rows}
+
+
+def find_widgets(schemas: dict[str, dict[str, Any]]) -> dict[str, str]:
+    """The modules that draw the questions of these schemas: name of the widget -> address."""
+    names = {question["widget"] for schema in schemas.values() for question in schema["questions"]}
+    return {name: static(f"js/desk/widgets/{name}.js") for name in sorted(names)}

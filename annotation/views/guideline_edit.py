@@ -15,11 +15,11 @@ from annotation.access import Access
 from annotation.actions.drafts import drop_draft, keep_draft
 from annotation.actions.projects import check_clauses, put_guideline
 from annotation.errors import InvalidError, StateError, TouchstoneError
+from annotation.guideline_changes import compare_clauses
 from annotation.guideline_form import (
     Clause,
     add_clause,
     change_examples,
-    compare_clauses,
     examples_of,
     move,
     read_clause,
@@ -144,9 +144,8 @@ class GuidelineEditView(ProjectPage):
         now = in_force.version if in_force else 0
         before = in_force.clauses if in_force else []
         place = max(0, min(place, len(clauses) - 1))
-        changes = compare_clauses(before, clauses)
+        changes = compare_clauses(before, clauses, since=now)
         published = self._published_ids(access)
-        status_of = {change.id: change.status for change in changes}
         opened = clauses[place] if clauses else None
         context: dict[str, Any] = {
             "version": now,
@@ -157,7 +156,12 @@ class GuidelineEditView(ProjectPage):
             "fault": fault,
             "sentence": _find_fault(clauses) if clauses else "",
             "clauses": [
-                {**clause, "place": i, "is_open": i == place, "status": status_of.get(str(clause.get("id")), "same")}
+                {
+                    **clause,
+                    "place": i,
+                    "is_open": i == place,
+                    "change": changes.by_clause.get(str(clause["id"])) if now else None,
+                }
                 for i, clause in enumerate(clauses)
             ],
             "clause": opened
@@ -168,7 +172,8 @@ class GuidelineEditView(ProjectPage):
                 "examples": examples_of(opened),
                 "may_rename": str(opened.get("id")) not in published,
             },
-            "changes": [change for change in changes if change.status != "same"],
+            "gone": changes.gone,
+            "has_changes": bool(changes),
             "lost_links": self._lost_links(access, clauses),
             "is_last": place == len(clauses) - 1,
             "focus": focus,

@@ -23,6 +23,7 @@ from annotation.access import Access
 from annotation.actions.drafts import drop_draft, keep_draft
 from annotation.api.bodies import parse_body
 from annotation.errors import AbsentError, StateError, TouchstoneError
+from annotation.hints import read_hint
 from annotation.models import Draft, Item, LabelSchema
 from annotation.schema import Compiled, classify_change, parse_answers, render_schema, show_schema
 from annotation.schema_form import (
@@ -42,11 +43,10 @@ from annotation.schema_form import (
 )
 from annotation.serializers import show_part, show_time
 from annotation.strict_json import StrictJsonError, parse_json
-from annotation.views.desk import desk_context
-from annotation.views.guideline import show_guideline
+from annotation.views.desk import desk_page
 from annotation.views.page import ProjectPage, go_to
 
-SAMPLES = 3
+SAMPLES, LOOKED_AT = 3, 30
 _FOLLOWING = {"form": "project-schema", "publish": "project-schema-publish"}  # pages, by the button's value
 PREVIEW = "preview"  # the version that a previewed schema goes by
 
@@ -250,18 +250,15 @@ class SchemaPreviewView(ProjectPage):
         if compiled is None:
             return render(request, "annotation/schema_preview_empty.html", {"project": access.project})
         calls = reverse("project-schema-preview", kwargs={"slug": slug})
-        desk = desk_context(access, "label", request.get_full_path()) | {
+        context = desk_page(access, {PREVIEW: {"questions": render_schema(compiled)}}, "label", request.get_full_path())
+        context["desk"] |= {
             "project": f"{slug}:{PREVIEW}",
             "n_today": 0,
             "n_total": 0,
             "leases_url": f"{calls}leases",
             "lease_url": f"{calls}leases/",
             "annotation_url": f"{calls}annotations/",
-        }
-        context = {
-            "schemas": {PREVIEW: {"questions": render_schema(compiled)}},
-            "desk": desk,
-            "guideline": show_guideline(access.project.guideline),
+            "care": context["desk"]["care"] | {"care_url": f"{calls}care"},
         }
         return self.show(access, "annotation/schema_preview.html", context)
 
@@ -329,19 +326,24 @@ def _lease(samples: list[dict[str, Any]], digest: str, number: int) -> dict[str,
 
 
 def sample_items(access: Access) -> list[dict[str, Any]]:
-    """A few items of the project as the desk shows them; a made-up one where there is none."""
+    """A few items of the project as the desk shows them, gentle ones first; a made-up one where there is none."""
     project = access.project
     items = Item.objects.filter(
         project=project, lifecycle=Item.Lifecycle.OPEN, imported_by__is_visible=True, payload__isnull=False
     )
-    found = [
-        {
-            "id": f"sample-{number}",
-            "parts": [show_part(part, access) for part in item.payload.parts],
-            "metadata": {key: item.metadata[key] for key in project.shown_metadata if key in item.metadata},
-        }
-        for number, item in enumerate(items.select_related("payload").order_by("pk")[:SAMPLES])
-    ]
+    looked_at = list(items.select_related("payload").order_by("pk")[:LOOKED_AT])
+    looked_at.sort(key=lambda item: not read_hint(item.metadata).is_empty)
+    found = []
+    for number, item in enumerate(looked_at[:SAMPLES]):
+        hint = read_hint(item.metadata)
+        found.append(
+            {
+                "id": f"sample-{number}",
+                "parts": [show_part(part, access) for part in item.payload.parts],
+                "metadata": {key: item.metadata[key] for key in project.shown_metadata if key in item.metadata},
+                **({} if hint.is_empty else {"care": hint.as_json()}),
+            }
+        )
     text = _("This text was made up, because the project has no items yet. Here stands what people label.")
     part = {"name": "text", "kind": "text", "role": "target", "text": text}
     return found or [{"id": "sample-0", "parts": [part], "metadata": {}}]

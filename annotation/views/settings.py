@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from annotation.access import Access
 from annotation.actions import projects as actions
+from annotation.care import LIMITS
 from annotation.errors import AbsentError, TouchstoneError
 from annotation.forms import SETTINGS_FIELDS, SettingsForm
 from annotation.views.page import ProjectPage, add_error
@@ -67,6 +68,11 @@ class SettingsView(ProjectPage):
                 ("lease_seconds", "max_held", "shown_metadata", "show_external_id"),
             ),
             (
+                _("Care"),
+                _("How much that is severe one person is handed. Which items are severe, their metadata says."),
+                (*(f"care_{name}" for name in LIMITS), "care_support", "care_masked_words"),
+            ),
+            (
                 _("Learning"),
                 _("Which question a model learns, when, and how it chooses what is labelled next."),
                 (
@@ -77,6 +83,11 @@ class SettingsView(ProjectPage):
                     "learning_random_share",
                     "learning_holdout_share",
                 ),
+            ),
+            (
+                _("Suggestions"),
+                _("What the current model thinks of an item, shown beside it with its name and score."),
+                ("suggestions", "blind_share"),
             ),
             (
                 _("Snapshots"),

@@ -12,11 +12,12 @@ from annotation.access import Access
 from annotation.errors import TouchstoneError
 from annotation.kinds import Question
 from annotation.models import Project
-from annotation.progress import jobs_to_show
+from annotation.progress import jobs_to_show, keep_if_large
 from annotation.schema import leaf_choices
 from annotation.views.page import ProjectPage, add_error
 from learning import reports
 from learning.actions.rounds import start_round
+from learning.anchoring import anchoring
 from learning.forms import RoundForm
 from learning.models import Round
 from learning.questions import default_question, learnable_questions
@@ -34,6 +35,9 @@ def metric_words() -> dict[str, str]:
         "alpha_ordinal": _("Krippendorff's alpha, ordinal"),
         "alpha_interval": _("Krippendorff's alpha, interval"),
         "raw_agreement": _("Raw agreement"),
+        "anchoring": _("How far showing it draws answers to it"),
+        "agreement_shown": _("Answers like the suggestion, where shown"),
+        "agreement_withheld": _("Answers like the suggestion, where withheld"),
     }
 
 
@@ -58,6 +62,20 @@ def model_figures(project: Project, question: Question) -> list[dict[str, Any]]:
     if not figures:
         return [{"label": words["macro_f1"], "refusal": _("This model has not been judged yet."), "note": model.name}]
     return figures
+
+
+def anchoring_figures(project: Project, question: Question) -> list[dict[str, Any]]:
+    """How far people follow the suggestions, for tiles; [] in a project that never showed any."""
+    found = keep_if_large(project.pk, f"anchoring:{question['id']}", lambda: anchoring(project, question))
+    if not project.suggestions and not any(figure["n_labels"] for figure in found["metrics"]):
+        return []
+    words = metric_words()
+    drawn = {"drawn": _("open items that a model has scored; chance decides who sees what it says")}
+    start = {"anchoring": {"start": -1.0}}
+    return [
+        figure | drawn | {"label": words[figure["metric"]]} | start.get(figure["metric"], {})
+        for figure in found["metrics"]
+    ]
 
 
 class LearningView(ProjectPage):
@@ -111,6 +129,7 @@ class LearningView(ProjectPage):
                 "learns_by_itself": reports.next_round(project),
                 "figures": model_figures(project, question),
                 "holdout": reports.holdout_state(project),
+                "anchoring": anchoring_figures(project, question),
                 "curve": show_curve(reports.learning_curve(project, question)),
                 "rounds": reports.round_rows(project),
                 "models": reports.model_rows(project),

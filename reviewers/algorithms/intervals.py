@@ -1,4 +1,4 @@
-"""Confidence intervals for a share: k hits among n independent trials.
+"""Confidence intervals for a share, k hits among n independent trials, and for the difference of two shares.
 
 Written with the standard library alone, so that a web node without scipy can show them. Intervals for statistics that
 are not shares (alpha, macro-F1) are bootstrapped where those statistics live.
@@ -79,6 +79,45 @@ def clopper_pearson(k: int, n: int, level: float = 0.95) -> tuple[float, float]:
     lower = 0.0 if k == 0 else _beta_quantile(tail, k, n - k + 1)
     upper = 1.0 if k == n else 1 - _beta_quantile(tail, n - k, k + 1)
     return lower, upper
+
+
+def newcombe(k1: int, n1: int, k2: int, n2: int, level: float = 0.95) -> tuple[float, float]:
+    """Newcombe's interval for the difference of two independent shares, ``k1 / n1 - k2 / n2``, from Wilson's intervals.
+
+    Parameters
+    ----------
+    k1, n1, k2, n2 : int
+        Hits and trials of the first and the second share, ``0 <= k <= n``.
+    level : float
+        Confidence level, between 0 and 1.
+
+    Returns
+    -------
+    (float, float)
+        Lower and upper end, within [-1, 1]; (-1, 1) where either number of trials is 0: nothing is known.
+
+    Raises
+    ------
+    ValueError
+        As for `wilson`.
+
+    References
+    ----------
+    Newcombe (1998), Statistics in Medicine 17:873-890, method 10.
+
+    Examples
+    --------
+    >>> [round(end, 4) for end in newcombe(56, 70, 48, 80)]
+    [0.0524, 0.3339]
+    """
+    low1, high1 = wilson(k1, n1, level)
+    low2, high2 = wilson(k2, n2, level)
+    if n1 == 0 or n2 == 0:
+        return -1.0, 1.0
+    p1, p2 = k1 / n1, k2 / n2
+    lower = p1 - p2 - math.hypot(p1 - low1, high2 - p2)
+    upper = p1 - p2 + math.hypot(high1 - p1, p2 - low2)
+    return max(-1.0, lower), min(1.0, upper)
 
 
 def _check(k: int, n: int, level: float) -> None:

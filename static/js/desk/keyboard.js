@@ -1,0 +1,54 @@
+/* Every key of the page. A key belongs to the question that is active, then to any answer, then to the desk's actions. */
+import { $ } from "./page.js";
+import * as questions from "./questions.js";
+
+const keyed = { enter: "submit", z: "undo", s: "skip", u: "unsure", f: "flag", c: "comment", g: "guideline", "?": "help", h: "help" };
+
+/* `answers()`: those of the item shown, or null; `refresh()` draws the questions anew. */
+export function listenForKeys({ actions, answers, refresh, leaveComment }) {
+  document.addEventListener("keydown", (event) => {
+    if (event.isComposing || event.repeat || event.altKey || event.metaKey) return;
+    const key = event.key.toLowerCase();
+    if (event.target === $("comment")) {
+      if (key === "escape") leaveComment();
+      if (key === "enter" && event.ctrlKey) { event.preventDefault(); actions.submit(); }
+      return;
+    }
+    const typed = event.target.closest("#questions input, #questions textarea");
+    if (typed && key === "enter" && (event.ctrlKey || typed.tagName === "INPUT")) { event.preventDefault(); actions.submit(); return; }
+    if (typed && key === "escape") { questions.leave(); $("item").focus({ preventScroll: true }); refresh(); return; }
+    if (event.ctrlKey || event.target.closest("input, textarea, select")) return;
+    if ($("reasons").open) {
+      const button = document.querySelectorAll("#reasons button[value]")[Number(key) - 1];
+      if (button?.value) { event.preventDefault(); button.click(); }
+      return;
+    }
+    if (document.querySelector("dialog[open]")) return;
+    if (key === "enter" && event.target.closest("a, summary, button:not(.choice[aria-pressed=true])")) return;
+    if (answers() && isForQuestion(event, key)) return;
+    if (keyed[key]) { event.preventDefault(); actions[keyed[key]](); }
+  });
+
+  function isForQuestion(event, key) {
+    const given = answers();
+    const at = questions.active(given);
+    const isNext = key === "arrowdown" || key === "j";
+    const isOwn = at?.widget.options.some((option) => option.key === key);
+    // With Shift a letter means the desk's action, where an answer has that letter too.
+    const isAction = event.shiftKey && /^[a-z]$/.test(key);
+    if (!isAction && !isOwn && at?.widget.takeKey?.(event)) return true;
+    if ((isNext || key === "arrowup" || key === "k") && !isOwn) {
+      if (questions.move(given, isNext ? 1 : -1)) {
+        event.preventDefault();
+        refresh();
+        questions.active(given).field.scrollIntoView({ block: "nearest" });
+      }
+      return true;
+    }
+    const option = isAction ? null : questions.findOption(given, key);
+    if (!option) return false;
+    event.preventDefault();
+    option.press();
+    return true;
+  }
+}

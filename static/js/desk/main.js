@@ -1,0 +1,308 @@
+/* The labelling page: shows one leased item after the other, takes answers by key and by button, sends them behind the
+   next item, and loses none. Everything else here is a part of it; this is where they meet. */
+import * as activeTime from "./active_time.js";
+import * as guideline from "./guideline.js";
+import { drawItem, mendItem, preload } from "./item.js";
+import { listenForKeys } from "./keyboard.js";
+import * as kept from "./kept.js";
+import * as leases from "./leases.js";
+import * as outbox from "./outbox.js";
+import { $, announce, desk, element, has, notice, saved, say, schemas, signedOut, toast } from "./page.js";
+import * as questions from "./questions.js";
+import { endsAt, isSignedOut, now, request } from "./server.js";
+import * as store from "./store.js";
+
+const LINK_MS = 240_000; // a link to media lives a little longer
+
+let current = null; // {lease, draft} on the page
+let nSitting = 0;
+const past = []; // [{annotation, draft}] what can be undone
+let isUndoWanted = false;
+
+// --- leases come in ---
+function take(offered) {
+  for (const lease of offered || []) {
+    if (leases.isOver(lease.id) || outbox.holds(lease.id)) continue;
+    leases.stamp(lease);
+    if (current?.lease.id === lease.id) {
+      Object.assign(current.lease, lease);
+      const views = mendItem(current.lease.item, onBroken);
+      if (views) questions.mend(views);
+      continue;
+    }
+    const known = leases.find(lease.id);
+    if (known) { Object.assign(known, lease); continue; }
+    leases.add(lease);
+    preload(lease.item);
+  }
+  if (!current) showNext();
+}
+
+function ask() {
+  if (!current) showEmpty("loading");
+  leases.ask(onLeases);
+}
+function onLeases(offered, reason, retryAfter, detail) {
+  if (offered) take(offered);
+  if (current || !outbox.isEmpty()) return;
+  showEmpty(reason || "empty", detail);
+  if (retryAfter) leases.askIn(Math.max(1, retryAfter), onLeases);
+}
+
+/* Media that do not load: their link has ended (leasing again brings a new one), or once for any other cause. */
+function onBroken() {
+  const { lease } = current;
+  const isOld = now() - lease.fetchedAt > LINK_MS;
+  if (!isOld && lease.isRetried) return;
+  lease.isRetried = true;
+  setTimeout(() => leases.ask(onLeases), isOld ? 0 : 1500);
+}
+
+// --- showing ---
+function showNext() {
+  current = null;
+  const lease = leases.takeNext();
+  if (lease) {
+    show(lease);
+    // The focus stays where it is, on the item, so that its words have to be said here.
+    if (!$("desk").hidden) announce(`${say("next")} ${$("item").innerText.slice(0, 400)}`);
+  } else if (outbox.isEmpty()) ask();
+  else showEmpty("loading");
+}
+
+const freshDraft = () => ({ answers: {}, unsure: false, flag: null, comment: "", clauses: [], seconds: 0 });
+
+function show(lease, draft) {
+  current = { lease, draft: draft || store.read(`draft:${lease.id}`) || freshDraft() };
+  activeTime.restart();
+  notice("lease", "");
+  notice("fault", "");
+  if (!schemas[lease.schema_version]) {
+    showEmpty("new_questions");
+    $("empty-ask").textContent = say("reload");
+    $("empty-ask").dataset.do = "reload";
+    return;
+  }
+  $("empty").hidden = true;
+  $("desk").hidden = false;
+  questions.build(lease.schema_version, onChange);
+  questions.attach(drawItem(lease.item, onBroken));
+  drawSuggestion(lease.item.suggestion);
+  $("comment").value = current.draft.comment;
+  openComment(Boolean(current.draft.comment));
+  $("item").focus({ preventScroll: true });
+  refresh();
+  window.scrollTo(0, 0);
+}
+
+function showEmpty(reason, detail) {
+  $("desk").hidden = true;
+  $("empty").hidden = false;
+  const isLoading = reason === "loading";
+  $("empty-title").textContent = isLoading ? say("loading") : has(`${reason}_title`) ? say(`${reason}_title`) : "";
+  $("empty-text").textContent = isLoading ? "" : detail || say(reason);
+  for (const one of document.querySelectorAll("#empty .row")) one.hidden = isLoading;
+  if (!isLoading) announce(`${$("empty-title").textContent} ${$("empty-text").textContent}`);
+}
+
+function drawSuggestion(suggestion) {
+  $("suggestion").hidden = !suggestion;
+  questions.suggest(suggestion?.answers || {});
+  if (!suggestion) return;
+  const score = suggestion.score == null ? "" : ` (${Number(suggestion.score).toFixed(2)})`;
+  $("suggestion").textContent = say("suggestion", { model: suggestion.model, answer: questions.tell(suggestion.answers) + score });
+}
+
+function refresh() {
+  const { draft } = current;
+  questions.draw(draft.answers);
+  guideline.draw(questions.clauses(), draft.clauses);
+  for (const [action, isOn] of [["unsure", draft.unsure], ["flag", Boolean(draft.flag)]]) document.querySelector(`[data-do="${action}"]`).setAttribute("aria-pressed", String(isOn));
+}
+const keep = () => store.write(`draft:${current.lease.id}`, current.draft);
+function change(changes) {
+  Object.assign(current.draft, changes);
+  keep();
+  refresh();
+}
+
+// --- answering ---
+function onChange(name, value, { isDone, option }) {
+  activeTime.mark();
+  if (value === undefined) delete current.draft.answers[name];
+  else current.draft.answers[name] = value;
+  keep();
+  refresh();
+  if (isDone && questions.isOneKey()) { submit(); return; }
+  if (option === undefined) return;
+  // The open guideline turns to the clause that the answer stands for.
+  const pressed = questions.asked(current.draft.answers).find((row) => row.question.name === name).widget.options.find((one) => one.value === option);
+  guideline.turnTo(pressed.clause);
+  questions.active(current.draft.answers).field.scrollIntoView({ block: "nearest" });
+  announce(say("chosen", { choice: pressed.text }));
+}
+
+function submit() {
+  if (!current) return;
+  activeTime.mark();
+  const { draft, lease } = current;
+  const { fault, answers } = questions.collect(draft.answers);
+  if (fault) { toast(fault); return; }
+  const body = { answers, seconds: Math.round(draft.seconds * 10) / 10, unsure: draft.unsure, flag: draft.flag, comment: draft.comment.trim(), clauses: draft.clauses, lease_next: leases.AHEAD };
+  const told = questions.tell(answers);
+  store.write(`draft:${lease.id}`, null);
+  tally(1);
+  // In this order: what is in the outbox is not offered again.
+  outbox.put(lease, body, draft, told);
+  showNext();
+}
+function tally(by) {
+  nSitting += by;
+  $("n-sitting").textContent = nSitting;
+  $("n-today").textContent = Number($("n-today").textContent) + by;
+}
+
+function onAnswer(one, answer) {
+  if (answer.ok) {
+    leases.end(one.id);
+    past.push({ annotation: answer.data.annotation?.id ?? answer.data.annotation, draft: one.draft });
+    take(answer.data.leases);
+  } else {
+    tally(-1);
+    if (answer.status === 422 || answer.status === 400) giveBack(one, answer.data);
+    else setAside(one, answer);
+  }
+  if (!outbox.isEmpty()) return;
+  if (isUndoWanted) { isUndoWanted = false; undo(); }
+  else if (leases.count() + (current ? 1 : 0) < leases.AHEAD && !answer.data.leases?.length) leases.ask(onLeases);
+}
+
+/* What is on the page goes back to the head of the line, with its draft. */
+function stash() {
+  if (!current) return;
+  keep();
+  leases.putFirst(current.lease);
+  current = null;
+}
+function giveBack(one, fault) {
+  const fields = Object.entries(fault.fields || {}).map(([name, text]) => `${name}: ${[].concat(text).join(" ")}`);
+  const words = [fault.detail, ...fields].filter(Boolean).join(" ");
+  if (one.lease) {
+    stash();
+    show(one.lease, one.draft);
+    keep();
+  } else store.write(`draft:${one.id}`, one.draft); // from before this page was loaded: its lease, if it runs, is fetched
+  notice("fault", words, "bad");
+}
+function setAside(one, answer) {
+  const minutes = Math.floor((now() - Date.parse(one.ends)) / 60_000);
+  const text = answer.status === 409 ? (minutes >= 1 ? say("lease_ended", { minutes }) : say("place_taken")) : `${say("not_stored")} ${answer.data.detail || ""}`;
+  const first = one.lease?.item.parts.find((part) => part.text);
+  kept.keep({ key: one.key, text, told: one.told, comment: one.draft.comment, excerpt: String(first?.text ?? "").slice(0, 240) });
+  if (!current) showNext();
+}
+
+// --- skip, flag, undo and the rest ---
+let onReason = null;
+function askReason(kind, then) {
+  $("reasons-title").textContent = say(`${kind}_title`);
+  $("reasons-text").textContent = say(`${kind}_text`);
+  onReason = then;
+  $("reasons").showModal();
+}
+$("reasons").addEventListener("click", (event) => {
+  const button = event.target.closest("button[value]");
+  if (button?.value) { $("reasons").close(); onReason(button.value); }
+});
+
+async function skip(reason) {
+  activeTime.mark();
+  const { lease } = current;
+  leases.end(lease.id);
+  keep();
+  showNext();
+  try {
+    const answer = await request("POST", `${desk.lease_url}${lease.id}/skip`, { reason });
+    if (isSignedOut(answer)) { leases.reopen(lease.id); signedOut(); return; }
+    store.write(`draft:${lease.id}`, null);
+    toast(answer.ok ? say("skipped") : answer.data.detail || say("skipped"));
+    ask();
+  } catch {
+    // Not skipped after all: it comes back as the next one.
+    leases.reopen(lease.id);
+    leases.putFirst(lease);
+    notice("offline", say("offline", { seconds: 2 }), "warn");
+    leases.askIn(2, onLeases);
+  }
+}
+
+async function undo() {
+  if (!outbox.isEmpty()) { isUndoWanted = true; toast(say("undo_after")); return; }
+  const last = past.pop();
+  if (!last) { toast(say("nothing_to_undo")); return; }
+  try {
+    const answer = await request("POST", `${desk.annotation_url}${last.annotation}/undo`, {});
+    if (isSignedOut(answer)) { past.push(last); signedOut(); return; }
+    if (!answer.ok) { notice("fault", answer.data.detail || "", "warn"); return; }
+    leases.reopen(answer.data.lease.id);
+    stash();
+    show(leases.stamp(answer.data.lease), { ...last.draft, seconds: 0 });
+    keep();
+    tally(-1);
+    saved("");
+    toast(say("undone"));
+  } catch { past.push(last); toast(say("offline", { seconds: 0 })); }
+}
+
+function openComment(isOpen) {
+  $("comment-box").hidden = !isOpen;
+  document.querySelector('[data-do="comment"]').setAttribute("aria-expanded", String(isOpen));
+}
+$("comment").addEventListener("input", () => { if (current) { current.draft.comment = $("comment").value; keep(); } });
+
+const actions = {
+  submit,
+  undo,
+  ask,
+  reload: () => location.reload(),
+  help: () => $("help").showModal(),
+  skip: () => current && askReason("skip", skip),
+  unsure: () => current && change({ unsure: !current.draft.unsure }),
+  flag: () => {
+    if (!current) return;
+    if (current.draft.flag) change({ flag: null });
+    else askReason("flag", (reason) => change({ flag: reason }));
+  },
+  comment: () => { if (current) { openComment(true); $("comment").focus(); } },
+  guideline: guideline.toggle,
+};
+
+document.addEventListener("click", (event) => {
+  const target = event.target.closest("[data-do], [data-cite], [data-close]");
+  if (!target) return;
+  if ("close" in target.dataset) target.closest("dialog").close();
+  else if (target.dataset.do) actions[target.dataset.do]();
+  else if (current) {
+    const { clauses } = current.draft;
+    const id = target.dataset.cite;
+    change({ clauses: clauses.includes(id) ? clauses.filter((one) => one !== id) : [...clauses, id] });
+  }
+});
+
+listenForKeys({
+  actions,
+  answers: () => (current && !$("desk").hidden ? current.draft.answers : null),
+  refresh,
+  leaveComment: () => { openComment(Boolean(current?.draft.comment)); $("item").focus(); },
+});
+
+window.addEventListener("beforeunload", (event) => { if (!outbox.isEmpty() && !store.isLasting()) event.preventDefault(); });
+window.addEventListener("online", () => { outbox.flush(); if (!current) ask(); });
+
+activeTime.count((seconds) => { if (current) current.draft.seconds += seconds; }, () => leases.renew(current?.lease));
+setInterval(() => leases.renew(current?.lease), 15_000);
+outbox.listen(onAnswer);
+guideline.restore();
+kept.draw();
+outbox.flush();
+ask();

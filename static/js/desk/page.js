@@ -1,0 +1,49 @@
+/* What every part of the desk says and draws with. Content reaches the page through textContent and src only, never as
+   markup. */
+export const $ = (id) => document.getElementById(id);
+export const desk = JSON.parse($("desk-data").textContent);
+export const schemas = JSON.parse($("schemas-data").textContent);
+
+const words = {};
+for (const one of $("words").content.querySelectorAll("[data-word]")) words[one.dataset.word] = one.textContent;
+export const has = (word) => word in words;
+export const say = (word, values = {}) => (words[word] || word).replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
+
+/* `text`, `class` and `click` are what they say; everything else is an attribute. */
+export function element(tag, options = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(options)) {
+    if (name === "text") made.textContent = value;
+    else if (name === "class") made.className = value;
+    else if (name === "click") made.addEventListener("click", value);
+    else made.setAttribute(name, value);
+  }
+  made.append(...children);
+  return made;
+}
+
+/* For those who listen instead of looking. */
+export const announce = (text) => { $("live").textContent = text; };
+
+/* A line above the item that stays until its cause is gone: one of each name, no text takes it away. */
+export function notice(name, text, kind, action) {
+  const box = document.querySelector(`#notices [data-name="${name}"]`);
+  if (!text) { box?.remove(); return; }
+  const made = element("div", { class: `notice notice-${kind}`, role: kind === "bad" ? "alert" : "status", "data-name": name }, element("div", { text }), ...(action ? [action] : []));
+  if (box) box.replaceWith(made); else $("notices").append(made);
+}
+
+let toastTimer = 0;
+export function toast(text) {
+  $("toasts").replaceChildren(element("div", { class: "toast", text }));
+  clearTimeout(toastTimer);
+  toastTimer = setTimeout(() => $("toasts").replaceChildren(), 5000);
+}
+
+/* Whether the last answer is stored, in the bar above. */
+export function saved(word, values) { $("saved").textContent = word ? say(word, values) : ""; }
+
+export function signedOut() {
+  notice("signed-out", say("signed_out"), "warn", element("a", { class: "button button-small", href: desk.sign_in_url, text: say("sign_in") }));
+  saved("");
+}

@@ -1,0 +1,27 @@
+/* Requests to the API, and the server's clock. */
+let skew = 0; // server's clock minus this one, ms
+
+/* Throws where there is no answer, or one that says to try again (5xx, 408, 429). */
+export async function request(method, url, body, headers = {}) {
+  const response = await fetch(url, {
+    method,
+    credentials: "same-origin",
+    headers: { "Content-Type": "application/json", Accept: "application/json", "X-CSRFToken": document.querySelector("meta[name=csrf-token]").content, ...headers },
+    body: body === undefined ? undefined : typeof body === "string" ? body : JSON.stringify(body),
+  });
+  const date = Date.parse(response.headers.get("Date") || "");
+  if (date) skew = date - Date.now();
+  let data = {};
+  try { data = await response.json(); } catch { /* an empty or foreign body says nothing */ }
+  if (response.status >= 500 || response.status === 429 || response.status === 408) throw new Error(String(response.status));
+  return { ok: response.ok, status: response.status, data: data || {} };
+}
+
+export const isSignedOut = (answer) => answer.status === 401;
+export const now = () => Date.now() + skew;
+export const endsAt = (lease) => Date.parse(lease.expires_at);
+
+export function newKey() {
+  // crypto.randomUUID is missing where the page is not served over https or from this machine.
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
