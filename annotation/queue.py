@@ -383,6 +383,11 @@ def decline(*, person_id: int, harms: Collection[str]) -> int:
     return n
 
 
+def reopen_items(*, item_ids: Sequence[int]) -> None:
+    """Work on items goes on that were closed by `close_items`, each in the state that its votes say."""
+    _call("select queue_reopen(%s::bigint[])::text", [list(item_ids)])
+
+
 def leave(*, project_id: int, person_id: int) -> int:
     """Open the places again that somebody holds who left the project. Returns how many."""
     return int(_call("select queue_leave(%s, %s)", [project_id, person_id]))

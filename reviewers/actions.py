@@ -175,6 +175,9 @@ def carry_decisions(*, project: Project, way: Way, batch: Batch, is_late: bool =
             ref_id=pk,
             data={"state": "disputed"},
         )
+    # What is sealed or erased stays closed, whatever its votes say now.
+    sealed = Item.objects.filter(pk__in=[row.item_id for row in rows.values()]).exclude(lifecycle=Item.Lifecycle.OPEN)
+    queue.close_items(item_ids=list(sealed.values_list("pk", flat=True)))
     return len(again)
 
 

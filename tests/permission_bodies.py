@@ -21,12 +21,13 @@ from django.test.client import encode_multipart
 from django.utils import timezone
 
 from annotation.actions import people, projects
+from annotation.actions.items import quarantine_item
 from annotation.actions.jobs import start_job
 from annotation.actions.media import add_media
 from annotation.forms import spread_settings
 from annotation.jobs import run_job
 from annotation.media import sign_media
-from annotation.models import ApiToken, Job, Project, User
+from annotation.models import ApiToken, Item, Job, Project, User
 from learning.actions.snapshots import start_snapshot
 from learning.tasks import snapshots as _snapshot_jobs  # noqa: F401  (registers the job)
 from tests.cast import CHOICE_SCHEMA, PASSWORD, ROLES, Cast, Desk, import_rows
@@ -87,6 +88,9 @@ def build_world() -> World:
     desk.vote("t-2", bob="none", carol="spam")
     answered = desk.label("alice")
     held = desk.lease_one("alice")
+    sealed = Item.objects.filter(project=project, seats=None)[0]
+    quarantine = quarantine_item(item=sealed, actor=cast.rita)
+    assert quarantine is not None
     snapshot = start_snapshot(project=project, actor=cast.enzo, query=None)
     run_job(snapshot.pk)
     assert Job.objects.get(pk=snapshot.pk).state == "done", Job.objects.get(pk=snapshot.pk).error
@@ -113,12 +117,15 @@ def build_world() -> World:
     names = {
         "slug": project.slug,
         "item_id": str(desk.item("t-2").pk),
+        "held_item_id": str(held["item"]),
+        "sealed_item_id": str(sealed.pk),
         "lease_id": f"{held['seat']}-{held['generation']}",
         "annotation_id": str(answered.annotation_id),
         "job_id": str(job.pk),
         "name": "bob",
         "sha256": image.sha256,
         "version": "latest",
+        "quarantine": str(quarantine.pk),
         "token": "no-such-link",
     }
     return World(desk, users, tokens, names)
@@ -168,6 +175,9 @@ PAGE_BODIES: dict[tuple[str, str], MakeBody] = {
     (PAGE + "disputes/<str:item_id>/", "POST"): lambda w: as_form(**{"answer-verdict": "spam", "reason": "ambiguous"}),
     (PAGE + "guideline/", "POST"): lambda w: as_form(version=1),
     (PAGE + "learning/", "POST"): lambda w: as_form(strategy="margin", batch=5, random_share=0.2),
+    (PAGE + "quarantine/", "POST"): lambda w: as_form(
+        action="ask", quarantine=w.names["quarantine"], reason="a false alarm"
+    ),
     (PAGE + "members/", "POST"): lambda w: as_form(action="add", username="mallory", role="annotator"),
     (PAGE + "schema/", "POST"): lambda w: as_form(action="add"),
     (PAGE + "schema/preview/<path:call>", "POST"): lambda w: as_json({"n": 2}, path={"call": "leases"}),
@@ -199,6 +209,10 @@ BODIES: dict[tuple[str, str], MakeBody] = {
     ),
     (PROJECT + "/items", "POST"): lambda w: Body(data=b'{"text": "new"}\n', content_type="application/x-ndjson"),
     (ITEM, "DELETE"): lambda w: as_json({"reason": "asked for"}),
+    (ITEM + "/quarantine", "POST"): lambda w: Body(path={"item_id": w.names["held_item_id"]}),
+    (ITEM + "/quarantine", "DELETE"): lambda w: as_json(
+        {"reason": "a false alarm"}, path={"item_id": w.names["sealed_item_id"]}
+    ),
     (ITEM + "/care", "PUT"): lambda w: as_json({"severity": "severe", "harms": ["violence"]}),
     (API + "me/care", "PATCH"): lambda w: as_json({"opted_out": ["violence"]}),
     (API + "organisation/care", "PATCH"): lambda w: as_json({"severe_items": 50}),

@@ -14,6 +14,7 @@ from annotation.models import Annotation, Draft, Guideline, Job, LabelSchema
 from annotation.schema import show_schema
 from reviewers import tasks
 from tests.cast import Desk, MakeDesk
+from tests.test_accessibility import find_violations
 from tests.test_browser import faults, sign_in, watched
 
 __all__ = ["faults", "watched"]
@@ -192,3 +193,34 @@ def test_no_page_of_the_editor_is_wider_than_the_window(
     for path in ("schema/?q=1", "schema/?view=json", "schema/publish/", "guideline/edit/"):
         watched.goto(f"{live_server.url}/p/forum/{path}")
         assert watched.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, path
+
+
+@pytest.mark.parametrize("colours", ["light", "dark"])
+def test_no_page_of_the_editor_breaks_a_rule_of_accessibility(
+    watched: Page, live_server: LiveServer, desk: Desk, colours: Any
+) -> None:
+    desk.vote("t-1", alice="insult", bob="none")
+    watched.emulate_media(color_scheme=colours, reduced_motion="reduce")
+    open_editor(watched, live_server)
+    watched.click("[data-row='2'] [data-more]")
+    found = {"questions": find_violations(watched)}
+    watched.click("#c-2-remove")
+    expect(watched.locator(".choice-row[data-row]")).to_have_count(2)
+    watched.goto(f"{live_server.url}/p/forum/schema/publish/")
+    found["publish"] = find_violations(watched)
+    watched.goto(f"{live_server.url}/p/forum/schema/")
+    watched.fill("#c-1-key", "1")
+    expect(watched.locator("#schema-state")).to_contain_text("is taken by another choice")
+    watched.reload()
+    found["faulty"] = find_violations(watched)
+    watched.goto(f"{live_server.url}/p/forum/schema/?view=json")
+    found["json"] = find_violations(watched)
+    watched.goto(f"{live_server.url}/p/forum/guideline/edit/")
+    found["guideline, empty"] = find_violations(watched)
+    watched.click("#add-clause")
+    expect(watched.locator("#title")).to_be_focused()
+    watched.click("#example-in")
+    expect(watched.locator("#e-0-text")).to_be_focused()
+    found["guideline"] = find_violations(watched)
+    broken = [f"{path}: {rule}: {one}" for path, rules in found.items() for rule, ones in rules.items() for one in ones]
+    assert broken == [], "\n".join(broken)

@@ -10,6 +10,7 @@ import pytest
 from annotation import queue
 from annotation.actions.carrying import KIND, is_carrying
 from annotation.actions.imports import load_items
+from annotation.actions.items import quarantine_item
 from annotation.actions.jobs import claim_job
 from annotation.actions.projects import put_schema
 from annotation.audit import find_violations
@@ -306,8 +307,8 @@ def test_a_decision_is_not_asked_again_for_a_text(make_desk: MakeDesk) -> None:
     assert_sound()
 
 
-def decide(desk: Desk, verdict: str) -> None:
-    adjudicate(access=desk.access("rita"), item=desk.item("t-1"), answers={"verdict": verdict}, reason="ambiguous")
+def decide(desk: Desk, verdict: str, name: str = "t-1") -> None:
+    adjudicate(access=desk.access("rita"), item=desk.item(name), answers={"verdict": verdict}, reason="ambiguous")
 
 
 def test_a_decision_is_mapped_and_the_votes_stand_beside_it(make_desk: MakeDesk) -> None:
@@ -395,6 +396,31 @@ def test_two_breaking_versions_one_after_the_other_carry_each_value_once(make_de
     assert_sound()
 
 
+@pytest.mark.parametrize("decision", ["none", "insult"])
+def test_a_sealed_item_stays_closed_whatever_its_votes_say_now(make_desk: MakeDesk, decision: str) -> None:
+    desk = make_desk(n=2, overlap=2)
+    desk.vote("t-1", alice="insult", bob="none")
+    desk.vote("t-2", alice="insult", bob="none")
+    decide(desk, decision)
+    for name in ("t-1", "t-2"):
+        quarantine_item(item=desk.item(name), actor=desk.cast.rita)
+    finish(publish(desk))
+    assert Offer.objects.count() == 0
+    assert desk.lease("carol").leases == []
+    assert desk.lease("olga", kind="adjudicate").leases == []
+    assert_sound()
+
+
+def test_a_decision_under_the_new_version_is_not_carried_a_second_time(make_desk: MakeDesk) -> None:
+    desk = make_desk(n=1, overlap=2)
+    desk.vote("t-1", alice="none", bob="spam")
+    swapped = {"questions": [{**VERDICT, "choices": [{"value": "none"}, {"value": "spam"}]}]}
+    job = publish(desk, swapped, {"verdict": {"none": "spam", "spam": "none", "insult": None}})
+    decide(desk, "spam")
+    finish(job)
+    assert accepted(desk) == {"verdict": ("adjudicated", "spam")}
+
+
 # The job
 
 
@@ -405,6 +431,7 @@ def test_a_job_that_was_cut_off_goes_on_and_carries_nothing_twice(
     desk = make_desk(n=4)
     for name in ("t-1", "t-2", "t-3", "t-4"):
         desk.vote(name, alice="spam")
+        decide(desk, "spam", name)
     swapped = {"questions": [{**VERDICT, "choices": [{"value": "none"}, {"value": "spam"}]}]}
     job = publish(desk, swapped, {"verdict": {"none": "spam", "spam": "none", "insult": None}})
     assert job is not None
@@ -426,7 +453,7 @@ def test_a_job_that_was_cut_off_goes_on_and_carries_nothing_twice(
     assert finish(job) == {"carried": 4, "asked_again": 0, "reopened": 0, "decisions": 0}
     assert (job.attempt, job.done, job.total) == (2, 4, 4)
     assert Annotation.objects.filter(schema=desk.project.schema).count() == 4
-    assert {accepted(desk, f"t-{n}")["verdict"][1] for n in range(1, 5)} == {"none"}
+    assert {accepted(desk, f"t-{n}")["verdict"] for n in range(1, 5)} == {("adjudicated", "none")}
     assert_sound()
 
 

@@ -36,6 +36,7 @@ TABS = {
         "Snapshots",
         "Guideline",
         "Questions",
+        "Quarantine",
         "Members",
         "Settings",
     ],

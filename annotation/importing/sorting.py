@@ -16,6 +16,7 @@ from annotation.models import Item, Media, Project
 
 BATCH_CHARACTERS = 4_000_000  # a row has up to a million characters, so that a number of rows alone is no bound
 SHOWN_ERRORS = 100
+SEALED = "sealed"  # in place of a file's type
 MAX_LANES = 200  # languages with their severities and harms: a claim looks at each
 
 Numbered = tuple[int, ItemRow | RowProblem]
@@ -132,7 +133,11 @@ class Sorter:
         wanted = {sha for _line, row in batch if isinstance(row, ItemRow) for _kind, sha in row.media()}
         if not wanted:
             return {}
-        return dict(Media.objects.filter(project=self._project, sha256__in=wanted).values_list("sha256", "mime"))
+        rows = Media.objects.filter(project=self._project, sha256__in=wanted)
+        return {
+            sha: SEALED if is_sealed else mime
+            for sha, mime, is_sealed in rows.values_list("sha256", "mime", "is_sealed")
+        }
 
     def _find_fault(self, row: ItemRow, media: dict[str, str]) -> str | None:
         for kind, sha in row.media():
@@ -140,6 +145,8 @@ class Sorter:
             if mime is None:
                 where = "PUT projects/SLUG/media/SHA256"
                 return _("The file %(sha)s is not here. Upload it first: %(where)s.") % {"sha": sha, "where": where}
+            if mime == SEALED:
+                return _("The file %(sha)s is sealed: it is in quarantine.") % {"sha": sha}
             if not mime.startswith(f"{kind}/"):
                 return _("The file %(sha)s is %(mime)s, not %(kind)s.") % {"sha": sha, "mime": mime, "kind": kind}
         lane = lane_of(row.metadata)

@@ -20,6 +20,8 @@ FAULTS = (
     "died",  # the reader ended without an answer
 )
 
+POSTER, THUMB, CELL = 960, 320, 240  # pixels along the longest side of what is made out of a picture
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:

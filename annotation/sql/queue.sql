@@ -277,7 +277,8 @@ begin
       'parts', p.parts, 'metadata', i.metadata, 'schema', s.schema_id, 'guideline', s.guideline_id, 'project', s.project_id,
       'suggestion', case when s.arm = 1 then s.suggestion end) order by s.leased_at, s.id), '[]')
   from unnest(p_seats) as w(id) cross join lateral (select * from annotation_seat x where x.id = w.id limit 1) s   -- a probe for each, whatever the plan
-    join annotation_item i on i.id = s.item_id join annotation_itempayload p on p.item_id = s.item_id);
+    join annotation_item i on i.id = s.item_id and i.lifecycle <> 2      -- a place that was being used when its item was sealed shows nothing
+    join annotation_itempayload p on p.item_id = s.item_id);
 end $$;
 
 -- Top up to p_n held seats of a kind. p_chances: two numbers in [0, 1) per seat. The first decides whether it comes from the
@@ -542,6 +543,25 @@ begin
   -- a seat taken since the first statement is left to its holder if they are just using it
   update annotation_seat set state = 5, ended_at = clock_timestamp() where id in (
     select id from annotation_seat where queue_row_id = any (v_rows) and state = 1 for no key update skip locked);
+end $$;
+
+-- An item that was put away is open again: its newest row as its votes say, its dispute where it is disputed. Whoever had to leave
+-- it may be offered it again.
+create or replace function queue_reopen(p_items bigint[]) returns void language plpgsql as $$
+declare v_rows bigint[];
+begin
+  perform 1 from annotation_seat where item_id = any (p_items) order by id for no key update;    -- seats before rows
+  perform 1 from annotation_queuerow where item_id = any (p_items) order by id for no key update;
+  update annotation_seat set state = 4 where item_id = any (p_items) and state = 5;
+  with newest as (
+    select distinct on (q.item_id) q.item_id, q.pass_no, q.state from annotation_queuerow q
+    where q.item_id = any (p_items) and q.kind in (1, 4) order by q.item_id, q.pass_no desc),
+  opened as (
+    update annotation_queuerow q set is_closed = false from newest n
+    where q.item_id = n.item_id and q.pass_no = n.pass_no
+      and case when q.kind = 2 then n.state = 2 else n.state not in (2, 3) end returning q.id)
+  select coalesce(array_agg(id), '{}') into v_rows from opened;
+  perform queue_offer(v_rows, true);
 end $$;
 
 -- A member who left: their held places open again.

@@ -37,6 +37,7 @@ TABS = (
     ("snapshots", "project-snapshots", "snapshot"),
     ("guideline", "project-guideline", "see"),
     ("schema", "project-schema", "manage"),
+    ("quarantine", "project-quarantine", "manage"),
     ("members", "project-members", "manage"),
     ("settings", "project-settings", "manage"),
 )
@@ -99,6 +100,7 @@ def frame(access: Access, tab: str) -> Context:
         "snapshots": _("Snapshots"),
         "guideline": _("Guideline"),
         "schema": _("Questions"),
+        "quarantine": _("Quarantine"),
         "members": _("Members"),
         "settings": _("Settings"),
     }
