@@ -7,16 +7,19 @@ from typing import Any
 import pytest
 
 from annotation.actions.carrying import KIND, is_carrying
+from annotation.actions.jobs import sweep_jobs
 from annotation.actions.projects import put_schema
 from annotation.audit import find_violations
 from annotation.errors import TouchstoneError
 from annotation.events import dispatch_events
 from annotation.jobs import run_job
-from annotation.models import Job, Label, Project, Seat
+from annotation.models import Annotation, Job, Label, Project, Seat
 from reviewers import tasks
 from reviewers.models import Resolution
 from tests.cast import CHOICE_SCHEMA, Desk, MakeDesk
+from tests.job_rows import has_state
 from tests.together import together
+from tests.workers import Worker, wait_until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
@@ -84,4 +87,23 @@ def test_nothing_is_lost_or_of_two_versions_where_people_label_meanwhile(
         scam
     }
     assert set(Resolution.objects.values_list("state", "choice", "n_votes")) == {(Resolution.State.AGREED, scam, 3)}
+    assert find_violations() == {}
+
+
+def test_a_worker_that_was_away_carries_them_when_it_is_back(make_desk: MakeDesk, worker: Worker) -> None:
+    """A real worker, which knows the kind of job; while it was away nobody was told."""
+    desk = make_desk(n=N, overlap=1)
+    for _turn in range(N):
+        desk.label("alice", "spam")
+    worker.kill()
+    _row, job = put_schema(
+        project=desk.project, schema=SCAM, map={"verdict": {"spam": "scam", "insult": None}}, actor=desk.cast.olga
+    )
+    assert job is not None
+    worker.start()
+    sweep_jobs()
+    wait_until(lambda: has_state(job, "done", 1))
+    job.refresh_from_db()
+    assert job.result == {"carried": N, "asked_again": 0, "reopened": 0, "decisions": 0}
+    assert Annotation.objects.count() == 2 * N
     assert find_violations() == {}
