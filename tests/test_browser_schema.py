@@ -119,6 +119,36 @@ def test_a_fault_shows_while_somebody_types_and_the_focus_stays(
     expect(watched.locator("#name")).to_have_value("verdict")
 
 
+def test_a_fault_comes_to_its_choice_and_goes_while_somebody_types(
+    watched: Page, live_server: LiveServer, desk: Desk
+) -> None:
+    open_editor(watched, live_server)
+    watched.fill("#c-1-key", "1")
+    expect(watched.locator("#c-1-fault")).to_contain_text("is taken by another choice")
+    expect(watched.locator("#c-1-value")).to_have_attribute("aria-invalid", "true")
+    expect(watched.locator("#c-1-key")).to_be_focused()
+    watched.fill("#c-1-key", "x")
+    expect(watched.locator("#c-1-fault")).to_be_hidden()
+    expect(watched.locator("#question-faults")).to_be_empty()
+    expect(watched.locator("#c-1-value")).to_have_attribute("aria-invalid", "false")
+
+
+def test_words_are_marked_in_the_preview_of_a_question_of_spans(
+    watched: Page, live_server: LiveServer, desk: Desk
+) -> None:
+    open_editor(watched, live_server)
+    watched.click("text=Add a question")
+    expect(watched.locator("#name")).to_be_focused()
+    watched.select_option("#kind", "spans")
+    watched.fill("#rest", "")
+    watched.click("#choice-append")
+    expect(watched.locator("#c-0-value")).to_be_focused()
+    watched.keyboard.type("slur")
+    expect(watched.locator("#question-faults")).to_be_empty()
+    expect(preview(watched).locator("#questions")).to_contain_text("slur")
+    expect(preview(watched).locator("#item")).to_contain_text("text number")
+
+
 def test_json_shows_the_line_of_a_fault(watched: Page, live_server: LiveServer, desk: Desk) -> None:
     open_editor(watched, live_server)
     watched.click("button:has-text('JSON')")

@@ -149,7 +149,8 @@ def test_faults_stand_at_their_place_and_nothing_can_be_published(desk: Desk) ->
     client = set_draft(desk, bad)
     html = client.get(URL).content.decode()
     assert "1 fault" in html
-    row = re.search(r'data-row="1".*?c-1-fault">.*?<span>([^<]*)', html, re.DOTALL)
+    assert re.search(r'id="c-0-fault" hidden', html)
+    row = re.search(r'id="c-1-fault">.*?<span>([^<]*)', html, re.DOTALL)
     assert row is not None
     assert "must be one visible character" in row[1]
     assert "Review and publish" not in html

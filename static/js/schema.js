@@ -31,7 +31,10 @@
     shown = digest;
     preview.contentWindow.location.replace(preview.src);
   }
-  document.addEventListener("htmx:afterSettle", () => { follow(); refresh(); });
+  function markFaults() {
+    for (const one of document.querySelectorAll(".choice-fault")) document.getElementById(one.id.replace("fault", "value"))?.setAttribute("aria-invalid", String(!one.hidden));
+  }
+  document.addEventListener("htmx:afterSettle", () => { follow(); refresh(); markFaults(); });
   follow();
 
   // Another kind, or another condition, has other fields.
