@@ -5,6 +5,7 @@ The child knows no secret: it gets an empty environment, a pipe each way, and a 
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import dataclasses
 import json
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,26 @@ _ROOT = Path(__file__).resolve().parent.parent
 _CPU_STATUS = 64 + signal.SIGXCPU  # `annotation.media_child.__main__` tells the signal by its status
 _SECONDS_TO_END = 2
 _places = threading.BoundedSemaphore(AT_ONCE)
+# A child dies with the thread that started it: PR_SET_PDEATHSIG means the thread, not the process. The threads of a web
+# server come and go; this one stays as long as the process.
+_starter = ThreadPoolExecutor(1, thread_name_prefix="media-reader")
+_idle: list[MediaReader] = []  # at most AT_ONCE, for whoever has none of their own
+
+
+def _forget_parent() -> None:
+    """After a fork: the thread and the readers are the parent's."""
+    global _starter
+    _starter = ThreadPoolExecutor(1, thread_name_prefix="media-reader")
+    _idle.clear()
+
+
+def _close_kept() -> None:
+    while _idle:
+        _idle.pop().close()
+
+
+os.register_at_fork(after_in_child=_forget_parent)
+atexit.register(_close_kept)
 
 
 class MediaError(TouchstoneError):
@@ -70,8 +92,8 @@ class ReadingError(Exception):
 class MediaReader:
     """A child process that reads files one after another, each in a fork of its own; started when first needed.
 
-    For one thread. Use it as a context manager, or call `close`. A child that a file brought down is replaced by a new
-    one for the next file.
+    For one thread at a time. Use it as a context manager, or call `close`. A child that a file brought down, or that
+    had nothing to do for `Limits.idle_seconds` and ended, is replaced by a new one for the next file.
     """
 
     def __init__(self, limits: Limits | None = None) -> None:
@@ -135,7 +157,7 @@ class MediaReader:
         finally:
             _places.release()
 
-    def _ask(self, request: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
+    def _ask(self, request: dict[str, Any], data: bytes, *, is_again: bool = False) -> tuple[dict[str, Any], bytes]:
         process = self._start()
         is_late = threading.Event()
 
@@ -154,6 +176,8 @@ class MediaReader:
                 process.wait(timeout=1)
             status = process.returncode
             self.close()
+            if status == 0 and not is_late.is_set() and not is_again:  # it ended for want of work, at this very moment
+                return self._ask(request, data, is_again=True)
             raise ReadingError("time" if is_late.is_set() or status == _CPU_STATUS else "died") from error
         finally:
             clock.cancel()
@@ -164,7 +188,8 @@ class MediaReader:
     def _start(self) -> subprocess.Popen[bytes]:
         if self._process is None or self._process.poll() is not None:
             self.close()
-            self._process = subprocess.Popen(
+            self._process = _starter.submit(
+                subprocess.Popen[bytes],
                 [sys.executable, "-sPB", "-m", "annotation.media_child", json.dumps(dataclasses.asdict(self.limits))],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -172,18 +197,27 @@ class MediaReader:
                 cwd="/",
                 env={"PYTHONPATH": str(_ROOT), "LANG": "C.UTF-8"},
                 start_new_session=True,
-            )
+            ).result()
         return self._process
 
 
 @contextlib.contextmanager
 def borrow_reader(reader: MediaReader | None) -> Iterator[MediaReader]:
-    """The caller's own reader, left open; or a new one for this one file."""
+    """The caller's own reader, left open; or one that this process keeps for whoever comes with a single file."""
     if reader is not None:
         yield reader
         return
-    with MediaReader() as new:
-        yield new
+    try:
+        kept = _idle.pop()
+    except IndexError:
+        kept = MediaReader()
+    try:
+        yield kept
+    finally:
+        if len(_idle) < AT_ONCE:
+            _idle.append(kept)
+        else:
+            kept.close()
 
 
 def _exchange(

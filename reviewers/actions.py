@@ -197,7 +197,7 @@ def _carry_decision(project: Project, row: QueueRow, known: Mapping[int, Resolut
             Resolution.objects.update_or_create(**place, defaults={"project": project, "changed_at": Now(), **columns})
         elif fate == Fate.MAPPED:
             value = carried.values[question]
-            rows.update(choice=value.choice, choices=value.choices, number=value.number)
+            rows.update(choice=value.choice, choices=value.choices, number=value.number, data=value.data)
     Resolution.objects.filter(item_id=row.item_id, pass_no=row.pass_no).update(version=version, changed_at=Now())
 
 

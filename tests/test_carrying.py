@@ -21,12 +21,13 @@ from annotation.events import dispatch_events
 from annotation.importing.rows import parse_row
 from annotation.jobs import JobLostError, RunningJob, run_job
 from annotation.kinds import LabelValue
-from annotation.models import Annotation, Event, Job, Label, Offer, Project, QueueRow, Seat
+from annotation.models import Annotation, AnnotationText, Event, Job, Label, Offer, Project, QueueRow, Seat
 from annotation.progress import own_counts
 from annotation.schema import AnswersError, MapError, compile_schema, parse_answers, show_answers
 from learning.actions.snapshots import freeze_members
 from reviewers import tasks
 from reviewers.actions import adjudicate
+from reviewers.disputes import dispute_detail
 from reviewers.models import Resolution
 from reviewers.reports import project_agreement, show_resolutions
 from tests.api_client import Api, fault_of
@@ -273,40 +274,6 @@ def test_a_question_that_left_has_no_label_and_no_resolution_any_more(make_desk:
     assert_sound()
 
 
-MARKED: dict[str, Any] = {
-    "questions": [
-        VERDICT,
-        {"name": "why", "kind": "text", "required": True},
-        {"name": "where", "kind": "spans", "labels": [{"value": "slur"}]},
-    ]
-}
-SAID = {"verdict": "spam", "why": "It sells.", "where": [{"part": "text", "start": 0, "end": 4, "label": "slur"}]}
-
-
-def test_texts_and_marks_come_along_where_another_question_is_mapped(make_desk: MakeDesk) -> None:
-    desk = make_desk(n=1, schema=MARKED)
-    desk.submit("alice", desk.lease_one("alice"), SAID)
-    result = finish(publish(desk, {"questions": [SCAM["questions"][0], *MARKED["questions"][1:]]}, TO_SCAM))
-    assert (result["carried"], result["asked_again"]) == (1, 0)
-    given, carried = Annotation.objects.select_related("text").order_by("pk")
-    old, new = ({label.question: label for label in one.labels.all()} for one in (given, carried))
-    assert [new[n].data for n in (1, 2, 3)] == [old[n].data for n in (1, 2, 3)]
-    assert new[2].text_commitment == old[2].text_commitment
-    assert bytes(new[2].text_commitment or b"") == commit_answer(2, "It sells.", bytes(carried.text.salt))
-    assert (carried.text.answers, new[1].choice) == ({"2": "It sells."}, 4)
-    assert_sound()
-
-
-def test_a_decision_is_not_asked_again_for_a_text(make_desk: MakeDesk) -> None:
-    desk = make_desk(n=1, overlap=2, schema=MARKED)
-    desk.vote("t-1", alice=SAID, bob={**SAID, "verdict": "none"})  # type: ignore[arg-type]
-    decide(desk, "spam")
-    result = finish(publish(desk, {"questions": [SCAM["questions"][0], *MARKED["questions"][1:]]}, TO_SCAM))
-    assert result["decisions"] == 0
-    assert accepted(desk)["verdict"] == ("adjudicated", "scam")
-    assert_sound()
-
-
 def decide(desk: Desk, verdict: str, name: str = "t-1") -> None:
     adjudicate(access=desk.access("rita"), item=desk.item(name), answers={"verdict": verdict}, reason="ambiguous")
 
@@ -370,6 +337,59 @@ def test_a_decision_lacks_what_became_required(make_desk: MakeDesk) -> None:
     assert accepted(desk) == {"verdict": ("adjudicated", "spam"), "tone": ("disputed", None)}
     adjudicate(access=desk.access("rita"), item=desk.item("t-1"), answers={"tone": 2}, reason="ambiguous")
     assert accepted(desk)["tone"] == ("adjudicated", 2)
+    assert_sound()
+
+
+MARKED: dict[str, Any] = {
+    "questions": [
+        VERDICT,
+        {"name": "marks", "kind": "spans", "required": True, "labels": [{"value": "slur"}, {"value": "name"}]},
+        {"name": "why", "kind": "text", "required": True},
+    ]
+}
+SAID: dict[str, Any] = {"marks": [{"part": "text", "start": 0, "end": 4, "label": "name"}], "why": "because"}
+
+
+def test_spans_and_texts_go_along_where_another_question_breaks(make_desk: MakeDesk) -> None:
+    desk = make_desk(n=1, schema=MARKED, overlap=2)
+    for name in ("alice", "bob"):
+        desk.label(name, {"verdict": "spam", **SAID})
+    result = finish(publish(desk, {"questions": [*SCAM["questions"], *MARKED["questions"][1:]]}))
+    assert result == {"carried": 2, "asked_again": 0, "reopened": 0, "decisions": 0}
+    assert accepted(desk) == {
+        "verdict": ("agreed", "scam"),
+        "marks": ("agreed", SAID["marks"]),
+        "why": ("agreed", None),
+    }
+    [answer, _other] = dispute_detail(desk.access("rita"), desk.item("t-1"))["answers"]
+    assert answer["answers"] == {"verdict": "scam", **SAID}
+    text = AnnotationText.objects.latest("pk")
+    label = Label.objects.get(annotation=text.annotation_id, question=3)
+    assert bytes(label.text_commitment or b"") == commit_answer(3, "because", bytes(text.salt))
+    assert_sound()
+
+
+def test_spans_whose_label_left_are_asked_again(make_desk: MakeDesk) -> None:
+    desk = make_desk(n=1, schema=MARKED, overlap=1)
+    desk.label("alice", {"verdict": "spam", **SAID})
+    marks = MARKED["questions"][1]
+    new = {"questions": [VERDICT, {**marks, "labels": [{"value": "slur"}]}, MARKED["questions"][2]]}
+    assert finish(publish(desk, new, {}))["asked_again"] == 1
+    assert desk.n_free("t-1") == 1
+    assert_sound()
+
+
+def test_a_decision_stands_without_the_text_that_annotators_must_write(make_desk: MakeDesk) -> None:
+    desk = make_desk(n=1, schema=MARKED, overlap=2)
+    desk.label("alice", {"verdict": "none", **SAID})
+    desk.label("bob", {"verdict": "spam", **SAID, "marks": []})
+    answers = {"verdict": "spam", "marks": SAID["marks"]}
+    adjudicate(access=desk.access("rita"), item=desk.item("t-1"), answers=answers, reason="ambiguous")
+    result = finish(publish(desk, {"questions": [*SCAM["questions"], *MARKED["questions"][1:]]}))
+    assert result["decisions"] == 0
+    assert accepted(desk)["verdict"] == ("adjudicated", "scam")
+    assert accepted(desk)["marks"] == ("adjudicated", SAID["marks"])
+    assert accepted(desk)["why"] == ("agreed", None)
     assert_sound()
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from django.core.management import call_command
 from PIL import Image, ImageDraw
 
 from annotation import job_kinds
@@ -525,6 +526,27 @@ def test_what_is_left_out_is_said(make_desk: MakeDesk, bare: None) -> None:
     response = alice.get(f"{find_src(alice)}&v=poster")
     assert fault_of(response) == (404, "not_made")
     assert "no ffmpeg on the server" in response.json()["detail"]
+
+
+@database
+def test_what_was_left_out_is_made_once_it_can_be(
+    make_desk: MakeDesk, ffmpeg: str, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = make_desk(n=1)
+    sound, picture = add(desk, as_wav(swing(1))), add(desk, make_image("PNG"))
+    with monkeypatch.context() as earlier:
+        earlier.setenv("PATH", "/nowhere")
+        earlier.setitem(sys.modules, "soundfile", None)
+        earlier.setitem(sys.modules, "imageio_ffmpeg", None)
+        run_jobs()
+    out = io.StringIO()
+    call_command("derive_media", "forum", stdout=out)
+    assert out.getvalue() == "1 file is looked at again.\n"
+    assert [job.result for job in run_jobs()] == [{"made": 1, "left_out": 1}, {"made": 1, "left_out": 0}]
+    assert (files_of(sound), files_of(picture)) == ({"peaks"}, {"thumb", "blurred"})
+    call_command("derive_media", "forum", stdout=out)
+    assert out.getvalue().endswith("0 files are looked at again.\n")
+    assert len(run_jobs()) == 2
 
 
 @database

@@ -526,6 +526,21 @@ def test_what_is_read_does_not_grow_with_the_severe_items_of_other_days(make_des
     assert reads()["annotation_seat"] - before <= 2 * 4
 
 
+def test_each_answer_is_looked_up_once_whatever_the_tables_were_like_when_the_plan_was_made(
+    make_desk: MakeDesk,
+) -> None:
+    desk = make_desk(rows=rows(severe=70))
+    limit(desk)
+    with connection.cursor() as cursor:
+        cursor.execute("analyze")  # now it is known, not guessed, that nobody has answered
+    queue.exposure(person_id=desk.cast.alice.pk)
+    for _ in range(60):
+        desk.label("alice")
+    before = reads()["annotation_annotation"]
+    assert queue.exposure(person_id=desk.cast.alice.pk).n == 60
+    assert reads()["annotation_annotation"] - before <= 60
+
+
 # At the same moment
 
 

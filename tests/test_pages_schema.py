@@ -243,6 +243,7 @@ def test_answers_in_the_preview_are_checked_and_stored_nowhere(desk: Desk) -> No
     assert (wrong.status_code, wrong.json()["code"]) == (422, "invalid_answers")
     assert call(desk, f"leases/{second['id']}/skip").status_code == 200
     assert call(desk, f"annotations/{first['id']}/undo").json()["lease"]["item"]["parts"] == first["item"]["parts"]
+    assert call(desk, f"items/{first['item']['id']}/quarantine").status_code == 409
     assert not Annotation.objects.exists()
     assert Event.objects.count() == events
 

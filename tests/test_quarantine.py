@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from annotation.errors import StateError
 from annotation.models import Event, Item, Media, Quarantine, Seat
 from tests.api_client import Api, fault_of, make_png
 from tests.cast import Desk, MakeDesk, import_rows
+from tests.test_permissions import all_routes
 
 pytestmark = pytest.mark.django_db
 
@@ -165,6 +167,38 @@ def test_a_sealed_file_is_in_no_new_item(pictures: Desk) -> None:
     with pytest.raises(AssertionError, match="sealed"):
         import_rows(desk.project, [row])
     assert not Item.objects.filter(external_id="p-4").exists()
+
+
+ADDRESSES = [
+    re.sub(r"<\w+:(\w+)>", r"{\1}", route)
+    for route in all_routes()
+    if "<slug:slug>" in route and set(re.findall(r"<\w+:(\w+)>", route)) <= {"slug", "item_id"}
+]
+
+
+def addresses_that_show(desk: Desk, secret: str, item_id: int, word: str) -> set[str]:
+    """The addresses in the project that show a secret to anybody; lists are searched for a word too."""
+    found = set()
+    for name in ("alice", "rita", "enzo", "olga"):
+        client = Client()
+        client.force_login(desk.cast[name])
+        for address in ADDRESSES:
+            path = "/" + address.format(slug="forum", item_id=item_id)
+            for query in ("", f"?q={word}") if "items" in address else ("",):
+                if secret in b"".join(client.get(path + query)).decode():
+                    found.add(address)
+    return found
+
+
+def test_its_content_is_on_no_page_and_in_no_answer_of_the_api(make_desk: MakeDesk) -> None:
+    row = {"external_id": "t-1", "text": "abracadabra hocuspocus", "metadata": {"note": "hocuspocus"}}
+    desk = make_desk(rows=[row], overlap=3)
+    desk.vote("t-1", alice="none", bob="spam", carol="insult")
+    item = desk.item("t-1")
+    shown = addresses_that_show(desk, "hocuspocus", item.pk, "abracadabra")
+    assert len(shown) >= 4, shown
+    seal(desk, "t-1")
+    assert addresses_that_show(desk, "hocuspocus", item.pk, "abracadabra") == set()
 
 
 def test_sealing_again_changes_nothing(make_desk: MakeDesk) -> None:

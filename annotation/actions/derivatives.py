@@ -64,6 +64,21 @@ def end_derivation(*, project: Project, finish: Callable[[], None]) -> None:
 
 
 @transaction.atomic
+def derive_again(*, project: Project) -> int:
+    """Have the worker look again at the files of which something was left out, and return how many these are."""
+    lock_media(project, is_shared=True)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "update annotation_media set derivatives = null where project_id = %s and derivatives @? '$.*.left_out'",
+            [project.pk],
+        )
+        n_files: int = cursor.rowcount
+    if n_files:
+        start_derivation(project=project)
+    return n_files
+
+
+@transaction.atomic
 def seal_media(*, project: Project, sha256: Sequence[str]) -> None:
     """Show these files to nobody from now on, and remove what was made out of them. The files stay, sealed.
 

@@ -12,7 +12,7 @@ with `size`, and `size` bytes. The tasks:
 
 Each file has a fork of its own, so that one file never sees what another one did, and a second file costs no second
 start. Where a fork ends in any other way than by an answer, this process ends too, with a status of 64 + the signal; it
-ends as well when stdin does.
+ends as well when stdin does, and when nothing was asked for a while.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import ctypes
 import json
 import os
 import resource
+import select
 import signal
 import sys
 import warnings
@@ -37,9 +38,10 @@ _PR_SET_NO_NEW_PRIVS = 38
 
 
 def serve(limits: Limits) -> int:
-    """Answer requests until stdin ends; the exit status."""
+    """Answer requests until stdin ends, or none comes for a while; the exit status."""
     source = sys.stdin.buffer
-    while line := source.readline(10_000):
+    # Nothing waits in the buffer: a request is sent when the one before it was answered.
+    while select.select([source], [], [], limits.idle_seconds)[0] and (line := source.readline(10_000)):
         request = json.loads(line)
         data = source.read(request["size"])
         if len(data) < request["size"]:

@@ -34,9 +34,10 @@ begin
     from (
       select y.*, extract(epoch from greatest(y.till - greatest(y.leased_at, lag(y.till) over (order by y.till, y.id)), interval '0'))::float8 as elapsed
       from (
-        select e.id, e.project_id, e.leased_at, e.expires_at, e.state, e.earlier_seconds, a.seconds as told,
+        select e.id, e.project_id, e.leased_at, e.expires_at, e.state, e.earlier_seconds,
+          (select a.seconds from annotation_annotation a where a.id = e.annotation_id limit 1) as told,      -- a probe for each, whatever the plan
           coalesce(e.ended_at, least(e.expires_at, p_now)) as till
-        from annotation_seat e left join annotation_annotation a on a.id = e.annotation_id
+        from annotation_seat e
         where e.person_id = p_person and e.exposure = 2 and e.leased_at > p_now - interval '24 hours') y) x) t;
   in_a_row := 0;
   for s in select e.exposure, e.leased_at, coalesce(e.ended_at, least(e.expires_at, p_now)) as till from annotation_seat e

@@ -34,6 +34,7 @@ from annotation.views.guideline import changes_for, show_guideline
 from annotation.views.page import ProjectPage
 
 KINDS = ("label", "relabel")
+PLAIN_WIDGETS = {"buttons", "number"}  # what every page's stylesheet and words are enough for
 MODULES = sorted(f"js/desk/{path.name}" for path in (settings.BASE_DIR / "static" / "js" / "desk").glob("*.js"))
 
 
@@ -56,9 +57,11 @@ class DeskView(ProjectPage):
 
 def desk_page(access: Access, schemas: dict[str, dict[str, Any]], kind: str, here: str) -> dict[str, Any]:
     """What `annotation/label.html` shows of these schemas. `here` is where a person comes back to after signing in."""
+    widgets = find_widgets(schemas)
     return {
         "schemas": schemas,
-        "desk": _desk(access, kind, here) | {"widgets": find_widgets(schemas)},
+        "desk": _desk(access, kind, here) | {"widgets": widgets},
+        "has_widget_styles": bool(widgets.keys() - PLAIN_WIDGETS),
         "modules": MODULES,
         "guideline": show_guideline(access.project.guideline, changes_for(access)),
     }
@@ -78,6 +81,7 @@ def _desk(access: Access, kind: str, here: str) -> dict[str, Any]:
         "lease_url": _stem("api-lease"),
         "annotation_url": _stem("api-undo"),
         "sign_in_url": f"{reverse('sign-in')}?{urlencode({'next': here})}",
+        "items_url": f"{reverse('api-items', kwargs={'slug': slug})}/",
         "overview_url": reverse("project", kwargs={"slug": slug}),
         "care": {
             **show_desk_care(access.user, access.project),

@@ -258,6 +258,7 @@ class SchemaPreviewView(ProjectPage):
             "leases_url": f"{calls}leases",
             "lease_url": f"{calls}leases/",
             "annotation_url": f"{calls}annotations/",
+            "items_url": f"{calls}items/",
             "care": context["desk"]["care"] | {"care_url": f"{calls}care"},
         }
         return self.show(access, "annotation/schema_preview.html", context)
@@ -274,7 +275,7 @@ class SchemaPreviewCallView(ProjectPage):
     http_method_names = ["post"]
 
     def post(self, request: HttpRequest, slug: str, call: str) -> HttpResponse:
-        """`leases`, `leases/ID/annotation`, `leases/ID/renew`, `leases/ID/skip`, `annotations/ID/undo`."""
+        """`leases`, `leases/ID/` and `annotation`, `renew` or `skip`, `annotations/ID/undo`; to seal is refused."""
         access = self.enter(slug)
         try:
             return JsonResponse(self._answer(access, call.split("/")))
@@ -301,6 +302,8 @@ class SchemaPreviewCallView(ProjectPage):
                 return _lease(samples, digest, _number_of(lease_id))
             case ["leases", _lease_id, "skip"]:
                 return {"state": "skipped"}
+            case ["items", _item_id, "quarantine"]:
+                raise StateError(_("This is a preview: nothing is stored, so nothing is sealed. Seal it on the desk."))
             case ["annotations", lease_id, "undo"]:
                 return {"lease": _lease(samples, f"{digest}-again", _number_of(lease_id))}
         raise AbsentError

@@ -1,5 +1,5 @@
 /* The preview on the page about care: shows content as the fields beside it say, before they are saved. */
-import { showAs } from "./view.js";
+import { showAs } from "./desk/view.js";
 
 const read = (level, name) => {
   const field = document.querySelector(`[name="${level}-${name}"]`);
