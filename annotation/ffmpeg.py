@@ -58,7 +58,7 @@ class FfmpegLimits:
 def find_ffmpeg() -> str | None:
     """Return the path of the ffmpeg to use: that of the setting FFMPEG, the system's, or an extra's; None without."""
     if settings.FFMPEG:
-        return str(settings.FFMPEG)
+        return shutil.which(str(settings.FFMPEG))
     if found := shutil.which("ffmpeg"):
         return found
     if importlib.util.find_spec("imageio_ffmpeg") is None:

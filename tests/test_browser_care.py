@@ -12,7 +12,7 @@ from pytest_django.live_server_helper import LiveServer
 
 from annotation.actions.care import change_care, change_organisation_care
 from annotation.actions.media import add_media
-from annotation.models import Annotation, Item
+from annotation.models import Annotation, Item, Label
 from tests.api_client import make_png
 from tests.cast import Desk, MakeDesk, import_rows
 from tests.test_browser import faults, forgive_network, sign_in, watched
@@ -106,6 +106,31 @@ def test_words_on_the_list_are_covered_until_a_key_shows_them(
     assert text.locator(".masked").count() == 0
     watched.keyboard.press("r")
     expect(text.locator(".masked")).to_have_count(2)
+
+
+def test_a_text_is_marked_once_it_is_revealed_and_its_words_stay_covered(
+    watched: Page, live_server: LiveServer, make_desk: MakeDesk
+) -> None:
+    question = {"name": "marks", "kind": "spans", "required": True, "labels": [{"value": "place", "key": "1"}]}
+    make_desk(
+        schema={"questions": [question]}, rows=[severe("a", "in a slur of Rome")], care={"masked_words": ["slur"]}
+    )
+    start(watched, live_server)
+    expect(watched.locator(".cover")).to_be_visible()
+    watched.keyboard.press("r")
+    text = watched.locator("#item .item-text")
+    expect(text.locator(".masked")).to_have_text("slur")
+    text.dblclick(position={"x": 100, "y": 12})
+    watched.keyboard.press("1")
+    expect(text.locator("mark")).to_have_count(1)
+    expect(text.locator(".masked")).to_have_text("slur")
+    watched.keyboard.press("r")
+    expect(text.locator(".masked")).to_have_count(0)
+    expect(text.locator("mark")).to_have_count(1)
+    watched.keyboard.press("Enter")
+    expect(watched.locator("#saved")).to_have_text("Saved")
+    [stored] = Label.objects.get().data or []
+    assert "in a slur of Rome"[stored["start"] : stored["end"]] in ("in", "a", "slur", "of", "Rome")
 
 
 def test_one_key_seals_an_item_once_it_is_confirmed(

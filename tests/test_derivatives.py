@@ -22,6 +22,7 @@ from PIL import Image, ImageDraw
 from annotation import job_kinds
 from annotation.actions.derivatives import keep_derivatives
 from annotation.actions.items import quarantine_item
+from annotation.actions.jobs import start_job
 from annotation.actions.media import add_media, erase_item, remove_unused_media
 from annotation.derivatives import NAMES, Derivation, derivative_path, explain_left_out, make_derivatives
 from annotation.ffmpeg import Ffmpeg, FfmpegError, FfmpegLimits, find_ffmpeg
@@ -296,6 +297,13 @@ def test_without_ffmpeg_the_pictures_of_a_video_are_left_out_with_the_reason(tmp
     assert "no ffmpeg on the server" in explain_left_out("no_ffmpeg")
 
 
+def test_an_ffmpeg_that_is_named_and_not_there_is_none(settings: Any, tmp_path: Path) -> None:
+    settings.FFMPEG = script(tmp_path / "ffmpeg", "")
+    assert find_ffmpeg() == settings.FFMPEG
+    settings.FFMPEG = str(tmp_path / "nowhere")
+    assert find_ffmpeg() is None
+
+
 def script(path: Path, body: str) -> str:
     """A program that is taken for ffmpeg."""
     path.write_text(f"#!{sys.executable}\nimport os, socket, sys, time\n{body}\n")
@@ -379,18 +387,34 @@ def test_one_job_looks_at_all_that_came(make_desk: MakeDesk) -> None:
     assert [one.result for one in run_jobs()] == [{"made": 3, "left_out": 0}, {"made": 1, "left_out": 0}]
 
 
+def begin_with_two(desk: Desk) -> list[tuple[str, Any]]:
+    """The states and results of the jobs once the first has ended, with two files to look at."""
+    add(desk, make_image("PNG"))
+    add(desk, make_image("PNG", (20, 20)))
+    run_job(Job.objects.get(kind=KIND).pk)
+    return list(Job.objects.filter(kind=KIND).order_by("pk").values_list("state", "result"))
+
+
 @database
 def test_a_job_gives_way_after_a_while_and_another_goes_on(
     make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(job_kinds.derivatives, "SLICE_SECONDS", 0.0)
+    monkeypatch.setattr(job_kinds.derivatives, "LOOK_SECONDS", 0.0)
+    with monkeypatch.context() as short:
+        short.setattr(job_kinds.derivatives, "SLICE_SECONDS", 0.0)
+        found = begin_with_two(make_desk(n=1))
+    assert found == [("done", {"made": 1, "left_out": 0}), ("queued", None)]
+    assert [one.result for one in run_jobs()] == [{"made": 1, "left_out": 0}] * 2
+
+
+@database
+def test_a_job_gives_way_to_other_work(make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_kinds.derivatives, "LOOK_SECONDS", 0.0)
     desk = make_desk(n=1)
-    add(desk, make_image("PNG"))
-    [job] = Job.objects.filter(kind=KIND)
-    run_job(job.pk)
-    assert list(Job.objects.filter(kind=KIND).order_by("pk").values_list("state", flat=True)) == ["done", "queued"]
-    monkeypatch.setattr(job_kinds.derivatives, "SLICE_SECONDS", 20.0)
-    assert [one.result for one in run_jobs()] == [{"made": 0, "left_out": 0}, {"made": 1, "left_out": 0}]
+    other = start_job(kind="import", project=desk.project, created_by=None)
+    assert begin_with_two(desk) == [("done", {"made": 1, "left_out": 0}), ("queued", None)]
+    Job.objects.filter(pk=other.pk).delete()
+    assert run_jobs()[-1].result == {"made": 1, "left_out": 0}
 
 
 @database

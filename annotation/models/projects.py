@@ -179,3 +179,17 @@ class GuidelineReading(models.Model):
 
     def __str__(self) -> str:
         return f"guideline {self.guideline_id} read by {self.person_id}"
+
+
+class DeskKeys(models.Model):
+    """The keys that a person gave to answers of a project, where they are not the schema's own."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+", db_index=False)
+    person = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    keys = models.JSONField(help_text="{question name: {choice's value: key}}")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["project", "person"], name="desk_keys_once")]
+
+    def __str__(self) -> str:
+        return f"keys of {self.person_id} in {self.project_id}"

@@ -26,6 +26,7 @@ from django.utils.http import urlencode
 
 from annotation.access import KIND_RIGHTS, Access
 from annotation.care import show_desk_care
+from annotation.desk_keys import own_keys_of, with_own_keys
 from annotation.errors import AbsentError
 from annotation.models import LabelSchema, Seat
 from annotation.progress import OwnWork, own_counts
@@ -97,11 +98,12 @@ def _stem(name: str) -> str:
 
 
 def schemas_to_draw(access: Access) -> dict[str, dict[str, Any]]:
-    """The schema in force and those that this person's leases are pinned to, by version, as their kinds render them."""
+    """The schema in force and those that this person's leases are pinned to, by version, with their own keys."""
     held = Seat.objects.filter(project=access.project, person=access.user, state=Seat.State.HELD)
     rows = LabelSchema.objects.filter(project=access.project)
     rows = rows.filter(Q(pk=access.project.schema_id) | Q(pk__in=held.values("schema_id")))
-    return {str(row.version): {"questions": render_schema(row.compiled)} for row in rows}
+    own = own_keys_of(access.project, access.user)
+    return {str(row.version): {"questions": with_own_keys(render_schema(row.compiled), own)} for row in rows}
 
 
 def find_widgets(schemas: dict[str, dict[str, Any]]) -> dict[str, str]:

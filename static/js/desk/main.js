@@ -263,6 +263,7 @@ async function undo() {
 // --- care ---
 function draw() {
   questions.mend(drawAgain(current.lease.item, onBroken));
+  refresh();
   $("item").focus({ preventScroll: true });
   announce($("item").innerText.slice(0, 400));
 }

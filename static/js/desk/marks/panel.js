@@ -188,6 +188,7 @@ export function buildPanel(question, { change, claim }, widget) {
   if (!least) addButton({ value: null, key: panel.options.some((one) => one.key === "0") ? "" : "0", text: say("nothing_to_mark"), press: sayNothing }, "is-nothing", say("nothing_to_mark"));
 
   // --- the list of marks ---
+  const rows = new WeakMap(); // mark -> its row
   const list = element("ol", { class: "mark-list", "aria-label": say("marked_list") });
   const suggestion = element("button", { class: "button button-small marks-suggested", type: "button", click: takeSuggestion });
   list.addEventListener("keydown", (event) => {
@@ -231,16 +232,18 @@ export function buildPanel(question, { change, claim }, widget) {
   function drawList() {
     const focused = [...list.children].findIndex((row) => row.contains(document.activeElement));
     drawn = marks;
-    list.replaceChildren(...marks.map((mark) => {
-      const extras = widget.extras?.(mark) ?? [];
-      const name = element("button", { class: "mark-name", type: "button", "aria-pressed": "false", "aria-label": `${textOf(mark.label)}, ${widget.show(mark)}`, click: () => { panel.select(mark); widget.reveal(mark); } },
-        element("span", { class: "mark-tag", text: textOf(mark.label) }), ...(extras.length ? [] : [element("span", { class: "mark-place", text: widget.show(mark) })]));
-      const drop = element("button", { class: "button button-plain button-small mark-drop", type: "button", "aria-label": say("mark_drop", { label: textOf(mark.label), place: widget.show(mark) }), click: () => { panel.remove(mark); refocus(); } }, $("cross").content.cloneNode(true));
-      const row = element("li", {}, name, ...extras, drop);
-      row.style.setProperty("--mark", panel.colour(mark.label));
-      return row;
-    }));
+    for (const mark of marks) if (!rows.has(mark)) rows.set(mark, buildRow(mark));
+    list.replaceChildren(...marks.map((mark) => rows.get(mark)));
     if (focused >= 0) (list.children[Math.min(focused, marks.length - 1)]?.firstElementChild ?? $("item")).focus({ preventScroll: true });
+  }
+  function buildRow(mark) {
+    const extras = widget.extras?.(mark) ?? [];
+    const name = element("button", { class: "mark-name", type: "button", "aria-pressed": "false", "aria-label": `${textOf(mark.label)}, ${widget.show(mark)}`, click: () => { panel.select(mark); widget.reveal(mark); } },
+      element("span", { class: "mark-tag", text: textOf(mark.label) }), ...(extras.length ? [] : [element("span", { class: "mark-place", text: widget.show(mark) })]));
+    const drop = element("button", { class: "button button-plain button-small mark-drop", type: "button", "aria-label": say("mark_drop", { label: textOf(mark.label), place: widget.show(mark) }), click: () => { panel.remove(mark); refocus(); } }, $("cross").content.cloneNode(true));
+    const row = element("li", {}, name, ...extras, drop);
+    row.style.setProperty("--mark", panel.colour(mark.label));
+    return row;
   }
   function refocus() { if (!list.contains(document.activeElement)) (list.querySelector("[aria-pressed=true]") ?? $("item")).focus({ preventScroll: true }); }
 

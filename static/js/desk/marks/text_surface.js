@@ -39,6 +39,7 @@ function buildSurface(element, text) {
 
   element.classList.add("is-markable");
   element.tabIndex = 0;
+  element.dir ||= "auto"; // the arrow keys go by it
   element.setAttribute("role", "textbox");
   element.setAttribute("aria-readonly", "true");
   element.setAttribute("aria-multiline", "true");
