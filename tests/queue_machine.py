@@ -24,11 +24,12 @@ from annotation.actions.answers import answer_lease
 from annotation.actions.items import quarantine_item, set_holdout_share, set_priorities
 from annotation.actions.jobs import claim_job
 from annotation.actions.projects import change_project, remove_member, set_member
+from annotation.actions.quarantine import ask_release, confirm_release, find_quarantine
 from annotation.audit import find_violations
 from annotation.errors import TouchstoneError
 from annotation.job_kinds.overlap import run_overlap
 from annotation.jobs import RunningJob
-from annotation.models import Job, QueueLane
+from annotation.models import Item, Job, QueueLane
 from reviewers.actions import adjudicate
 from tests.queue_breaks import Break, install
 from tests.queue_model import (
@@ -364,7 +365,21 @@ class QueueMachine(RuleBasedStateMachine):
     def _change_item(self, data: st.DataObject) -> None:
         name = data.draw(st.sampled_from(sorted(self.world.items)))
         item, actor = self.world.items[name], self.world.users[OWNER]
-        self._compare("quarantine", lambda: quarantine_item(item=item, actor=actor), lambda: self.model.seal(name))
+        if name in self.model.sealed and data.draw(st.booleans()):
+            self._compare("let out", lambda: self._let_out(item), lambda: self.model.let_out(name))
+            return
+        self._compare(
+            "quarantine",
+            lambda: quarantine_item(item=item, actor=actor) is not None,
+            lambda: self.model.seal(name),
+        )
+
+    def _let_out(self, item: Item) -> None:
+        """One asks, another one confirms. (Who may is not the queue's affair.)"""
+        quarantine = find_quarantine(item)
+        assert quarantine is not None
+        ask_release(quarantine=quarantine, actor=self.world.users[OWNER], reason="a false alarm")
+        confirm_release(quarantine=quarantine, actor=self.world.users[REVIEWER])
 
     def _change_decision(self, data: st.DataObject) -> None:
         """Somebody decides what may be no dispute, or was decided before."""

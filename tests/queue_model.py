@@ -336,8 +336,10 @@ class Queue:
         """Take all work from the holdout while there is some, or only when there is no other."""
         self.settings.holdout_first = is_first
 
-    def seal(self, item: str) -> None:
-        """Quarantine an item: nobody keeps a place on it that they have not used."""
+    def seal(self, item: str) -> bool:
+        """Quarantine an item: nobody keeps a place on it that they have not used. Whether it was open."""
+        if item in self.sealed:
+            return False
         self.sealed.add(item)
         for row in self.rows.values():
             if row.item == item:
@@ -345,6 +347,19 @@ class Queue:
                 for seat in row.seats.values():
                     if seat.state == HELD:
                         seat.state, seat.is_late = WITHDRAWN, False
+        return True
+
+    def let_out(self, item: str) -> None:
+        """End the quarantine of an item: work on it goes on where it stood, for those too who had to leave it."""
+        self.sealed.remove(item)
+        label = self.rows[LABEL, item]
+        label.is_closed = label.state in (DISPUTED, ADJUDICATED)
+        if dispute := self.rows.get((ADJUDICATE, item)):
+            dispute.is_closed = label.state != DISPUTED
+        for row in self.rows.values():
+            for seat in row.seats.values():
+                if row.item == item and seat.state == WITHDRAWN:
+                    seat.state = RELEASED
 
     def leave(self, person: str) -> None:
         """A member is taken out: what they hold opens again."""
