@@ -158,9 +158,10 @@ export function build(question, { change, claim }) {
     const key = event.key.toLowerCase();
     if (event.ctrlKey || event.altKey || event.metaKey || event.repeat || isTaken(key)) return false;
     const { selected } = panel;
+    const side = { "[": "start", "(": "start", "]": "end", ")": "end" }[key]; // some keyboards have no brackets at hand
     if (key === "n") press();
     else if (selected && key === "p") play(selected);
-    else if (selected && (key === "[" || key === "]")) setEnd(selected, key === "[" ? "start" : "end");
+    else if (selected && side) setEnd(selected, side);
     else return false;
     event.preventDefault();
     return true;
