@@ -15,7 +15,7 @@ from annotation.access import KIND_RIGHTS, Access
 from annotation.desk_keys import own_keys_of, with_own_keys
 from annotation.errors import AbsentError
 from annotation.models import LabelSchema, Seat
-from annotation.progress import OwnWork, own_counts
+from annotation.pace import sitting
 from annotation.schema import render_schema
 from annotation.views.guideline import changes_for, show_guideline
 from annotation.views.page import ProjectPage
@@ -48,15 +48,16 @@ class DeskView(ProjectPage):
 
     def _desk(self, access: Access, kind: str) -> dict[str, Any]:
         slug = access.project.slug
-        mine = own_counts(access.user, [access.project.pk]).get(access.project.pk, OwnWork())
         leases = reverse("api-leases", kwargs={"slug": slug})
         return {
             "project": slug,
             "person": access.user.username,
             "kind": kind,
-            "n_today": mine.n_today,
-            "n_total": mine.n_total,
+            "progress": sitting(access).as_dict(),
             "leases_url": leases,
+            "history_url": reverse("project-history", kwargs={"slug": slug}),
+            "guideline_url": reverse("project-guideline", kwargs={"slug": slug}),
+            "precedents_url": _stem("project-precedents", slug),
             "lease_url": _stem("api-lease"),
             "annotation_url": _stem("api-undo"),
             "sign_in_url": f"{reverse('sign-in')}?{urlencode({'next': self.request.get_full_path()})}",
@@ -64,9 +65,9 @@ class DeskView(ProjectPage):
         }
 
 
-def _stem(name: str) -> str:
-    """The part of an address before its id."""
-    return reverse(name, args=["0"]).partition("0")[0]
+def _stem(name: str, *args: str) -> str:
+    """The part of an address before its last id."""
+    return reverse(name, args=[*args, "0"]).rpartition("0")[0]
 
 
 def schemas_to_draw(access: Access) -> dict[str, dict[str, Any]]:
