@@ -36,6 +36,11 @@ def commit(content: Any, salt: bytes) -> bytes:
     return commit_text(canonical_json(content), salt)
 
 
+def commit_answer(question: int, text: str, salt: bytes) -> bytes:
+    """The commitment that a label keeps of a text answer; `question` is its id."""
+    return commit({"question": question, "text": text}, salt)
+
+
 def holds(commitment: bytes, content: Any, salt: bytes) -> bool:
     """Whether this is the content that was committed to."""
     return hmac.compare_digest(commitment, commit(content, salt))

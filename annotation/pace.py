@@ -12,6 +12,7 @@ from typing import Any
 from django.db import connection
 
 from annotation.access import Access
+from annotation.hints import SEVERE
 from annotation.models import QueueLane
 from annotation.progress import today_began
 
@@ -102,7 +103,7 @@ def sitting(access: Access, today: datetime | None = None) -> Sitting:
         cursor.execute(_HELD, params)
         n_left = min(MOST_LEFT, n_open + cursor.fetchone()[0])
     n_today, n_timed, seconds = done[0]
-    is_severe = QueueLane.objects.filter(project=access.project, severity__gt=0).exists()
+    is_severe = QueueLane.objects.filter(project=access.project, severity__gte=SEVERE).exists()
     is_more = n_open == MOST_LEFT or n_looked == MOST_LOOKED
     return Sitting(
         n_today=n_today,

@@ -2,14 +2,16 @@
 
 A compiled schema is JSON::
 
-    {"questions": [{"id": 1, "name": "verdict", "kind": "choice", "text": "...", "required": true, "when": null or
-                    {"question": "verdict", "question_id": 1, "in": ["spam"], "choice_ids": [2]}, ...the kind's part}],
+    {"questions": [{"id": 1, "name": "verdict", "kind": "choice", "column": "choice", "text": "...", "required": true,
+                    "when": null or {"question": "verdict", "question_id": 1, "in": ["spam"], "choice_ids": [2]},
+                    ...the kind's part}],
      "next_question_id": 3,
      "retired": [{"id": 2, "name": "why", "choices": [], "retired_choices": [...], "next_choice_id": 4}]}
 
 Ids are small integers. A question's id belongs to its name, a choice's id to (question, value), for ever: tombstones
 (`retired`, `retired_choices`) keep what left, so that a name that comes back has its old id and a new one never gets a
-used id. In `when`, a branch of nested choices stands for every leaf below it: `choice_ids` are leaves.
+used id. In `when`, a branch of nested choices stands for every leaf below it: `choice_ids` are leaves. `column` says
+what holds an answer (`Kind.COLUMN`): the vote rule in SQL goes by it.
 
 Nothing here reads the database. `show_schema` gives back what was sent.
 """
@@ -17,14 +19,15 @@ Nothing here reads the database. `show_schema` gives back what was sent.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Literal
 
 from django.utils.translation import gettext as _
 
 from annotation.errors import TouchstoneError
-from annotation.kinds import KINDS, AnswerError, LabelValue, Question, SchemaError, get_kind
+from annotation.kinds import KINDS, AnswerError, LabelValue, Parts, Question, SchemaError, get_kind
 from annotation.kinds.choice_tree import leaf_ids_under, leaves, walk
 from annotation.plain_text import find_text_fault, quote
 
@@ -41,6 +44,7 @@ class AnswersError(TouchstoneError):
     """Some answers do not fit their questions: see `fields`."""
 
     code = "invalid_answers"
+    status = 422
 
     def __init__(self, fields: dict[str, str]) -> None:
         """`fields`: question name -> sentence, at least one."""
@@ -124,7 +128,7 @@ def _compile_question(raw: object, position: int, earlier: list[Question], known
     required = raw.get("required")
     if required is not None and not isinstance(required, bool):
         raise SchemaError(_("%(where)s: `required` must be true or false.") % {"where": where})
-    question: Question = {"id": None, "name": name, "kind": kind.NAME}
+    question: Question = {"id": None, "name": name, "kind": kind.NAME, "column": kind.COLUMN}
     if raw.get("text") is not None:
         fault = find_text_fault(raw["text"], MAX_TEXT)
         if fault:
@@ -249,13 +253,16 @@ def parse_answers(
     *,
     known: Mapping[int, LabelValue] | None = None,
     required: Collection[int] | None = None,
+    read_parts: Callable[[], Parts | None] = lambda: None,
 ) -> dict[int, LabelValue]:
     """Check a whole submission (question name -> value) and return question id -> value, in schema order.
 
     A null is no answer. `known` holds values that already stand (an adjudication answers only some questions): they
     decide what is asked, an answer replaces them, and they are not returned. `required` are the ids of the questions
     that must be answered; by default those that the schema says. A question that is not asked needs no answer and may
-    have none. AnswersError carries one sentence per question that is wrong, all of them at once.
+    have none. `read_parts` is called, once, where an answer points into the item, and returns its parts; None, as for
+    an item whose content is not there any more, lets such an answer be checked by its form alone. AnswersError carries
+    one sentence per question that is wrong, all of them at once.
     """
     if not isinstance(answers, dict):
         raise AnswersError({"answers": _('Answers are an object: {"QUESTION": VALUE}.')})
@@ -267,11 +274,13 @@ def parse_answers(
             "known": ", ".join(names),
         }
     parsed: dict[int, LabelValue] = {}
+    parts_once = cache(read_parts)
     for question in compiled["questions"]:
         value = answers.get(question["name"])
         if value is not None:
+            kind = KINDS[question["kind"]]
             try:
-                parsed[question["id"]] = KINDS[question["kind"]].parse_answer(question, value)
+                parsed[question["id"]] = kind.parse_answer(question, value, parts_once() if kind.PARTS else None)
             except AnswerError as error:
                 faults[question["name"]] = error.detail
     _check_asked(compiled, parsed, known or {}, required, faults)
@@ -365,8 +374,8 @@ def validate_map(old: Compiled, new: Compiled, raw: object) -> dict[int, dict[in
 
     None means: ask again. The result holds every answer of `old` for every question of `old`; an old value that still
     stands and is not named maps to itself. A question that is gone maps to None throughout and need not be named.
-    Ratings are named as text ("4"); numbers are not listed: all are asked again. MapError carries a sentence per
-    question.
+    Ratings are named as text ("4"). Kinds whose answers are not listed (numbers, texts, spans and their like) are all
+    asked again. MapError carries a sentence per question.
     """
     if not isinstance(raw, dict):
         raise MapError(_('A map is an object: {"QUESTION": {"old": "new" or null}}.'))
@@ -422,8 +431,11 @@ def carry_value(
 ) -> LabelValue | None:
     """Return what an answer to `old` becomes under `new` by one question's map from `validate_map`; None: ask again.
 
-    Of a set of choices one "ask again" is enough to ask the whole question again.
+    Of a set of choices one "ask again" is enough to ask the whole question again. Of a kind whose values are not listed
+    (numbers, texts, spans) nothing can be mapped.
     """
+    if not KINDS[old["kind"]].domain(old):
+        return None
     codes: Iterable[int | None] = [mapping.get(code) for code in KINDS[old["kind"]].codes(old, value)]
     kept = [code for code in codes if code is not None]
     if len(kept) < len(list(codes)):

@@ -12,14 +12,17 @@ from django.utils.translation import gettext as _
 
 from annotation import queue
 from annotation.access import Access
+from annotation.actions.carrying import Batch, Way
 from annotation.actions.events import write_event
-from annotation.commitments import commit, make_salt
+from annotation.carrying import Carried, Fate, carry_through
+from annotation.commitments import commit, commit_answer, make_salt
 from annotation.errors import InvalidError, StateError
-from annotation.kinds import LabelValue
-from annotation.models import Item, Member, Project, QueueLane, Seat
+from annotation.kinds import KINDS, LabelValue, Question
+from annotation.models import Item, Member, Project, QueueLane, QueueRow, Seat
+from annotation.parts import read_parts
 from annotation.plain_text import find_text_fault
 from annotation.schema import asked, parse_answers
-from reviewers.answers import questions_by_id, read_value, store_value
+from reviewers.answers import questions_by_id, read_value
 from reviewers.errors import HeldError, OwnWorkError, StaleDecisionError
 from reviewers.models import Adjudication, AdjudicationNote, Resolution
 from reviewers.reports import show_adjudication, show_resolutions
@@ -44,6 +47,7 @@ def adjudicate(
     """Decide an item: disputed, agreed, decided before, or still open. The votes stay as they are.
 
     `answers` (question name -> value) must hold every required question that has no accepted value; others keep theirs.
+    A text is never required here: what annotators wrote stands, as nobody votes on it.
     A question that the accepted values do not ask for may have no answer, and loses the one that it had.
     `expected_version` is the highest `version` among the item's resolutions that the reviewer saw (0: there were none);
     afterwards every resolution of the item carries that number plus one. Left out, it means "nobody else has decided
@@ -70,26 +74,30 @@ def adjudicate(
 
     compiled = seat.schema.compiled
     known = {row.question: value for row in rows if row.state in ACCEPTED and (value := read_value(row)) is not None}
-    decided = parse_answers(compiled, dict(answers), known=known)
+    required = [q["id"] for q in compiled["questions"] if q["required"] and KINDS[q["kind"]].COLUMN != "text"]
+    decided = parse_answers(
+        compiled, dict(answers), known=known, required=required, read_parts=lambda: read_parts(item.pk)
+    )
     _accept(project, seat, decided, asked(compiled, {**known, **decided}), seen + 1)
+    salt = make_salt()
+    texts = {str(question): value.text for question, value in decided.items() if value.text is not None}
     adjudication = Adjudication(
         project=project,
         item=item,
         seat=seat,
         pass_no=seat.queue_row.pass_no,
         reviewer=reviewer,
-        answers={str(question): store_value(value) for question, value in decided.items()},
+        answers={str(question): _store_value(question, value, salt) for question, value in decided.items()},
         reason=reason,
         is_precedent=precedent,
         is_own_work=is_own_work,
         guideline_version=seat.guideline.version if seat.guideline else None,
     )
-    salt = make_salt()
     if note:
         adjudication.note_commitment = commit(note, salt)
     adjudication.save(force_insert=True)
-    if note:
-        AdjudicationNote.objects.create(adjudication=adjudication, text=note, salt=salt)
+    if note or texts:
+        AdjudicationNote.objects.create(adjudication=adjudication, text=note, answers=texts, salt=salt)
     write_event(
         project=project,
         kind="item.adjudicated",
@@ -105,6 +113,105 @@ def adjudicate(
         },
     )
     return adjudication
+
+
+def _store_value(question: int, value: LabelValue, salt: bytes) -> dict[str, Any]:
+    """The one column that a value sets; of a text its commitment."""
+    if value.text is None:
+        return value.columns()
+    return {"text_commitment": commit_answer(question, value.text, salt).hex()}
+
+
+@transaction.atomic
+def carry_decisions(*, project: Project, way: Way, batch: Batch, is_late: bool = False) -> int:
+    """What becomes of resolutions when answers are carried over to a breaking schema; returns how many decisions are
+    asked again.
+
+    The vote rule has looked at the rows that were touched; what it leaves behind of questions that left goes here. A
+    reviewer's decision is carried as an answer is: its values are mapped, or the reviewers are asked again. Part of the
+    batch's transaction, which holds the rows, and done once for a version: where answers came late, decisions were
+    carried before, or were made under the version.
+    """
+    if way.target is None:
+        return 0
+    compiled = way.versions[-1][1].new
+    questions = questions_by_id(compiled)
+    rows = {row.pk: row for row in QueueRow.objects.filter(pk__in={*batch.touched_rows, *batch.decided_rows})}
+    by_place = {(row.item_id, row.pass_no): row for row in rows.values()}
+    found: dict[int, dict[int, Resolution]] = {pk: {} for pk in rows}
+    for resolution in Resolution.objects.filter(item__in=[row.item_id for row in rows.values()]).order_by("pk"):
+        row = by_place.get((resolution.item_id, resolution.pass_no))
+        if row is None:
+            continue
+        if resolution.question in questions:
+            found[row.pk][resolution.question] = resolution
+        else:
+            Resolution.objects.filter(pk=resolution.pk).delete()
+    seats = {}
+    for seat in Seat.objects.filter(
+        item__in=[row.item_id for row in rows.values()], kind=QueueLane.Kind.ADJUDICATE, state=Seat.State.SUBMITTED
+    ).order_by("ended_at", "pk"):
+        seats[seat.item_id] = seat
+    again: list[int] = []
+    for pk in batch.decided_rows:
+        row = rows[pk]
+        decided_on = seats.get(row.item_id)
+        values = {number: value for number, one in found[pk].items() if (value := read_value(one)) is not None}
+        # Decisions are made under the version of now, and were carried to every breaking one since.
+        is_old = not is_late and decided_on is not None and decided_on.schema_id < way.target
+        carried = _ask_for_no_text(carry_through([way.versions[-1][1]] if is_old else [], values), questions)
+        _carry_decision(project, row, found[pk], carried)
+        if carried.is_asked_again:
+            again.append(pk)
+        if pk in batch.touched_rows or carried.is_changed:
+            _count_anew(row, questions)
+    queue.ask_reviewers_again(row_ids=again)
+    for pk in again:
+        write_event(
+            project=project,
+            kind="item.settled",
+            actor=None,
+            item_id=rows[pk].item_id,
+            ref_id=pk,
+            data={"state": "disputed"},
+        )
+    return len(again)
+
+
+def _ask_for_no_text(carried: Carried, questions: Mapping[int, Question]) -> Carried:
+    """A decision is whole without its texts, which reviewers need not write."""
+    texts = {number for number, question in questions.items() if KINDS[question["kind"]].COLUMN == "text"}
+    fates = {number: fate for number, fate in carried.fates.items() if fate != Fate.ASKED or number not in texts}
+    return Carried(carried.values, fates)
+
+
+def _carry_decision(project: Project, row: QueueRow, known: Mapping[int, Resolution], carried: Carried) -> None:
+    """Write what becomes of one decided item's resolutions. All of them get the next version where one changes."""
+    if not carried.is_changed:
+        return
+    version = max((one.version for one in known.values()), default=0) + 1
+    for question, fate in carried.fates.items():
+        place: dict[str, Any] = {"item_id": row.item_id, "question": question, "pass_no": row.pass_no}
+        rows = Resolution.objects.filter(**place)
+        if fate == Fate.DROPPED:
+            rows.delete()
+        elif fate == Fate.ASKED:
+            empty = {"choice": None, "choices": None, "number": None, "data": None}
+            columns = {"state": Resolution.State.DISPUTED, "method": METHOD, "confidence": None, **empty}
+            Resolution.objects.update_or_create(**place, defaults={"project": project, "changed_at": Now(), **columns})
+        elif fate == Fate.MAPPED:
+            value = carried.values[question]
+            rows.update(choice=value.choice, choices=value.choices, number=value.number, data=value.data)
+    Resolution.objects.filter(item_id=row.item_id, pass_no=row.pass_no).update(version=version, changed_at=Now())
+
+
+def _count_anew(row: QueueRow, questions: Mapping[int, Question]) -> None:
+    """Count the votes on a decided item again: they stand beside the decision and change nothing of it."""
+    for number, question in questions.items():
+        votes, n_votes, disagreement = count_votes(row.item_id, row.pass_no, question)
+        Resolution.objects.filter(item_id=row.item_id, pass_no=row.pass_no, question=number).update(
+            votes=votes, n_votes=n_votes, disagreement=disagreement
+        )
 
 
 def erase_notes(*, item_ids: Sequence[int]) -> int:
@@ -168,13 +275,14 @@ def _accept(project: Project, seat: Seat, decided: Mapping[int, LabelValue], ask
             "choice": value.choice,
             "choices": value.choices,
             "number": value.number,
+            "data": value.data,
             "confidence": None,
             "method": METHOD,
             "version": version,
             "changed_at": Now(),
         }
         if not rows.filter(question=number).update(**columns):
-            votes, n_votes, disagreement = _count(seat, questions[number])
+            votes, n_votes, disagreement = count_votes(seat.item_id, seat.queue_row.pass_no, questions[number])
             Resolution.objects.create(
                 project=project,
                 item_id=seat.item_id,
@@ -187,23 +295,33 @@ def _accept(project: Project, seat: Seat, decided: Mapping[int, LabelValue], ask
             )
 
 
-def _count(seat: Seat, question: Mapping[str, Any]) -> tuple[dict[str, int], int, float]:
-    """The votes on a question that the vote rule had not looked at (few votes, or not asked until now)."""
+_VERDICTS = {
+    "data": "reviewers_match(q.id, %(id)s::smallint, 'majority', %(overlap)s::numeric)",
+    "text": "(select 0 as disagreement)",
+}
+_BY_VALUE = "reviewers_decide(%(kind)s, 'majority', v.votes, v.n, %(tolerance)s::numeric)"
+
+
+def count_votes(item_id: int, pass_no: int, question: Question) -> tuple[dict[str, int], int, float]:
+    """The votes on a question that the vote rule does not look at: few votes, not asked until now, or decided."""
+    verdict = _VERDICTS.get(KINDS[question["kind"]].COLUMN, _BY_VALUE)
+    overlap = question.get("least_overlap")
     with connection.cursor() as cursor:
         cursor.execute(
-            """
+            f"""
             select v.votes::text, v.n, d.disagreement
             from annotation_queuerow q
             cross join lateral reviewers_count(q.id, %(id)s::smallint, %(kind)s) v
-            cross join lateral reviewers_decide(%(kind)s, 'majority', v.votes, v.n, %(tolerance)s::numeric) d
+            cross join lateral {verdict} d
             where q.item_id = %(item)s and q.kind in (1, 4) and q.pass_no = %(pass_no)s
-            """,
+            """,  # noqa: S608 - constants of this module
             {
                 "id": question["id"],
                 "kind": question["kind"],
                 "tolerance": str(question.get("tolerance", 0)),
-                "item": seat.item_id,
-                "pass_no": seat.queue_row.pass_no,
+                "overlap": None if overlap is None else str(overlap),
+                "item": item_id,
+                "pass_no": pass_no,
             },
         )
         votes, n_votes, disagreement = cursor.fetchone()

@@ -2,41 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 from annotation.errors import StateError
 from annotation.kinds import KINDS, LabelValue, Question
 from annotation.kinds import number as number_kind
-from annotation.kinds.choice_tree import walk
+from annotation.kinds.choice_tree import name_choices, walk
 from annotation.models import Project
 from annotation.schema import Compiled
 
 
 class ValueRow(Protocol):
-    """The typed columns that labels and resolutions share."""
+    """The typed columns that labels and resolutions share. A text is in neither."""
 
     choice: int | None
     choices: list[int] | None
     number: float | None
+    data: list[Any] | None
 
 
 def read_value(row: ValueRow) -> LabelValue | None:
     """The value in a row's typed columns; None where none of them is set."""
-    if row.choice is None and row.choices is None and row.number is None:
-        return None
-    return LabelValue(choice=row.choice, choices=row.choices, number=row.number)
+    value = LabelValue(choice=row.choice, choices=row.choices, number=row.number, data=row.data)
+    return value if value.columns() else None
 
 
-def store_value(value: LabelValue) -> dict[str, Any]:
-    """The one column that a value sets, as in `Adjudication.answers` and in the labels of a submit."""
-    columns = {"choice": value.choice, "choices": value.choices, "number": value.number}
-    return {name: column for name, column in columns.items() if column is not None}
+def restore_value(stored: Mapping[str, Any]) -> LabelValue | None:
+    """The value in stored columns by their name (the inverse of `LabelValue.columns`); None where none is set."""
+    value = LabelValue(**{name: stored.get(name) for name in ("choice", "choices", "number", "data")})
+    return value if value.columns() else None
 
 
-def restore_value(stored: Mapping[str, Any]) -> LabelValue:
-    """The inverse of `store_value`."""
-    return LabelValue(choice=stored.get("choice"), choices=stored.get("choices"), number=stored.get("number"))
+def restore_texts(texts: Mapping[str, str]) -> dict[int, LabelValue]:
+    """Stored texts by question id as text -> values by question id."""
+    return {int(number): LabelValue(text=text) for number, text in texts.items()}
 
 
 def spell_value(question: Question, value: LabelValue | None) -> Any:
@@ -46,15 +46,15 @@ def spell_value(question: Question, value: LabelValue | None) -> Any:
     try:
         return KINDS[question["kind"]].show_value(question, value)
     except KeyError:
-        names = _names(question)
+        names = name_choices(question)
         if value.choice is not None:
             return names.get(value.choice, str(value.choice))
         return [names.get(code, str(code)) for code in value.choices or ()]
 
 
 def spell_votes(question: Question, votes: Mapping[str, int]) -> dict[str, int]:
-    """Votes by choice id, rating or number (as text) -> votes by value, most first."""
-    names = {str(code): name for code, name in _names(question).items()}
+    """Votes by choice id, rating or number (as text) -> votes by value, most first. {} for kinds without such names."""
+    names = {str(code): name for code, name in name_choices(question).items()}
     if question["kind"] == number_kind.NAME:
         names = {text: str(number_kind.shorten(float(text))) for text in votes}
     ordered = sorted(votes.items(), key=lambda vote: (-vote[1], float(vote[0])))
@@ -84,16 +84,14 @@ def choice_clauses(question: Question) -> dict[int, str]:
     return {choice["id"]: choice["clause"] for choice in walk(question.get("choices", ())) if choice.get("clause")}
 
 
-def _names(question: Question) -> dict[int, str]:
-    retired = {choice["id"]: choice["value"] for choice in question.get("retired_choices", ())}
-    return retired | {choice["id"]: choice["value"] for choice in walk(question.get("choices", ()))}
-
-
 def tell_value(question: Question, value: Any) -> str:
     """An answer in the words of the schema: the choices' texts, with commas; numbers with their unit; "" for none."""
-    texts = {choice["value"]: choice.get("text") or choice["value"] for choice in walk(question.get("choices", ()))}
-    unit = f"\N{NO-BREAK SPACE}{question['unit']}" if question.get("unit") else ""
-    return ", ".join(texts.get(one, one) + unit for one in tell_values(value))
+    return "" if value is None else KINDS[question["kind"]].tell(question, value)
+
+
+def has_votes_by_value(question: Question) -> bool:
+    """Whether its answers have short names by which votes are counted; spans, texts and their like have none."""
+    return KINDS[question["kind"]].COLUMN not in ("data", "text")
 
 
 def tell_values(value: Any) -> list[str]:
@@ -103,7 +101,18 @@ def tell_values(value: Any) -> list[str]:
     return [str(one) for one in (value if isinstance(value, list) else [value])]
 
 
-def tell_answers(compiled: Compiled, answers: Mapping[str, Any]) -> list[dict[str, str]]:
+def named_choices(value: Any) -> Iterator[str]:
+    """Every choice or label that an answer names, in whatever shape its kind has."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for one in value:
+            yield from named_choices(one)
+    elif isinstance(value, dict):
+        yield from named_choices(value.get("label"))
+
+
+def tell_answers(compiled: Compiled, answers: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Answers in words, in schema order: `[{"question": its name, "text"}]`."""
     return [
         {

@@ -16,7 +16,7 @@ from annotation.api.bodies import read_object
 from annotation.api.exceptions import InvalidCursorError
 from annotation.api.paging import PAGING, next_url, read_cursor, read_limit
 from annotation.api.queries import read_choice, read_query
-from annotation.api.shapes import PAGE_PARAMETERS, page_of, shape
+from annotation.api.shapes import PAGE_PARAMETERS, AnswerField, page_of, shape
 from annotation.api.view import ApiView
 from annotation.errors import InvalidError
 from reviewers.actions import adjudicate
@@ -60,7 +60,7 @@ def _resolution_fields() -> dict[str, Any]:
     return {
         "question": s.CharField(),
         "state": s.ChoiceField(list(STATES)),
-        "value": s.JSONField(allow_null=True),
+        "value": AnswerField(allow_null=True),
         "confidence": s.FloatField(allow_null=True),
         "method": s.CharField(allow_null=True),
         "votes": s.DictField(child=s.IntegerField()),
@@ -70,7 +70,7 @@ def _resolution_fields() -> dict[str, Any]:
 
 _DECISION = shape(
     "Decision",
-    answers=s.DictField(),
+    answers=s.DictField(child=AnswerField()),
     reason=s.ChoiceField(Adjudication.Reason.values),
     note=s.CharField(required=False, allow_blank=True),
     precedent=s.BooleanField(required=False, default=False),
@@ -81,7 +81,7 @@ _ADJUDICATION = shape(
     id=s.CharField(),
     item=s.CharField(),
     reviewer=s.CharField(),
-    answers=s.DictField(),
+    answers=s.DictField(child=AnswerField()),
     reason=s.ChoiceField(Adjudication.Reason.values),
     note=s.CharField(),
     precedent=s.BooleanField(),

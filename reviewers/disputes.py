@@ -11,18 +11,23 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from annotation.access import Access
-from annotation.kinds import LabelValue, Question
+from annotation.kinds import KINDS, LabelValue, Question
+from annotation.kinds.choice_tree import name_choices
 from annotation.models import Annotation, Item, Label, Member, Project, QueueLane, QueueRow, Seat, User
 from annotation.schema import Compiled, asked, render_schema
 from annotation.serializers import show_part
 from reviewers.answers import (
     choice_clauses,
     compiled_schema,
+    has_votes_by_value,
+    named_choices,
     questions_by_id,
     read_value,
+    restore_texts,
     spell_answers,
     spell_value,
     spell_votes,
+    tell_values,
 )
 from reviewers.models import Adjudication, Resolution
 from reviewers.reports import STATE_NAMES, Row, show_adjudication
@@ -100,7 +105,7 @@ def dispute_detail(access: Access, item: Item) -> Row:
     compiled = compiled_schema(project)
     passes = _newest_passes([item.pk])
     row = passes[item.pk]
-    answers = _answers(compiled, passes)[item.pk]
+    answers = _answers(compiled, passes, with_texts=item.lifecycle in READABLE)[item.pk]
     resolutions = _resolutions(passes)[item.pk]
     known = {n: v for n, r in resolutions.items() if r.state in ACCEPTED and (v := read_value(r)) is not None}
     is_own_work = any(answer["person_id"] == access.user.pk for answer in answers)
@@ -183,7 +188,7 @@ def _resolutions(passes: Mapping[int, QueueRow]) -> dict[int, dict[int, Resoluti
     return found
 
 
-def _answers(compiled: Compiled, passes: Mapping[int, QueueRow]) -> dict[int, list[Row]]:
+def _answers(compiled: Compiled, passes: Mapping[int, QueueRow], *, with_texts: bool = True) -> dict[int, list[Row]]:
     """Item -> who said what, in the order in which they said it; only answers that count."""
     seats = (
         Seat.objects.filter(queue_row__in=[row.pk for row in passes.values()], state=Seat.State.SUBMITTED)
@@ -205,7 +210,7 @@ def _answers(compiled: Compiled, passes: Mapping[int, QueueRow]) -> dict[int, li
             {
                 **_show_person(seat.person, annotation.source),
                 "annotation": str(annotation.pk),
-                "answers": spell_answers(questions, values[annotation.pk]),
+                "answers": spell_answers(questions, values[annotation.pk] | (_texts(annotation) if with_texts else {})),
                 "unsure": annotation.is_unsure,
                 "flag": annotation.flag or None,
                 "comment": _comment(annotation),
@@ -225,6 +230,11 @@ def _show_person(person: User, source: str) -> Row:
         "source": source,
         "is_simulated": Annotation.Source.SIMULATED in (source, person.kind),
     }
+
+
+def _texts(annotation: Annotation) -> dict[int, LabelValue]:
+    text = getattr(annotation, "text", None)
+    return restore_texts(text.answers) if text else {}
 
 
 def _comment(annotation: Annotation) -> str:
@@ -302,15 +312,17 @@ def _show_questions(
             row["n_votes"] = len(said)
         voters: defaultdict[str, list[str]] = defaultdict(list)
         for answer in said:
-            value = answer["answers"][question["name"]]
-            for one in value if isinstance(value, list) else [value]:
-                voters[str(one)].append(answer["person"])
+            for one in _single_values(question, answer):
+                voters[one].append(answer["person"])
         shown.append(
             row
             | {
                 "form": form,
                 "is_asked": number in asked_ids,
-                "needs_answer": number in asked_ids and number not in known and question["required"],
+                "needs_answer": number in asked_ids
+                and number not in known
+                and question["required"]
+                and KINDS[question["kind"]].COLUMN != "text",
                 "is_disputed": row["state"] == "disputed",
                 "voters": dict(voters),
             }
@@ -322,10 +334,14 @@ def _tally(question: Question, said: Collection[Row]) -> dict[str, int]:
     """Votes of a question that the vote rule has not looked at yet: value -> how many said so, most first."""
     counts: defaultdict[str, int] = defaultdict(int)
     for answer in said:
-        value = answer["answers"][question["name"]]
-        for one in value if isinstance(value, list) else [value]:
-            counts[str(one)] += 1
+        for one in _single_values(question, answer):
+            counts[one] += 1
     return dict(sorted(counts.items(), key=lambda vote: (-vote[1], vote[0])))
+
+
+def _single_values(question: Question, answer: Row) -> list[str]:
+    """What an answer counts for, by its short names; nothing for a kind whose answers have none."""
+    return tell_values(answer["answers"][question["name"]]) if has_votes_by_value(question) else []
 
 
 def _mentioned_clauses(compiled: Compiled, resolutions: Mapping[int, Resolution], answers: Collection[Row]) -> set[str]:
@@ -334,19 +350,15 @@ def _mentioned_clauses(compiled: Compiled, resolutions: Mapping[int, Resolution]
     for number, question in questions_by_id(compiled).items():
         clauses = choice_clauses(question)
         resolution = resolutions.get(number)
-        if resolution is not None and clauses:
+        if resolution is not None and clauses and has_votes_by_value(question):
             accepted = [resolution.choice, *(resolution.choices or ())]
             codes = {int(code) for code in resolution.votes} | {code for code in accepted if code is not None}
             mentioned |= {clauses[code] for code in codes if code in clauses}
         elif clauses:
-            values = {str(v) for answer in answers for v in _as_list(answer["answers"].get(question["name"]))}
-            names = {str(spell_value(question, LabelValue(choice=code))): clause for code, clause in clauses.items()}
-            mentioned |= {clause for name, clause in names.items() if name in values}
+            values = {v for answer in answers for v in named_choices(answer["answers"].get(question["name"]))}
+            names = name_choices(question)
+            mentioned |= {clause for code, clause in clauses.items() if names[code] in values}
     return mentioned
-
-
-def _as_list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
 
 
 def _show_clauses(project: Project, clause_ids: Collection[str]) -> list[Row]:

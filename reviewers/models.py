@@ -19,7 +19,8 @@ class Resolution(models.Model):
 
     A row appears when the votes first settle the question (or fail to); while votes are few there is none, and the
     question counts as open. `version` grows with each change; it is what an adjudicator says they have seen.
-    `votes` are counts by choice id, rating or number, as text.
+    `votes` are counts by choice id, rating or number, as text; empty for kinds whose answers have no such name. `data`
+    is as in `Label`. Of a text nothing is accepted: the row says whether there is one.
     """
 
     State = QueueRow.State  # an item's state is the worst of its required questions'
@@ -68,7 +69,8 @@ class Resolution(models.Model):
 class Adjudication(models.Model):
     """A reviewer's decision on one item. Never changed (trigger): a later decision is a new row.
 
-    `answers` holds the decided questions as labels are stored: `{question id: {"choice" | "choices" | "number": ...}}`.
+    `answers` holds the decided questions as labels are stored: `{question id: {"choice" | "choices" | "number" | "data"
+    | "text_commitment": ...}}`. What was written is in `AdjudicationNote`.
     """
 
     class Reason(models.TextChoices):
@@ -118,10 +120,11 @@ class Adjudication(models.Model):
 
 
 class AdjudicationNote(models.Model):
-    """What the reviewer wrote: the erasable part of an adjudication."""
+    """What the reviewer wrote, a note and text answers: the erasable part of an adjudication."""
 
     adjudication = models.OneToOneField(Adjudication, primary_key=True, on_delete=models.PROTECT, related_name="note")
-    text = models.TextField()
+    text = models.TextField(blank=True)
+    answers = models.JSONField(default=dict, help_text="text answers: {question: text}")
     salt = models.BinaryField()
 
     def __str__(self) -> str:

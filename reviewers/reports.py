@@ -11,23 +11,34 @@ from typing import Any
 
 import numpy as np
 from django.db import connection
+from django.db.models import Count, F
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from annotation.actions.carrying import is_carrying
 from annotation.errors import InvalidError
-from annotation.kinds import KINDS, LabelValue, Question
-from annotation.models import Item, Project
+from annotation.kinds import KINDS, Question
+from annotation.models import Item, Label, Project
 from annotation.schema import Compiled, find_question
 from annotation.serializers import show_time
 from reviewers.algorithms.agreement import Distance, agreement_of
 from reviewers.algorithms.figures import Figure
 from reviewers.algorithms.number_agreement import agreement_of_numbers
-from reviewers.answers import compiled_schema, questions_by_id, restore_value, spell_answers, spell_value, spell_votes
+from reviewers.answers import (
+    compiled_schema,
+    questions_by_id,
+    restore_texts,
+    restore_value,
+    spell_answers,
+    spell_value,
+    spell_votes,
+)
 from reviewers.loading import STRATIFIERS, Stratifier, count_simulated_persons, load_labels, load_numbers
 from reviewers.models import Adjudication, Resolution
 
 STATES = {state.name.lower(): int(state) for state in Resolution.State}
 STATE_NAMES = {number: name for name, number in STATES.items()}
+NO_LEVEL = "agreement on {kind} is not measured"
 Row = dict[str, Any]
 Position = tuple[int, int]
 
@@ -51,7 +62,8 @@ def project_agreement(
     dict
         `{"question", "metrics", "computed_at", "strata", "n_simulated_annotators"}`. Metrics are raw agreement and
         Krippendorff's alpha (nominal; for ratings ordinal as well; for numbers interval alone), each with its interval
-        and numbers or a refusal;
+        and numbers or a refusal; of texts, spans and their like raw agreement alone, refused, without strata (all are
+        refused while labels are of two versions of the schema);
         a stratum is `{"by", "value", "metrics"}`. The same labels give the same intervals.
 
     Raises
@@ -80,6 +92,13 @@ def _metrics(
 ) -> list[tuple[str | None, list[Row]]]:
     """The metrics of each stratum, or of all labels under None."""
     level = KINDS[question["kind"]].LEVEL
+    if not level:
+        return [(None, [_refuse_level(project, question, include_simulated).as_dict()])] if by is None else []
+    if is_carrying(project):
+        names = ["raw_agreement", *(["alpha_nominal"] if level == "ordinal" else []), f"alpha_{level}"]
+        told = _("labels are being carried over to a new version of the label schema")
+        refused = [Figure.refused(name, told, n_items=0, n_labels=0).as_dict() for name in names]
+        return [(None, refused)] if by is None else []
     found: list[tuple[str | None, list[Figure]]] = []
     if level == "interval":
         for name, numbers in load_numbers(project, question, by=by, include_simulated=include_simulated):
@@ -91,6 +110,19 @@ def _metrics(
         for name, table in load_labels(project, question, by=by, include_simulated=include_simulated):
             found.append((name, agreement_of(table, rng=_rng(project, question), distances=distances)))
     return [(name, [figure.as_dict() for figure in figures]) for name, figures in found]
+
+
+def _refuse_level(project: Project, question: Question, include_simulated: bool) -> Figure:
+    """Say that agreement on this kind is not measured, and on how many labels that stand it could be."""
+    labels = Label.objects.filter(
+        project=project, question=question["id"], annotation__seat__annotation=F("annotation")
+    )
+    if not include_simulated:
+        labels = labels.exclude(person__kind="simulated")
+    n = labels.aggregate(
+        n_items=Count("item", distinct=True), n_labels=Count("question"), n_annotators=Count("person", distinct=True)
+    )
+    return Figure.refused("raw_agreement", NO_LEVEL.format(kind=question["kind"]), **n)
 
 
 def _rng(project: Project, question: Question) -> np.random.Generator:
@@ -111,8 +143,8 @@ def pick_question(project: Project, name: str | None) -> Question:
 # One row per item and question that is asked of it. An item whose votes were never settled has no resolution yet: its
 # unconditional questions are open, with the votes counted now.
 _RESOLUTIONS = """
-    select i.id, i.external_id, w.question, coalesce(r.state, 0) as state, r.choice, r.choices, r.number, r.confidence,
-      r.method, coalesce(r.version, 0) as version,
+    select i.id, i.external_id, w.question, coalesce(r.state, 0) as state, r.choice, r.choices, r.number,
+      r.data::text as data, r.confidence, r.method, coalesce(r.version, 0) as version,
       (case when coalesce(r.state, 0) = 0 then (select c.votes from reviewers_count(q.id, w.question, w.kind) c)
             else r.votes end)::text as votes
     from annotation_item i
@@ -171,7 +203,11 @@ def resolution_rows(
     rows = [
         {
             "item": {"id": str(row["id"]), "external_id": row["external_id"]},
-            **_show_resolution(by_id[row["question"]], row, json.loads(row["votes"])),
+            **_show_resolution(
+                by_id[row["question"]],
+                row | {"data": None if row["data"] is None else json.loads(row["data"])},
+                json.loads(row["votes"]),
+            ),
         }
         for row in found[:limit]
     ]
@@ -187,12 +223,10 @@ def _fetch(sql: str, params: Mapping[str, Any]) -> list[Row]:
 
 
 def _show_resolution(question: Question, row: Mapping[str, Any], votes: Mapping[str, int]) -> Row:
-    has_value = row["choice"] is not None or row["choices"] is not None or row["number"] is not None
-    value = LabelValue(choice=row["choice"], choices=row["choices"], number=row["number"]) if has_value else None
     return {
         "question": question["name"],
         "state": STATE_NAMES[row["state"]],
-        "value": spell_value(question, value),
+        "value": spell_value(question, restore_value(row)),
         "confidence": row["confidence"],
         "method": row["method"],
         "votes": spell_votes(question, votes),
@@ -218,8 +252,10 @@ def show_resolutions(item: Item, compiled: Compiled, pass_no: int | None = None)
 
 def show_adjudication(adjudication: Adjudication, compiled: Compiled) -> Row:
     """A decision as callers see it."""
-    values = {int(number): restore_value(stored) for number, stored in adjudication.answers.items()}
     note = getattr(adjudication, "note", None)
+    stored = {int(number): restore_value(columns) for number, columns in adjudication.answers.items()}
+    values = {number: value for number, value in stored.items() if value is not None}
+    values |= restore_texts(note.answers if note else {})
     return {
         "id": str(adjudication.pk),
         "item": str(adjudication.item_id),

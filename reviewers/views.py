@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from random import Random, SystemRandom
 from typing import Any
 
@@ -17,31 +19,22 @@ from django.utils.translation import gettext as _
 from annotation import queue
 from annotation.access import Access, item_for
 from annotation.errors import TouchstoneError
-from annotation.kinds import KINDS
+from annotation.faces import Face, dress_parts, excerpt_of, find_faces
+from annotation.kinds import KINDS, AnswerError, Question
 from annotation.models import Item, Member, Project, QueueLane, QueueRow, Seat
 from annotation.progress import today_began
 from annotation.schema import find_question
-from annotation.serializers import show_part
 from annotation.views.page import ProjectPage, next_url, read_position, sentence_of
 from reviewers.actions import adjudicate
-from reviewers.answers import compiled_schema, tell_answers, tell_value, tell_values
+from reviewers.answers import compiled_schema, has_votes_by_value, tell_answers, tell_value, tell_values
 from reviewers.disputes import count_disputes, dispute_detail, dispute_list
+from reviewers.drawings import Sizes, draw_answer, image_sizes
 from reviewers.errors import StaleDecisionError
 from reviewers.models import Adjudication
 
-EXCERPT = 160
 ROWS = 30
 _chance: Random = SystemRandom()
 Row = dict[str, Any]
-
-
-def excerpt_of(parts: list[Row], access: Access) -> tuple[str, str]:
-    """What stands for an item in a list: the beginning of its first text, or the `src` of its first image."""
-    text = next((str(part["text"]) for part in parts if part.get("text")), "")
-    image = next((part for part in parts if part["kind"] == "image" and "media" in part), None)
-    if text or image is None:
-        return (text if len(text) <= EXCERPT else text[: EXCERPT - 1].rstrip() + "…"), ""
-    return "", show_part(image, access)["src"]
 
 
 class DisputesView(ProjectPage):
@@ -57,8 +50,9 @@ class DisputesView(ProjectPage):
         rows, position = dispute_list(
             access.project, access.user, after=(after[0], after[1]) if after else None, limit=ROWS
         )
+        faces = find_faces(access, {int(row["item"]["id"]): row["item"]["parts"] for row in rows})
         context = {
-            "disputes": [self._show_row(access, row) for row in rows],
+            "disputes": [self._show_row(access, row, faces[int(row["item"]["id"])]) for row in rows],
             "n_disputes": count_disputes(access.project),
             "next_page_url": next_url(request, position),
             "n_decided_today": Adjudication.objects.filter(
@@ -71,16 +65,22 @@ class DisputesView(ProjectPage):
         """Take the next one: it is this reviewer's until it is decided, let go, or the lease ends."""
         return go_to_next(request, self.enter(slug))
 
-    def _show_row(self, access: Access, row: Row) -> Row:
+    def _show_row(self, access: Access, row: Row, face: Face) -> Row:
         compiled = compiled_schema(access.project)
-        text, src = excerpt_of(row["item"]["parts"], access)
         first = row["questions"][0] if row["questions"] else None
         question = find_question(compiled, first["name"]) if first else None
         votes = first["votes"] if first else {}
+        if first and question and not has_votes_by_value(question):
+            told = Counter(
+                tell_value(question, answer["answers"][first["name"]])
+                for answer in row["answers"]
+                if first["name"] in answer["answers"]
+            )
+            votes = dict(told.most_common())
+            question = None  # told already
         return {
             "item": row["item"],
-            "excerpt": text,
-            "src": src,
+            "face": face,
             "question": ", ".join(one["name"] for one in row["questions"]),
             "reason": self._reason(row),
             "votes": [
@@ -185,9 +185,11 @@ class DisputeView(ProjectPage):
         error = fault or conflict
         faults = fault.fields if fault else {}
         names = {question["name"] for question in detail["questions"]}
+        parts = detail["item"]["parts"]
+        sizes = image_sizes(access.project, parts)
         context = {
-            "item": detail["item"] | {"state": detail["state"]},
-            "votes": [_show_vote(answer, access.project) for answer in detail["answers"]],
+            "item": detail["item"] | {"state": detail["state"], "parts": dress_parts(access, parts)},
+            "votes": [_show_vote(answer, access.project, parts, sizes) for answer in detail["answers"]],
             "skips": [
                 {"name": skip["person"], "reason": reason_words(skip["reason"]), "comment": ""}
                 for skip in detail["skips"]
@@ -197,7 +199,7 @@ class DisputeView(ProjectPage):
             "suggestion": None,
             "earlier": [_show_decision(decision, access.project) for decision in detail["decisions"]],
             "precedents": [
-                _show_decision(one, access.project) | {"excerpt": excerpt_of(one["parts"], access)[0]}
+                _show_decision(one, access.project) | {"excerpt": excerpt_of(one["parts"])}
                 for one in detail["precedents"]
             ],
             "expected_version": str(detail["version"]),
@@ -231,12 +233,20 @@ def reason_words(reason: str) -> str:
     return words.get(reason, reason)
 
 
-def _show_vote(answer: Row, project: Project) -> Row:
+def _show_vote(answer: Row, project: Project, parts: Sequence[Row], sizes: Sizes) -> Row:
+    compiled = compiled_schema(project)
+    told = tell_answers(compiled, answer["answers"])
+    for one in told:
+        question = find_question(compiled, one["question"])
+        drawing = draw_answer(question, answer["answers"][one["question"]], parts, sizes) if question else None
+        one["drawing"] = drawing
+        if drawing and drawing.get("is_whole"):
+            one["text"] = ""
     return {
         "name": answer["person"],
         "source": answer["source"],
         "at": answer["at"],
-        "answers": tell_answers(compiled_schema(project), answer["answers"]),
+        "answers": told,
         "is_unsure": answer["unsure"],
         "flag": reason_words(answer["flag"]) if answer["flag"] else "",
         "comment": answer["comment"],
@@ -288,11 +298,13 @@ def show_questions(detail: Row, project: Project, sent: QueryDict | None, faults
         if is_asked:
             asked.add(row["name"])
         chosen = sent.getlist(f"answer-{row['name']}") if sent is not None else tell_values(row["value"])
-        keys = {(option["key"] or "").lower() for option in row["form"].get("options", ())} - {""}
+        is_given = question is not None and KINDS[question["kind"]].COLUMN == "data"
+        offered = () if is_given else row["form"].get("options", ())
+        keys = {(option["key"] or "").lower() for option in offered} - {""}
         has_keys = is_asked and not keys & taken
         taken |= keys if is_asked else set()
         options = []
-        for option in row["form"].get("options", ()):
+        for option in offered:
             options.append(
                 option
                 | {
@@ -305,6 +317,7 @@ def show_questions(detail: Row, project: Project, sent: QueryDict | None, faults
             row["form"]
             | {
                 "options": options,
+                "given": given_answers(question, row, detail["answers"], sent) if question and is_given else [],
                 "is_disputed": is_asked,
                 "state": row["state"],
                 "accepted": tell_value(question, row["value"]) if question and row["value"] is not None else "",
@@ -314,6 +327,53 @@ def show_questions(detail: Row, project: Project, sent: QueryDict | None, faults
             }
         )
     return shown
+
+
+NOTHING, ACCEPTED = "nothing", "accepted"  # beside the ids of annotations, in the field of a question
+
+
+def given_answers(question: Question, row: Row, answers: Sequence[Row], sent: QueryDict | None) -> list[Row]:
+    """The different answers that people gave to a question, to take one as it is; those of most people first.
+
+    Nothing to mark is offered too, where the question allows it, and what was accepted before.
+    """
+    name = question["name"]
+    found: dict[str, Row] = {}
+
+    def offer(which: str, value: Any, person: str | None) -> None:
+        one = found.setdefault(
+            json.dumps(value, sort_keys=True),
+            {"id": which, "ids": [], "value": value, "text": tell_value(question, value), "people": []},
+        )
+        one["ids"].append(which)
+        one["people"] += [person] if person else []
+
+    for answer in answers:
+        if name in answer["answers"]:
+            offer(answer["annotation"], answer["answers"][name], answer["person"])
+    if row["value"] is not None:
+        offer(ACCEPTED, row["value"], None)
+    if _may_be_empty(question):
+        offer(NOTHING, [], None)
+    chosen = sent.getlist(f"answer-{name}") if sent is not None else []
+    return [
+        {
+            "id": one["id"],
+            "text": one["text"],
+            "people": ", ".join(one["people"]),
+            "n": len(one["people"]),
+            "is_chosen": bool(set(chosen) & set(one["ids"])) if sent is not None else one["value"] == row["value"],
+        }
+        for one in sorted(found.values(), key=lambda one: -len(one["people"]))
+    ]
+
+
+def _may_be_empty(question: Question) -> bool:
+    try:
+        KINDS[question["kind"]].parse_answer(question, [])
+    except AnswerError:
+        return False
+    return True
 
 
 def _tell_when(compiled: Row, when: Mapping[str, Any]) -> str:
@@ -335,7 +395,10 @@ def read_answers(sent: QueryDict, detail: Row, access: Access) -> dict[str, Any]
         given = sent.getlist(f"answer-{name}")
         if question is None or (not any(given) and not (question["kind"] == "choices" and row["is_disputed"])):
             continue
-        answers[name] = _read_value(question["kind"], [one for one in given if one])
+        if KINDS[question["kind"]].COLUMN == "data":
+            answers[name] = _find_given(given[0], row, detail["answers"])
+        else:
+            answers[name] = _read_value(question["kind"], [one for one in given if one])
         values[name] = answers[name]
     return answers
 
@@ -343,12 +406,22 @@ def read_answers(sent: QueryDict, detail: Row, access: Access) -> dict[str, Any]
 def _read_value(kind: str, given: list[str]) -> Any:
     if kind == "choices":
         return given
-    if KINDS[kind].LEVEL == "nominal":
-        return given[0]
+    if KINDS[kind].COLUMN != "number":
+        return given[0].replace("\r\n", "\n")  # as it was typed: a form sends line breaks so
     try:  # what is no number stays as it was sent, and is refused by the question's kind
         return int(given[0]) if given[0].lstrip("-").isdecimal() else float(given[0])
     except ValueError:
         return given[0]
+
+
+def _find_given(which: str, row: Row, answers: Sequence[Row]) -> Any:
+    """The answer that a form's field names; the field's text where there is none, which its kind refuses."""
+    if which == NOTHING:
+        return []
+    if which == ACCEPTED:
+        return row["value"]
+    said = (answer["answers"].get(row["name"]) for answer in answers if answer["annotation"] == which)
+    return next((value for value in said if value is not None), which)
 
 
 def _read_version(sent: QueryDict) -> int | None:

@@ -247,7 +247,7 @@ def test_a_faulty_answer_is_refused_and_nothing_is_stored(
     api = Api(make_desk().cast.alice)
     [lease] = api.lease()
     response = api.post(f"leases/{lease['id']}/annotation", body, idempotency_key="k")
-    assert fault_of(response) == (400, code)
+    assert fault_of(response) == ({"invalid": 400, "invalid_answers": 422}[code], code)
     assert field in response.json()["fields"]
     assert not Annotation.objects.exists()
     assert api.answer(lease["id"], key="k").status_code == 201

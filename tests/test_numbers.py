@@ -173,7 +173,7 @@ def test_wrong_number_is_refused_by_the_name_of_its_question(make_desk: MakeDesk
     api = Api(desk.cast.alice)
     lease = api.post("projects/forum/leases", {"n": 1}).json()["leases"][0]
     answer = api.post(f"leases/{lease['id']}/annotation", {"answers": {"distance": wrong}}, idempotency_key="k")
-    assert answer.status_code == 400
+    assert answer.status_code == 422
     assert answer.json()["code"] == "invalid_answers"
     assert answer.json()["fields"] == {"distance": "The answer must be a number: from 0 to 100, in steps of 0.1."}
     assert not Label.objects.exists()
@@ -229,7 +229,7 @@ def test_reviewer_sees_numbers_with_their_unit_and_decides_on_one(disputed: Desk
     sent = {"reason": "ambiguous", "expected_version": version[1]}
     for wrong in ("100.5", "far", "0.35"):
         refused = api.client.post(path, {**sent, "answer-distance": wrong})
-        assert refused.status_code == 400
+        assert refused.status_code == 422
         assert "The answer must be a number: from 0 to 100" in refused.content.decode()
         assert f'value="{wrong}"' in refused.content.decode()
     assert api.client.post(path, {**sent, "answer-distance": "15.5"}).status_code == 302

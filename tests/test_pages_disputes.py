@@ -104,7 +104,7 @@ def test_what_was_left_out_is_told_at_its_place_and_nothing_is_lost(desk: Desk) 
     del sent["answer-verdict"]
     response = rita.post(path, sent)
     html = response.content.decode()
-    assert response.status_code == 400
+    assert response.status_code == 422
     assert "This question needs an answer." in html
     assert "half a thought" in html
     assert rita.post(path, {**decision(rita, path), "reason": ""}).status_code == 400
@@ -156,7 +156,7 @@ def test_a_question_that_depends_on_another_is_asked_with_it(make_desk: MakeDesk
     assert re.findall(r'data-key="(\d)"', html) == ["1", "2"]  # one key, one answer
     sent = decision(rita, path)
     missing = rita.post(path, sent)
-    assert missing.status_code == 400
+    assert missing.status_code == 422
     # What the other answer does not ask for is left out.
     assert rita.post(path, {**sent, "answer-verdict": "none", "answer-severity": "3"}).status_code == 302
     assert Adjudication.objects.get().answers == {"1": {"choice": 1}}

@@ -59,7 +59,7 @@ def test_the_usual_pace_is_of_the_days_before(desk: Desk) -> None:
 
 def test_on_a_severe_queue_nobodys_pace_is_told(desk: Desk) -> None:
     answer(desk, LEAST_USUAL, 60.0)
-    QueueLane.objects.filter(project=desk.project).update(severity=1)
+    QueueLane.objects.filter(project=desk.project).update(severity=2)
     found = sitting(desk.access("alice"), today=today_began() + timedelta(days=1))
     assert (found.is_paced, found.per_hour, found.usual_per_hour) == (False, None, None)
     assert sitting(desk.access("alice")).n_today == LEAST_USUAL

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from random import Random
 from typing import Any
 
@@ -14,7 +13,8 @@ from annotation.access import Access
 from annotation.commitments import make_salt
 from annotation.errors import InvalidError, KeyMissingError
 from annotation.models import Annotation, User
-from annotation.schema import parse_answers
+from annotation.parts import read_parts
+from annotation.schema import AnswersError, parse_answers
 from annotation.versions import read_guideline, read_schema
 
 MAX_COMMENT = 10_000
@@ -37,7 +37,13 @@ def answer_lease(
     """
     if not key or len(key) > 255 or not key.isprintable():
         raise KeyMissingError
-    answer, lease_next = parse_body(body, stamp)
+    try:
+        answer, lease_next = parse_body(body, stamp)
+    except AnswersError:
+        # What it points into may be known better now than when the same request was answered, which it then is again.
+        if not Annotation.objects.filter(person=access.user, key=key).exists():
+            raise
+        answer, lease_next = queue.Answer(labels=()), 0
     return queue.submit(
         seat_id=stamp.seat_id,
         generation=generation,
@@ -86,9 +92,15 @@ def parse_body(body: Mapping[str, Any], stamp: queue.Stamp) -> tuple[queue.Answe
         faults["lease_next"] = _("A whole number from 0 to %(most)d.") % {"most": MAX_LEASE_NEXT}
     if faults:
         raise InvalidError(fields=faults)
-    values = parse_answers(read_schema(stamp.schema_id).compiled, answers)
-    labels = [{"q": question, **asdict(value)} for question, value in values.items()]
-    return (
-        queue.Answer(labels=labels, seconds=seconds, is_unsure=unsure, flag=flag, clauses=clauses, comment=comment),
-        lease_next,
+    compiled = read_schema(stamp.schema_id).compiled
+    values = parse_answers(compiled, answers, read_parts=lambda: read_parts(stamp.item_id))
+    answer = queue.Answer(
+        labels=[{"q": question, **value.columns()} for question, value in values.items() if value.text is None],
+        texts={str(question): value.text for question, value in values.items() if value.text is not None},
+        seconds=seconds,
+        is_unsure=unsure,
+        flag=flag,
+        clauses=clauses,
+        comment=comment,
     )
+    return answer, lease_next

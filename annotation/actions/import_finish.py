@@ -17,8 +17,11 @@ from django.utils.translation import gettext as _
 
 from annotation import queue
 from annotation.actions.events import write_event
+from annotation.actions.lanes import move_to_lanes
 from annotation.actions.people import ensure_outside_person
+from annotation.commitments import commit, commit_answer, make_salt
 from annotation.errors import StateError
+from annotation.hints import lane_of
 from annotation.importing.rows import AnnotationRow, ItemRow
 from annotation.importing.sorting import (
     SHOWN_ERRORS,
@@ -40,11 +43,17 @@ Check = Callable[[], None]
 
 
 class Given(NamedTuple):
-    """An annotation that came along: on which place, by whom (a user's id), and what."""
+    """An annotation that came along: on which place, by whom (a user's id), and what. `salt` is for its texts."""
 
     place: QueueRow
     person: int
     annotation: AnnotationRow
+    salt: bytes
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """The text answers, by question id."""
+        return {str(q): value.text for q, value in self.annotation.values.items() if value.text is not None}
 
 
 def finish_import(
@@ -128,7 +137,8 @@ def _annotate(
         for place in places:
             parts = place.item.payload.parts
             row = next((row for row in rows[place.item.external_id] if parts_of(row) == parts), None)
-            given += [Given(place, people[one.annotator].pk, one) for one in (row.annotations if row else ())]
+            brought = row.annotations if row else ()
+            given += [Given(place, people[one.annotator].pk, one, make_salt()) for one in brought]
         if not given:
             return
         _copy_annotations(project, schema, import_row, given, now)
@@ -138,7 +148,11 @@ def _annotate(
         # Open again, and perhaps before somebody's cursor.
         queue.bump_lanes(lane_ids=sorted({place.lane_id for place in taken}))
         write_event(
-            project=project, kind="annotations.imported", actor=None, ref_id=import_row.pk, data={"n": len(given)}
+            project=project,
+            kind="annotations.imported",
+            actor=None,
+            ref_id=import_row.pk,
+            data={"n": len(given), "schema": schema.pk},
         )
 
 
@@ -159,26 +173,35 @@ def _copy_annotations(
             " draw_id, state, generation, leased_at, expires_at, ended_at, reason, schema_id,"
             " guideline_id, arm) from stdin"
         ) as copy:
-            for (seat, annotation), (place, person, _one) in numbered:
+            for (seat, annotation), (place, person, _one, _salt) in numbered:
                 where = (place.pk, person, project.pk, place.item_id, place.lane_id, place.kind)
                 how = (place.draw_id, Seat.State.SUBMITTED.value, 1, now, now, now, "")
                 copy.write_row((seat, annotation, *where, *how, schema.pk, guideline, Seat.Arm.NONE.value))
         with cursor.copy(
             "copy annotation_annotation (id, seat_id, project_id, item_id, person_id, schema_id, guideline_id, source,"
-            " created_at, is_unsure, flag, clauses, key, body_digest, lease_generation) from stdin"
+            " created_at, is_unsure, flag, clauses, text_commitment, key, body_digest, lease_generation) from stdin"
         ) as copy:
-            for (seat, annotation), (place, person, _one) in numbered:
-                about = (project.pk, place.item_id, person, schema.pk, guideline, Annotation.Source.IMPORTED.value)
-                key = f"import-{import_row.pk}-{place.item_id}"
-                copy.write_row((annotation, seat, *about, now, False, "", [], key, b"", 1))
+            for (seat, annotation), one in numbered:
+                item_id = one.place.item_id
+                about = (project.pk, item_id, one.person, schema.pk, guideline, Annotation.Source.IMPORTED.value)
+                text = commit({"comment": "", "answers": one.texts}, one.salt) if one.texts else None
+                key = f"import-{import_row.pk}-{item_id}"
+                copy.write_row((annotation, seat, *about, now, False, "", [], text, key, b"", 1))
         with cursor.copy(
-            "copy annotation_label (annotation_id, question, project_id, item_id, person_id, choice, choices, number)"
-            " from stdin"
+            "copy annotation_label (annotation_id, question, project_id, item_id, person_id, choice, choices, number,"
+            " data, text_commitment) from stdin"
         ) as copy:
-            for (_seat, annotation), (place, person, one) in numbered:
-                about_label = (project.pk, place.item_id, person)
-                for question, value in one.values.items():
-                    copy.write_row((annotation, question, *about_label, value.choice, value.choices, value.number))
+            for (_seat, annotation), one in numbered:
+                about_label = (project.pk, one.place.item_id, one.person)
+                for question, value in one.annotation.values.items():
+                    data = None if value.data is None else json.dumps(value.data)
+                    text = None if value.text is None else commit_answer(question, value.text, one.salt)
+                    typed = (value.choice, value.choices, value.number, data, text)
+                    copy.write_row((annotation, question, *about_label, *typed))
+        with cursor.copy("copy annotation_annotationtext (annotation_id, comment, answers, salt) from stdin") as copy:
+            for (_seat, annotation), one in numbered:
+                if one.texts:
+                    copy.write_row((annotation, "", json.dumps(one.texts), one.salt))
 
 
 def _fill_places(row_ids: list[int]) -> None:
@@ -219,7 +242,7 @@ def _open_rest(import_row: Import, check: Check) -> None:
 
 
 def _update_metadata(wanted: dict[int, tuple[Item, dict[str, Any]]]) -> None:
-    """Give items new metadata; where the language is another one, their work moves to the lane of that language."""
+    """Give items new metadata; where language, severity or harms are others, their work moves to the lane of those."""
     changed = {pk: metadata for pk, (item, metadata) in wanted.items() if item.metadata != metadata}
     if not changed:
         return
@@ -229,67 +252,7 @@ def _update_metadata(wanted: dict[int, tuple[Item, dict[str, Any]]]) -> None:
             " as u(id, metadata) where i.id = u.id and i.lifecycle <> 3",
             [list(changed), [json.dumps(metadata) for metadata in changed.values()]],
         )
-    moved = [
-        pk for pk, metadata in changed.items() if wanted[pk][0].metadata.get("language") != metadata.get("language")
-    ]
+    lanes = {pk: lane_of(metadata) for pk, metadata in changed.items()}
+    moved = {pk: lane for pk, lane in lanes.items() if lane != lane_of(wanted[pk][0].metadata)}
     if moved:
-        _move_to_language(moved)
-
-
-_NEW_LANE = """
-    select q.id as row_id, n.id as lane_id, l.id as old_lane_id
-    from annotation_queuerow q join annotation_item i on i.id = q.item_id
-    join annotation_queuelane l on l.id = q.lane_id
-    join annotation_queuelane n on (n.project_id, n.kind, n.stream, n.severity, n.language)
-      = (l.project_id, l.kind, l.stream, l.severity, lower(coalesce(i.metadata ->> 'language', '')))
-    where q.item_id = any(%s) and n.id <> l.id
-"""
-
-
-def _move_to_language(item_ids: list[int]) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            insert into annotation_queuelane
-                (project_id, kind, stream, language, severity, epoch, floor_rank, floor_tiebreak)
-              select distinct l.project_id, l.kind, l.stream, lower(coalesce(i.metadata ->> 'language', '')),
-                l.severity, 0, '-infinity'::float8, 0
-              from annotation_queuerow q join annotation_item i on i.id = q.item_id
-              join annotation_queuelane l on l.id = q.lane_id
-              where q.item_id = any(%s)
-              on conflict do nothing
-            """,
-            [item_ids],
-        )
-        # Seats before rows, each in the order of their ids: the order in which the queue locks.
-        cursor.execute(
-            "select id from annotation_seat where item_id = any(%s) order by id for no key update", [item_ids]
-        )
-        cursor.execute(
-            "select id from annotation_queuerow where item_id = any(%s) order by id for no key update", [item_ids]
-        )
-        cursor.execute(
-            f"update annotation_seat s set lane_id = m.lane_id from ({_NEW_LANE}) m"  # noqa: S608  (a constant)
-            " where s.queue_row_id = m.row_id",
-            [item_ids],
-        )
-        cursor.execute(
-            f"update annotation_queuerow q set lane_id = m.lane_id from ({_NEW_LANE}) m"  # noqa: S608  (a constant)
-            " where q.id = m.row_id returning q.id, m.lane_id, m.old_lane_id",
-            [item_ids],
-        )
-        moved = cursor.fetchall()
-    queue.put_offers(row_ids=[row for row, _new, _old in moved])
-    with connection.cursor() as cursor:
-        # A seat whose claim was on its way, which the offers waited for. One that is locked is being used just now.
-        cursor.execute(
-            """
-            update annotation_seat set lane_id = q.lane_id from annotation_queuerow q
-            where q.id = queue_row_id and annotation_seat.id in (
-              select s.id from annotation_seat s join annotation_queuerow r on r.id = s.queue_row_id
-              where r.id = any(%s) and s.lane_id <> r.lane_id for no key update of s skip locked)
-            """,
-            [[row for row, _new, _old in moved]],
-        )
-    lanes = {lane for _row, *pair in moved for lane in pair}
-    queue.bump_lanes(lane_ids=sorted(lanes))
+        move_to_lanes(moved)

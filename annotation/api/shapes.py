@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, inline_serializer
+from drf_spectacular.utils import OpenApiParameter, extend_schema_field, inline_serializer
 from rest_framework import serializers as s
 
 from annotation.access import KIND_RIGHTS, RIGHTS
+from annotation.hints import SEVERITIES
 from annotation.models import Job, Member, Project
 from annotation.queue import REASONS
 
@@ -18,6 +19,36 @@ ANYTHING = s.JSONField
 def shape(name: str, /, **fields: s.Field[Any, Any, Any, Any]) -> Any:
     """An object with these fields."""
     return inline_serializer(name, fields=dict(fields))
+
+
+_TEXT, _NUMBER = {"type": "string"}, {"type": "number"}
+_MARK = {
+    "type": "object",
+    "description": "spans and segments have `start` and `end`, boxes `x`, `y`, `w` and `h`",
+    "properties": {
+        "part": _TEXT,
+        "label": _TEXT,
+        **dict.fromkeys(("start", "end", "x", "y", "w", "h"), _NUMBER),
+    },
+    "required": ["part", "label"],
+}
+
+
+@extend_schema_field(
+    {
+        "description": "a choice or a text; a rating or a number; choices; spans, boxes or segments; a ranking",
+        "anyOf": [
+            _TEXT,
+            _NUMBER,
+            *(
+                {"type": "array", "items": items}
+                for items in (_TEXT, _MARK, {"type": "array", "items": _TEXT, "minItems": 1})
+            ),
+        ],
+    }
+)
+class AnswerField(s.JSONField):
+    """An answer in the shape of its question's kind, see `docs/kinds.md`."""
 
 
 def page_of(name: str, /, **fields: s.Field[Any, Any, Any, Any]) -> Any:
@@ -50,6 +81,7 @@ SETTINGS: dict[str, Any] = {
     "gold_rate": lambda: s.FloatField(required=False),
     "suggestions": lambda: s.BooleanField(required=False),
     "blind_share": lambda: s.FloatField(required=False),
+    "care": lambda: s.JSONField(required=False, allow_null=True),
 }
 
 
@@ -103,6 +135,11 @@ LEASE = shape(
             },
             allow_null=True,
         ),
+        care=inline_serializer(
+            "Hint",
+            fields={"severity": s.ChoiceField(list(SEVERITIES)), "harms": s.ListField(child=s.CharField())},
+            required=False,
+        ),
     ),
     schema_version=s.IntegerField(),
     guideline_version=s.IntegerField(allow_null=True),
@@ -113,10 +150,11 @@ LEASES = shape(
     leases=type(LEASE)(many=True),
     reason=s.ChoiceField(["empty", "all_leased", "done_by_you", "limit", "paused", "not_qualified"], allow_null=True),
     retry_after=s.IntegerField(allow_null=True),
+    limit=s.ChoiceField(["exposure", "in_a_row", "opted_out"], required=False),
 )
 SUBMIT = shape(
     "Submit",
-    answers=s.DictField(),
+    answers=s.DictField(child=AnswerField()),
     seconds=s.FloatField(required=False, allow_null=True),
     unsure=s.BooleanField(required=False),
     flag=s.ChoiceField(list(REASONS), required=False, allow_null=True),

@@ -6,13 +6,15 @@ from typing import Final
 
 from django.utils.translation import gettext as _
 
-from annotation.kinds import choice, choices, number, rating
-from annotation.kinds.kind import AnswerError, Kind, LabelValue, Question, SchemaError
+from annotation.kinds import boxes, choice, choices, number, ranking, rating, segments, spans, text
+from annotation.kinds.kind import AnswerError, Kind, LabelValue, Part, Parts, Question, SchemaError
 from annotation.plain_text import quote
 
-__all__ = ["KINDS", "AnswerError", "Kind", "LabelValue", "Question", "SchemaError", "get_kind"]
+__all__ = ["KINDS", "AnswerError", "Kind", "LabelValue", "Part", "Parts", "Question", "SchemaError", "get_kind"]
 
-KINDS: Final[dict[str, Kind]] = {module.NAME: module for module in (choice, choices, rating, number)}
+KINDS: Final[dict[str, Kind]] = {
+    module.NAME: module for module in (choice, choices, rating, number, text, spans, boxes, segments, ranking)
+}
 
 
 def get_kind(name: object) -> Kind:

@@ -8,12 +8,15 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from annotation.kinds import choice_tree
-from annotation.kinds.kind import AnswerError, LabelValue, Question
+from annotation.kinds.kind import AnswerError, LabelValue, Parts, Question
 from annotation.plain_text import quote
 
 NAME = "choice"
 KEYS = frozenset({"choices"})
 LEVEL = "nominal"
+COLUMN = "choice"
+PARTS: frozenset[str] = frozenset()
+MANY_LEAVES = 30  # more than can be overlooked
 
 
 def compile_question(raw: Question, previous: Question | None) -> Question:
@@ -36,7 +39,7 @@ def domain(question: Question) -> dict[str, int]:
     return {leaf["value"]: leaf["id"] for leaf in choice_tree.leaves(question["choices"])}
 
 
-def parse_answer(question: Question, value: object) -> LabelValue:
+def parse_answer(question: Question, value: object, parts: Parts | None = None) -> LabelValue:
     """Accept the value of a leaf, as text."""
     code = domain(question).get(value) if isinstance(value, str) else None
     if code is None:
@@ -52,6 +55,12 @@ def show_value(question: Question, value: LabelValue) -> Any:
     if value.choice is None:
         raise KeyError(question["name"])
     return {code: shown for shown, code in domain(question).items()}[value.choice]
+
+
+def tell(question: Question, value: Any) -> str:
+    """The text of the choice; of several with commas. A value that the schema does not have stays as it is."""
+    texts = {choice["value"]: choice.get("text") or choice["value"] for choice in choice_tree.walk(question["choices"])}
+    return ", ".join(texts.get(str(one), str(one)) for one in (value if isinstance(value, list) else [value]))
 
 
 def codes(question: Question, value: LabelValue) -> tuple[int, ...]:
@@ -78,7 +87,7 @@ def distance(question: Question, a: LabelValue, b: LabelValue) -> float:
 
 
 def render(question: Question) -> dict[str, Any]:
-    """Options as `choice_tree.render_options` gives them."""
+    """Options as `choice_tree.render_options` gives them; with many leaves the page has a field to search them."""
     return {
         "template": "annotation/kinds/choice.html",
         "id": question["id"],
@@ -86,6 +95,6 @@ def render(question: Question) -> dict[str, Any]:
         "kind": NAME,
         "text": question.get("text") or question["name"],
         "required": question["required"],
-        "widget": "buttons",
+        "widget": "search" if len(question["leaf_ids"]) > MANY_LEAVES else "buttons",
         "options": choice_tree.render_options(question["choices"]),
     }

@@ -23,17 +23,22 @@ MAX_CODES = 50
 _KEYS = frozenset({"value", "text", "key", "severity", "clause", "codes", "children"})
 
 
-def compile_choices(raw: Question, previous: Question | None) -> Question:
-    """Return `choices`, `leaf_ids`, `next_choice_id` and `retired_choices` for a question with a `choices` list.
+def compile_choices(
+    raw: Question, previous: Question | None, *, key: str = "choices", is_flat: bool = False
+) -> Question:
+    """Return `choices`, `leaf_ids`, `next_choice_id` and `retired_choices` for a question with a list of choices.
 
-    `raw["choices"]` needs 1 to 1,000 choices (branches counted), at most 5 levels deep; else SchemaError.
+    The list `raw[key]` needs 1 to 1,000 choices (branches counted), at most 5 levels deep, one where `is_flat`; else
+    SchemaError.
     """
-    return _Compiler(raw["name"], previous or {}).compile(raw.get("choices"))
+    return _Compiler(raw["name"], previous or {}, key, is_flat).compile(raw.get(key))
 
 
 class _Compiler:
-    def __init__(self, name: str, previous: Question) -> None:
+    def __init__(self, name: str, previous: Question, key: str, is_flat: bool) -> None:
         self.where = _("Question %(name)s") % {"name": quote(name)}
+        self.key = key
+        self.allowed = _KEYS - {"children"} if is_flat else _KEYS
         self.known: dict[str, int] = {c["value"]: c["id"] for c in previous.get("retired_choices", ())}
         self.known.update((c["value"], c["id"]) for c in walk(previous.get("choices", ())))
         self.next_id: int = previous.get("next_choice_id", 1)
@@ -42,7 +47,7 @@ class _Compiler:
 
     def compile(self, raw: object) -> Question:
         if not isinstance(raw, list) or not raw:
-            self.fail(_("`choices` must be a list of at least one choice"))
+            self.fail(_("`%(key)s` must be a list of at least one choice") % {"key": self.key})
         choices = [self.compile_one(choice, 1) for choice in raw]
         retired = [{"id": i, "value": v} for v, i in self.known.items() if v not in self.values]
         return {
@@ -65,7 +70,7 @@ class _Compiler:
         fault = find_line_fault(value, MAX_VALUE)
         if fault or not isinstance(value, str):
             self.fail(_("its `value` %(fault)s") % {"fault": fault}, value)
-        unknown = raw.keys() - _KEYS
+        unknown = raw.keys() - self.allowed
         if unknown:
             self.fail(_("unknown key %(key)s") % {"key": quote(min(map(str, unknown)))}, value)
         if value in self.values:
@@ -124,6 +129,12 @@ def walk(choices: Iterable[Question]) -> Iterator[Question]:
 def leaves(choices: Iterable[Question]) -> Iterator[Question]:
     """Yield the choices that can be answers, in schema order."""
     return (choice for choice in walk(choices) if not choice.get("children"))
+
+
+def name_choices(question: Question) -> dict[int, str]:
+    """Return id -> value: of the choices in schema order, then of those that left the schema."""
+    named = {choice["id"]: choice["value"] for choice in walk(question.get("choices", ()))}
+    return named | {choice["id"]: choice["value"] for choice in question.get("retired_choices", ())}
 
 
 def leaf_ids_under(question: Question, values: Iterable[str]) -> list[int]:

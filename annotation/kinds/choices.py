@@ -8,20 +8,23 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from annotation.kinds import choice
-from annotation.kinds.kind import AnswerError, LabelValue, Question
+from annotation.kinds.kind import AnswerError, LabelValue, Parts, Question
 from annotation.plain_text import quote
 
 NAME = "choices"
 KEYS = frozenset({"choices"})
 LEVEL = "nominal"
+COLUMN = "choices"
+PARTS: frozenset[str] = frozenset()
 
 compile_question = choice.compile_question
 show_question = choice.show_question
 find_breaks = choice.find_breaks
 domain = choice.domain
+tell = choice.tell
 
 
-def parse_answer(question: Question, value: object) -> LabelValue:
+def parse_answer(question: Question, value: object, parts: Parts | None = None) -> LabelValue:
     """Accept a list of distinct leaf values. [] says "none of them"; a required question wants at least one."""
     name = question["name"]
     if not isinstance(value, list):

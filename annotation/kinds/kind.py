@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,15 +13,40 @@ Question = dict[str, Any]  # one question of a compiled schema, as annotation.sc
 
 @dataclass(frozen=True, slots=True)
 class LabelValue:
-    """The typed columns of one label. Exactly one of them is set.
+    """One label's value. Exactly one of these is set: the one that its kind names as COLUMN.
 
     `choice`: a choice id of the question. `choices`: distinct choice ids, ascending, [] means "none of them".
-    `number`: a finite number.
+    `number`: a finite number. `data`: a list of what JSON can hold, in the one spelling that its kind gives it, so that
+    equal answers are equal lists. `text`: free text, which is never stored beside the others (see `AnnotationText`).
     """
 
     choice: int | None = None
     choices: list[int] | None = None
     number: float | None = None
+    data: list[Any] | None = None
+    text: str | None = None
+
+    def columns(self) -> dict[str, Any]:
+        """Return the one that is set, by its name."""
+        named: dict[str, Any] = {"choice": self.choice, "choices": self.choices, "number": self.number}
+        named |= {"data": self.data, "text": self.text}
+        return {name: value for name, value in named.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What an answer may point into: a part of an item.
+
+    `length` is that of a text in code points, `seconds` how long a recording lasts; None for other kinds, and for a
+    recording that nobody has measured.
+    """
+
+    kind: str
+    length: int | None = None
+    seconds: float | None = None
+
+
+Parts = Mapping[str, Part]  # the parts of an item by name
 
 
 class SchemaError(TouchstoneError):
@@ -34,6 +59,7 @@ class AnswerError(TouchstoneError):
     """The answer does not fit the question."""
 
     code = "invalid_answers"
+    status = 422
 
     def __init__(self, question: str, sentence: str) -> None:
         """`question` is the question's name, `sentence` says what an answer must be."""
@@ -46,7 +72,9 @@ class Kind(Protocol):
 
     NAME: str
     KEYS: frozenset[str]  # what the kind's schema may hold beside name, kind, text, required, when
-    LEVEL: str  # level of measurement for agreement: "nominal", "ordinal" or "interval"
+    LEVEL: str  # level of measurement for agreement: "nominal", "ordinal" or "interval"; "" where it is not measured
+    COLUMN: str  # what holds an answer: "choice", "choices", "number", "data" or "text", as in LabelValue
+    PARTS: frozenset[str]  # the kinds of parts that an answer points into; empty where the item need not be known
 
     def compile_question(self, raw: Question, previous: Question | None) -> Question:
         """Return the kind's own part of the compiled question (ids included), or raise SchemaError.
@@ -64,11 +92,18 @@ class Kind(Protocol):
     def domain(self, question: Question) -> dict[str, int]:
         """Return every answer value as text -> its code, in schema order; {} for a kind whose values are not listed."""
 
-    def parse_answer(self, question: Question, value: object) -> LabelValue:
-        """Return the stored form of an answer, or raise AnswerError."""
+    def parse_answer(self, question: Question, value: object, parts: Parts | None = None) -> LabelValue:
+        """Return the stored form of an answer, or raise AnswerError.
+
+        `parts` are those of the item, for a kind that has PARTS; None where its content is not there any more, or where
+        there is no item: then the form of the answer is all that can be checked.
+        """
 
     def show_value(self, question: Question, value: LabelValue) -> Any:
         """Return the answer as callers send it: the inverse of `parse_answer`. KeyError for an id it does not know."""
+
+    def tell(self, question: Question, value: Any) -> str:
+        """Return an answer (or one value of it) as `show_value` gives it, in the words of the schema."""
 
     def codes(self, question: Question, value: LabelValue) -> tuple[int, ...]:
         """Return the code or codes that stand for the value in agreement, ascending; () for a kind without codes."""

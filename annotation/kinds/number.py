@@ -11,12 +11,14 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from annotation.kinds.kind import AnswerError, LabelValue, Question, SchemaError
+from annotation.kinds.kind import AnswerError, LabelValue, Parts, Question, SchemaError
 from annotation.plain_text import find_line_fault, quote
 
 NAME = "number"
 KEYS = frozenset({"min", "max", "step", "unit", "tolerance"})
 LEVEL = "interval"
+COLUMN = "number"
+PARTS: frozenset[str] = frozenset()
 BOUND = 10**12
 LEAST_STEP = 1e-6
 MAX_UNIT = 20
@@ -100,7 +102,7 @@ def domain(question: Question) -> dict[str, int]:
     return {}
 
 
-def parse_answer(question: Question, value: object) -> LabelValue:
+def parse_answer(question: Question, value: object, parts: Parts | None = None) -> LabelValue:
     """Accept a number within the bounds and on a step; 4.0 is 4. True is no number."""
     low, high = _bounds(question)
     if isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high:
@@ -153,6 +155,12 @@ def show_value(question: Question, value: LabelValue) -> Any:
     if value.number is None:
         raise KeyError(question["name"])
     return shorten(value.number)
+
+
+def tell(question: Question, value: Any) -> str:
+    """The number with its unit."""
+    unit = f"\N{NO-BREAK SPACE}{question['unit']}" if question.get("unit") else ""
+    return f"{value}{unit}"
 
 
 def codes(question: Question, value: LabelValue) -> tuple[int, ...]:

@@ -9,12 +9,14 @@ from django.utils.translation import gettext as _
 
 from annotation.kinds import number
 from annotation.kinds.hotkeys import assign_keys
-from annotation.kinds.kind import AnswerError, LabelValue, Question, SchemaError
+from annotation.kinds.kind import AnswerError, LabelValue, Parts, Question, SchemaError
 from annotation.plain_text import quote
 
 NAME = "rating"
 KEYS = frozenset({"min", "max"})
 LEVEL = "ordinal"
+COLUMN = "number"
+PARTS: frozenset[str] = frozenset()
 BOUND = 1000
 MAX_BUTTONS = 21
 
@@ -60,7 +62,7 @@ def domain(question: Question) -> dict[str, int]:
     return {str(one): one for one in range(question["min"], question["max"] + 1)}
 
 
-def parse_answer(question: Question, value: object) -> LabelValue:
+def parse_answer(question: Question, value: object, parts: Parts | None = None) -> LabelValue:
     """Accept a whole number within the bounds; 4.0 is 4, as JSON makes no difference. True is no number."""
     if isinstance(value, (int, float)) and not isinstance(value, bool) and question["min"] <= value <= question["max"]:
         whole = int(value)
@@ -78,6 +80,11 @@ def show_value(question: Question, value: LabelValue) -> Any:
     if value.number is None:
         raise KeyError(question["name"])
     return int(value.number)
+
+
+def tell(question: Question, value: Any) -> str:
+    """The number as it is."""
+    return str(value)
 
 
 def codes(question: Question, value: LabelValue) -> tuple[int, ...]:

@@ -38,6 +38,7 @@ class Project(models.Model):
     gold_rate = models.FloatField(default=0)
     suggestions = models.BooleanField(default=False)
     blind_share = models.FloatField(default=0, help_text="share of seats on which a suggestion is withheld")
+    care = models.JSONField(null=True, help_text="stricter limits than the organisation's, and own words and support")
     holdout_share_now = models.FloatField(
         default=0.2, help_text="share of served work from the holdout: the set share until the holdout is full, then 0"
     )

@@ -1,4 +1,17 @@
-"""The desk: where people label. `static/js/desk/` fills the page from the API; here is what it starts with."""
+"""The desk: where people label. `static/js/desk/` fills the page from the API; here is what it starts with.
+
+`desk.care` says how content is shown to this person (`annotation/viewing.py`, `annotation/care.py`):
+
+    {"views": {"ordinary": {KIND: VIEW}, "severe": {KIND: VIEW}},   VIEW has those of these that the KIND knows:
+         {"hidden": bool, "blur": 0-5, "grey": bool, "mute": bool, "size": "full"/"medium"/"small", "mask": bool}
+     "masked_words": ["..."], in lower case; covered in text where the view's `mask` is true
+     "support": text of the project and the organisation, "" for none
+     "breaks": {"severe_minutes": 50, "own_minutes": null or n}, after so many active minutes a break is prompted
+     "care_url": the person's settings in the API, "care_page_url": the page}
+
+A lease's `item.care` (`{"severity", "harms"}`, absent for most) says which: views of `severe` where the severity is
+`severe`, else of `ordinary`. The floor is in them already. What is hidden is not requested before it is revealed.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +25,7 @@ from django.urls import reverse
 from django.utils.http import urlencode
 
 from annotation.access import KIND_RIGHTS, Access
+from annotation.care import show_desk_care
 from annotation.desk_keys import own_keys_of, with_own_keys
 from annotation.errors import AbsentError
 from annotation.models import LabelSchema, Seat
@@ -21,6 +35,7 @@ from annotation.views.guideline import changes_for, show_guideline
 from annotation.views.page import ProjectPage
 
 KINDS = ("label", "relabel")
+PLAIN_WIDGETS = {"buttons", "number"}  # what every page's stylesheet and words are enough for
 MODULES = sorted(f"js/desk/{path.name}" for path in (settings.BASE_DIR / "static" / "js" / "desk").glob("*.js"))
 
 
@@ -38,9 +53,11 @@ class DeskView(ProjectPage):
             raise AbsentError
         access.require(KIND_RIGHTS[kind])
         schemas = schemas_to_draw(access)
+        widgets = find_widgets(schemas)
         context = {
             "schemas": schemas,
-            "desk": self._desk(access, kind) | {"widgets": find_widgets(schemas)},
+            "desk": self._desk(access, kind) | {"widgets": widgets},
+            "has_widget_styles": bool(widgets.keys() - PLAIN_WIDGETS),
             "modules": MODULES,
             "guideline": show_guideline(access.project.guideline, changes_for(access)),
         }
@@ -61,7 +78,13 @@ class DeskView(ProjectPage):
             "lease_url": _stem("api-lease"),
             "annotation_url": _stem("api-undo"),
             "sign_in_url": f"{reverse('sign-in')}?{urlencode({'next': self.request.get_full_path()})}",
+            "items_url": f"{reverse('api-items', kwargs={'slug': slug})}/",
             "overview_url": reverse("project", kwargs={"slug": slug}),
+            "care": {
+                **show_desk_care(access.user, access.project),
+                "care_url": reverse("api-own-care"),
+                "care_page_url": reverse("own-care"),
+            },
         }
 
 

@@ -28,6 +28,13 @@ MEDIA_TYPES = {
     "croissant.json": "application/ld+json",
     "verify.py": "text/x-python; charset=utf-8",
 }
+# What is counted of a kind whose values are lists.
+_COUNTED = {
+    "spans": "Items by the labels that occur in them:",
+    "boxes": "Items by the labels that occur in them:",
+    "segments": "Items by the labels that occur in them:",
+    "ranking": "Items by the choice that comes first:",
+}
 _CONTEXT = {
     "@language": "en",
     "@vocab": "https://schema.org/",
@@ -101,7 +108,12 @@ def write_card(manifest: Mapping[str, Any]) -> str:
         "",
     ]
     for question in manifest["questions"]:
-        lines += [f"### {question['name']} ({question['kind']})", "", "| Value | Items |", "|---|---|"]
+        lines += [f"### {question['name']} ({question['kind']})", ""]
+        if question["kind"] == "text":
+            lines += ["Texts are content: they lie in `items.parquet`, column `texts`.", ""]
+            continue
+        lines += [*([_COUNTED[question["kind"]], ""] if question["kind"] in _COUNTED else [])]
+        lines += ["| Value | Items |", "|---|---|"]
         values = counts["labels"].get(question["name"], {})
         lines += [f"| {_cell(value)} | {n} |" for value, n in sorted(values.items(), key=lambda one: (-one[1], one[0]))]
         lines.append("")
@@ -114,7 +126,7 @@ def write_card(manifest: Mapping[str, Any]) -> str:
         "- How an item came to be labelled stands in the column `draw`. Where a strategy chose it,"
         " shares in these tables are not shares of the world.",
         "- Simulated annotations are marked in `annotations.parquet` (`source`) and counted in `n_simulated`.",
-        "- Annotators stand under pseudonyms. Free-text comments are not part of a snapshot.",
+        "- Annotators stand under pseudonyms. Comments are not part of a snapshot.",
         "- Content lies in `items.parquet` alone."
         + (f" Items whose content was withdrawn: {counts['withdrawn']}." if counts["withdrawn"] else "")
         + (f" Media files that were not there: {counts['missing_media']}." if counts["missing_media"] else ""),
@@ -201,8 +213,8 @@ def _record_set(path: str, schema: pa.Schema) -> dict[str, Any]:
     for column in schema:
         is_list = pa.types.is_list(column.type)
         inner = column.type.value_type if is_list else column.type
-        if pa.types.is_struct(inner):
-            continue  # the parts of an item: described by the contract, not expressible as one column
+        if pa.types.is_nested(inner):
+            continue  # parts, spans, rankings: lists of something with parts of its own, which is not one column here
         described = {
             "@type": "cr:Field",
             "@id": f"{name}/{column.name}",

@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from django.conf import settings
 
+from annotation.kinds import KINDS
 from annotation.models import Annotation, LabelSchema
 from learning.models import Snapshot, SnapshotMember
 from learning.snapshots import verify
@@ -61,9 +62,8 @@ class _Counts:
             if row[column.source_column] is None:
                 continue
             self.deciders[row[column.source_column]] += 1
-            value = row[column.value_column]
             counter = self.labels.setdefault(column.name, Counter())
-            counter.update(map(str, value) if isinstance(value, list) else [str(value)])
+            counter.update(column.count(row[column.value_column]))
 
     def add_annotation(self, row: Mapping[str, Any]) -> None:
         self.annotations += 1
@@ -107,11 +107,10 @@ def build_files(snapshot: Snapshot, folder: Path, progress: Progress) -> dict[st
     what it raises ends the work. The bytes depend on the snapshot, and `items.parquet` on what was erased since.
     """
     frozen = snapshot.manifest or {}
-    columns = [
-        column
-        for column in columns_of(LabelSchema.objects.get(pk=frozen["schema"]).compiled)
-        if column.question_id in frozen["questions"]
-    ]
+    compiled = LabelSchema.objects.get(pk=frozen["schema"]).compiled
+    asked = [question for question in compiled["questions"] if question["id"] in frozen["questions"]]
+    texts = {question["id"]: question["name"] for question in asked if KINDS[question["kind"]].COLUMN == "text"}
+    columns = columns_of({"questions": asked})
     schemas = {
         "labels.parquet": label_schema(columns),
         "annotations.parquet": annotation_schema(columns),
@@ -121,7 +120,7 @@ def build_files(snapshot: Snapshot, folder: Path, progress: Progress) -> dict[st
     counts, root = _write_labels(snapshot, folder, columns, schemas, lambda done: progress(done, 2 * n_items))
     missing: set[str] = set()
     with TableWriter(folder / "items.parquet", ITEM_SCHEMA) as items:
-        for group in iter_content(snapshot, missing):
+        for group in iter_content(snapshot, missing, texts):
             items.write(group)
             progress(n_items + items.n_rows, 2 * n_items)
     manifest = {
@@ -145,7 +144,8 @@ def build_files(snapshot: Snapshot, folder: Path, progress: Progress) -> dict[st
                 },
             }
             for column in columns
-        ],
+        ]
+        + [{"name": name, "kind": "text", "columns": {}} for name in texts.values()],
         "counts": {
             "items": counts.items,
             "annotations": counts.annotations,

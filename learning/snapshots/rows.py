@@ -1,8 +1,8 @@
 """A frozen snapshot as rows, in batches: each batch a few short queries, walked by item id, never one long transaction.
 
 Everything in `labels` and `annotations` comes from rows that never change (members, annotations, labels, seats that a
-snapshot has used), so that the same snapshot gives the same rows at any later time. `items` is the content: what was
-erased or sealed since then is not in it.
+snapshot has used), so that the same snapshot gives the same rows at any later time. `items` is the content, and what
+people wrote about it: what was erased or sealed since then is not in it.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from typing import Any
 import pyarrow as pa
 
 from annotation.media import media_path
-from annotation.models import Annotation, Item, ItemPayload, Label, LabelSchema, Media, Project, Seat
+from annotation.models import Annotation, AnnotationText, Item, ItemPayload, Label, LabelSchema, Media, Project, Seat
 from learning.models import Snapshot, SnapshotMember
 from learning.snapshots.canonical import to_canonical
 from learning.snapshots.columns import QuestionColumn, columns_of
+from reviewers.models import AdjudicationNote
 
 BATCH = 5_000  # items; it is also the row group, so changing it changes the bytes
 CONTENT_BATCH = 500
@@ -39,6 +40,8 @@ _PART = pa.struct(
         ("bytes", pa.large_binary()),
     ]
 )
+# A text answer: by whom it was given stands in `annotations`; without an annotation it is the reviewer's.
+_TEXT = pa.struct([("question", pa.string()), ("annotation_id", pa.string()), ("text", pa.string())])
 ITEM_SCHEMA = pa.schema(
     [
         ("item_id", pa.string()),
@@ -48,6 +51,7 @@ ITEM_SCHEMA = pa.schema(
         ("group", pa.string()),
         ("metadata", pa.string()),
         ("parts", pa.list_(_PART)),
+        ("texts", pa.list_(_TEXT)),
     ]
 )
 
@@ -133,8 +137,11 @@ def iter_batches(snapshot: Snapshot, columns: Sequence[QuestionColumn]) -> Itera
         yield Batch([_label_row(found, item_id, columns) for item_id in ids], rows)
 
 
-def iter_content(snapshot: Snapshot, missing: set[str]) -> Iterator[list[dict[str, Any]]]:
-    """Yield row groups of `items`. The SHA-256 of media whose file is not there is added to `missing`."""
+def iter_content(snapshot: Snapshot, missing: set[str], texts: Mapping[int, str]) -> Iterator[list[dict[str, Any]]]:
+    """Yield row groups of `items`. The SHA-256 of media whose file is not there is added to `missing`.
+
+    `texts`: the text questions whose answers belong to it, id -> name.
+    """
     group: list[dict[str, Any]] = []
     size = 0
     for ids in _iter_item_ids(snapshot, CONTENT_BATCH):
@@ -142,12 +149,17 @@ def iter_content(snapshot: Snapshot, missing: set[str]) -> Iterator[list[dict[st
             ItemPayload.objects.filter(item_id__in=ids).exclude(item__lifecycle__in=WITHDRAWN).select_related("item")
         )
         held = sorted(payloads, key=lambda payload: payload.item_id)
+        said = _find_texts(snapshot, [payload.item_id for payload in held], texts) if texts else {}
         wanted = {part["media"] for payload in held for part in payload.parts if part.get("media")}
         mimes = dict(
-            Media.objects.filter(project_id=snapshot.project_id, sha256__in=wanted).values_list("sha256", "mime")
+            Media.objects.filter(project_id=snapshot.project_id, sha256__in=wanted, is_sealed=False).values_list(
+                "sha256", "mime"
+            )
         )
         for payload in held:
             row, n_bytes = _content_row(snapshot.project_id, payload, mimes, missing)
+            row["texts"] = said.get(payload.item_id, [])
+            n_bytes += sum(len(one["text"]) for one in row["texts"])
             group.append(row)
             size += n_bytes
             if size >= CONTENT_GROUP_BYTES or len(group) >= BATCH:
@@ -155,6 +167,30 @@ def iter_content(snapshot: Snapshot, missing: set[str]) -> Iterator[list[dict[st
                 group, size = [], 0
     if group:
         yield group
+
+
+def _find_texts(
+    snapshot: Snapshot, ids: Sequence[int], names: Mapping[int, str]
+) -> dict[int, list[dict[str, str | None]]]:
+    """By item, what the annotations behind the snapshot say to the text questions, then what reviewers had decided."""
+    behind: set[int] = set()
+    for member in SnapshotMember.objects.filter(snapshot=snapshot, item_id__in=ids):
+        behind.update(member.annotations)
+    found: dict[int, list[dict[str, str | None]]] = defaultdict(list)
+    rows = AnnotationText.objects.filter(annotation__in=behind).order_by("annotation")
+    for annotation_id, item_id, answers in rows.values_list("annotation", "annotation__item", "answers"):
+        for number, name in names.items():
+            if (text := answers.get(str(number))) is not None:
+                found[item_id].append({"question": name, "annotation_id": str(annotation_id), "text": text})
+    decided: dict[tuple[int, int], str] = {}
+    notes = AdjudicationNote.objects.filter(
+        adjudication__item__in=ids, adjudication__created_at__lte=snapshot.created_at
+    )
+    for item_id, answers in notes.order_by("adjudication").values_list("adjudication__item", "answers"):
+        decided |= {(item_id, int(number)): text for number, text in answers.items() if int(number) in names}
+    for (item_id, number), text in sorted(decided.items()):
+        found[item_id].append({"question": names[number], "annotation_id": None, "text": text})
+    return found
 
 
 def _iter_item_ids(snapshot: Snapshot, n: int) -> Iterator[list[int]]:
@@ -287,8 +323,10 @@ def _content_row(
         sha256 = part.get("media")
         if sha256:
             try:
-                content = media_path(project_id, sha256).read_bytes()
+                content = media_path(project_id, sha256).read_bytes() if sha256 in mimes else None
             except FileNotFoundError:
+                content = None
+            if content is None:  # erased, or sealed by the quarantine of another item that shows it
                 missing.add(sha256)
         size += len(content or b"") + len(part.get("text") or "")
         parts.append(

@@ -90,7 +90,7 @@ class OverviewView(ProjectPage):
     def _figures(self, access: Access) -> list[dict[str, Any]]:
         figures: list[dict[str, Any]] = []
         if access.may("agreement"):
-            questions = compiled_schema(access.project)["questions"]
+            questions = [q for q in compiled_schema(access.project)["questions"] if KINDS[q["kind"]].LEVEL]
             for question in sorted(questions, key=lambda one: not one["required"])[:MOST_QUESTIONS]:
                 figures += agreement_figures(access.project, question)
         if access.may("learn"):

@@ -13,16 +13,16 @@ from django.utils.translation import ngettext
 
 from annotation.access import Access
 from annotation.errors import AbsentError, TouchstoneError
-from annotation.kinds import KINDS
+from annotation.kinds import KINDS, Question
 from annotation.models import Project
 from annotation.progress import jobs_to_show
-from annotation.schema import find_question
+from annotation.schema import find_question, leaf_choices
 from annotation.views.page import ProjectPage, sentence_of
 from learning.actions.snapshots import start_snapshot
 from learning.api_snapshots import find_snapshot
 from learning.models import Snapshot
 from learning.snapshots.schedule import count_new
-from reviewers.answers import compiled_schema, tell_value
+from reviewers.answers import compiled_schema, has_votes_by_value, tell_value
 
 MOST_LISTED = 200
 
@@ -87,6 +87,7 @@ class SnapshotView(ProjectPage):
             "by_question": [
                 _show_question(access.project, question["name"], manifest["counts"]["labels"].get(question["name"], {}))
                 for question in manifest["questions"]
+                if question["columns"]  # texts are content, which is not counted
             ],
             "server_url": request.build_absolute_uri("/").rstrip("/"),
         }
@@ -160,10 +161,19 @@ def rule_words(kind: str) -> str:
 def _show_question(project: Project, name: str, counts: dict[str, int]) -> dict[str, Any]:
     question = find_question(compiled_schema(project), name)
     ordered = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
-    if question is not None and KINDS[question["kind"]].LEVEL != "nominal":
+    if question is not None and KINDS[question["kind"]].COLUMN == "number":
         ordered.sort(key=lambda one: float(one[0].split("..")[0]))  # of many numbers, ranges were counted
     return {
         "name": name,
         "text": (question.get("text") if question else None) or name,
-        "bars": [{"label": tell_value(question, value) if question else value, "value": n} for value, n in ordered],
+        "bars": [{"label": _tell_counted(question, value), "value": n} for value, n in ordered],
     }
+
+
+def _tell_counted(question: Question | None, value: str) -> str:
+    """What was counted, in words: a value, or of answers that are lists a label or choice in them."""
+    if question is None:
+        return value
+    if has_votes_by_value(question):
+        return tell_value(question, value)
+    return next((choice.get("text") or value for choice in leaf_choices(question) if choice["value"] == value), value)

@@ -200,6 +200,53 @@ def vote_numbers(
     return NumberVote(state, None, None, wanted, apart)
 
 
+def vote_alike(is_same: Sequence[Sequence[bool]], overlap_min: int, overlap_max: int, rule: Rule = "majority") -> Vote:
+    """Apply the vote rule to answers that are compared two by two (spans, boxes, rankings).
+
+    Parameters
+    ----------
+    is_same : sequence of sequence of bool, (n_votes, n_votes)
+        Which answers are the same, symmetric, in the order in which they were given; an answer is the same as itself.
+        It need not be transitive: boxes may drift apart by steps each of which is small enough.
+    overlap_min, overlap_max, rule
+        As for `vote`.
+
+    Returns
+    -------
+    Vote
+        The value is the place (from 0) of the accepted answer: the one with which most answers are the same, of several
+        such the earliest. Agreed where those are as many as the rule asks for; their share is the confidence. The
+        disagreement is the share of pairs that are not the same.
+
+    Raises
+    ------
+    ValueError
+        If an answer is not the same as itself, the overlap is no range, or the rule is unknown.
+
+    Notes
+    -----
+    Where being the same is transitive this is `vote` over the different answers.
+
+    Examples
+    --------
+    >>> vote_alike([[True, True, False], [True, True, True], [False, True, True]], overlap_min=3, overlap_max=5)
+    Vote(state='agreed', value=1, confidence=1.0, overlap_wanted=3, disagreement=0.33333333333333337)
+    """
+    _check((), overlap_min, overlap_max, rule)
+    n_votes = len(is_same)
+    if not all(is_same[place][place] for place in range(n_votes)):
+        raise ValueError("an answer is the same as itself")
+    n_alike = [sum(row) for row in is_same]
+    n_pairs = n_votes * (n_votes - 1)
+    apart = 1 - (sum(n_alike) - n_votes) / n_pairs if n_pairs else 0.0
+    if n_votes >= max(1, overlap_min):
+        best = n_alike.index(max(n_alike))
+        if _winner([n_alike[best]], n_votes, rule) is not None:
+            return Vote("agreed", best, n_alike[best] / n_votes, n_votes, apart)
+    state, wanted = _escalate(n_votes, overlap_min, overlap_max)
+    return Vote(state, None, None, wanted, apart)
+
+
 def disagreement(counts: Sequence[int]) -> float:
     """Share of the pairs of voters who differ: ``1 - sum c(c-1) / (n(n-1))``.
 

@@ -1,7 +1,8 @@
 -- The vote rule, inside the submit's transaction and under the queue row's lock: the one thing of the reviewers app that
 -- concerns a single item and cannot wait. The same rule in Python is reviewers/algorithms/consensus.py; a test compares them.
 
--- Votes on one question of one row, from the submitted seats that point to them (superseded labels do not vote).
+-- Votes on one question of one row, from the submitted seats that point to them (superseded labels do not vote). Of answers that
+-- have no short name (spans, texts) n is all: votes stays empty.
 create or replace function reviewers_count(p_row bigint, p_question smallint, p_kind text, out votes jsonb, out n int) language plpgsql stable as $$
 declare v_submitted constant smallint := 2;   -- a variable: "= 2" would allow the index of what is submitted, to be read from end to end
 begin
@@ -14,7 +15,7 @@ begin
     select case p_kind when 'rating' then v.number::int::text when 'number' then v.number::text else coalesce(c, v.choice)::text end as value, count(*) as n
     from voted v left join lateral unnest(v.choices) c on p_kind = 'choices'
     where p_kind <> 'choices' or c is not null group by 1)
-  select coalesce((select jsonb_object_agg(value, counted.n) from counted), '{}'), (select count(*)::int from voted) into votes, n;
+  select coalesce((select jsonb_object_agg(value, counted.n) from counted where value is not null), '{}'), (select count(*)::int from voted) into votes, n;
 end $$;
 
 -- One question's verdict. is_settled: the rule is met. confidence: the share of the winning side; for choices the weakest one's.
@@ -22,7 +23,7 @@ end $$;
 -- Of a number the middle vote (the lower one of two) stands for those within p_tolerance of it. Differences are taken in decimals,
 -- as people wrote them: as doubles 0.4 and 0.3 lie more than 0.1 apart.
 create or replace function reviewers_decide(p_kind text, p_rule text, p_votes jsonb, p_n int, p_tolerance numeric default 0,
-  out is_settled boolean, out choice int, out choices int[], out number float8, out confidence float8, out disagreement float8)
+  out is_settled boolean, out choice int, out choices int[], out number float8, out data jsonb, out confidence float8, out disagreement float8)
 language plpgsql immutable as $$
 declare v record; v_needed float8;
 begin
@@ -62,6 +63,83 @@ begin
   end if;
 end $$;
 
+-- Whether two stored answers of a question with the column `data` are the same. p_overlap null: equal. Else each mark (span, box,
+-- segment) of the one must be paired with one of the other: of the same part and label, overlapping at least so far (intersection
+-- over union, in decimals). A largest matching by augmenting paths; annotation/kinds/marks.py says the same in Python.
+create or replace function reviewers_same(a jsonb, b jsonb, p_overlap numeric) returns boolean language plpgsql immutable as $$
+declare
+  n int; v_near boolean[]; v_of_left int[]; v_of_right int[]; v_from int[]; v_waiting int[]; v_at int; v_left int; v_free int; v_next int;
+begin
+  if a is null or b is null then return a is null and b is null; end if;
+  if a = b then return true; end if;
+  n := jsonb_array_length(a);
+  if p_overlap is null or n <> jsonb_array_length(b) then return false; end if;
+  -- near[(i - 1) * n + j]: mark i of a beside mark j of b
+  with sides as (
+    select s, z.no, m -> 'part' as part, m -> 'label' as label, coalesce(m ->> 'start', m ->> 'x')::numeric as x,
+        coalesce((m ->> 'end')::numeric, (m ->> 'x')::numeric + (m ->> 'w')::numeric) as to_x,
+        coalesce((m ->> 'y')::numeric, 0) as y, coalesce((m ->> 'y')::numeric + (m ->> 'h')::numeric, 1) as to_y
+    from (values ('a', a), ('b', b)) v(s, marks), jsonb_array_elements(v.marks) with ordinality z(m, no)),
+  pairs as (
+    select l.no as left_no, r.no as right_no, l.part = r.part and l.label = r.label as is_kin,
+        greatest(0, least(l.to_x, r.to_x) - greatest(l.x, r.x)) * greatest(0, least(l.to_y, r.to_y) - greatest(l.y, r.y)) as common,
+        (l.to_x - l.x) * (l.to_y - l.y) + (r.to_x - r.x) * (r.to_y - r.y) as sizes
+    from sides l cross join sides r where l.s = 'a' and r.s = 'b')
+  select array_agg(is_kin and common > 0 and common >= p_overlap * (sizes - common) order by left_no, right_no) into v_near from pairs;
+  v_of_left := array_fill(0, array[n]); v_of_right := v_of_left;
+  for i in 1..n loop
+    v_from := array_fill(0, array[n]); v_waiting := array[i]; v_at := 1; v_free := 0;
+    while v_at <= cardinality(v_waiting) and v_free = 0 loop
+      v_left := v_waiting[v_at]; v_at := v_at + 1;
+      for j in 1..n loop
+        if v_from[j] = 0 and v_near[(v_left - 1) * n + j] then
+          v_from[j] := v_left;
+          if v_of_right[j] = 0 then v_free := j; exit; end if;
+          v_waiting := v_waiting || v_of_right[j];
+        end if;
+      end loop;
+    end loop;
+    if v_free = 0 then return false; end if;       -- one without a partner is enough
+    while v_free <> 0 loop
+      v_left := v_from[v_free]; v_next := v_of_left[v_left];
+      v_of_right[v_free] := v_left; v_of_left[v_left] := v_free; v_free := v_next;
+    end loop;
+  end loop;
+  return true;
+end $$;
+
+-- The verdict on a question with the column `data`, as reviewers_decide's: the answer with which most answers are the same stands
+-- for those, of several such the earliest. disagreement: the share of pairs of voters whose answers are not the same.
+create or replace function reviewers_match(p_row bigint, p_question smallint, p_rule text, p_overlap numeric,
+  out is_settled boolean, out choice int, out choices int[], out number float8, out data jsonb, out confidence float8, out disagreement float8)
+language plpgsql stable as $$
+declare v_submitted constant smallint := 2; v_ids bigint[]; v_said jsonb[]; v_alike int[]; n int; v_best int := 1; n_apart int := 0;
+begin
+  is_settled := false; disagreement := 0;
+  select coalesce(array_agg(l.annotation_id), '{}'), array_agg(l.data) into v_ids, v_said from annotation_seat s
+    cross join lateral (select * from annotation_label x where x.annotation_id = s.annotation_id offset 0) l
+    where s.queue_row_id = p_row and s.state = v_submitted and l.question = p_question and l.data is not null;
+  n := cardinality(v_ids);
+  if n = 0 then return; end if;
+  v_alike := array_fill(1, array[n]);
+  for i in 1..n loop
+    for j in i + 1..n loop
+      if reviewers_same(v_said[i], v_said[j], p_overlap) then
+        v_alike[i] := v_alike[i] + 1; v_alike[j] := v_alike[j] + 1;
+      else
+        n_apart := n_apart + 1;
+      end if;
+    end loop;
+  end loop;
+  for i in 2..n loop
+    if (v_alike[i], -v_ids[i]) > (v_alike[v_best], -v_ids[v_best]) then v_best := i; end if;
+  end loop;
+  if v_alike[v_best] > (case p_rule when 'unanimous' then n - 0.5 else n / 2.0 end) then
+    is_settled := true; confidence := v_alike[v_best]::float8 / n; data := v_said[v_best];
+  end if;
+  if n > 1 then disagreement := 2.0 * n_apart / (n * (n - 1.0)); end if;
+end $$;
+
 -- What was settled is open again: an answer was taken back, or one more is wanted. Votes are counted anew at the next settling.
 create or replace function reviewers_reopen(p_item bigint, p_pass smallint, p_now timestamptz) returns void language sql as $$
   update reviewers_resolution set state = 0, choice = null, choices = null, number = null, data = null, confidence = null,
@@ -95,7 +173,15 @@ begin
 
   for q in select * from jsonb_array_elements(prj.questions) loop
     select * into v from reviewers_count(r.id, (q ->> 'id')::smallint, q ->> 'kind');
-    select * into d from reviewers_decide(q ->> 'kind', v_rule, v.votes, v.n, coalesce((q ->> 'tolerance')::numeric, 0));
+    case q ->> 'column'
+      when 'data' then
+        select * into d from reviewers_match(r.id, (q ->> 'id')::smallint, v_rule, (q ->> 'least_overlap')::numeric);
+      when 'text' then      -- nobody votes on a text: it is there or it is not
+        select v.n > 0 as is_settled, null::int as choice, null::int[] as choices, null::float8 as number, null::jsonb as data,
+          null::float8 as confidence, 0::float8 as disagreement into d;
+      else
+        select * into d from reviewers_decide(q ->> 'kind', v_rule, v.votes, v.n, coalesce((q ->> 'tolerance')::numeric, 0));
+    end case;
     -- "Not asked" is not a missing vote: a conditional question counts once its condition is accepted.
     v_asked := coalesce(jsonb_typeof(q -> 'when'), 'null') = 'null' or exists (
       select 1 from jsonb_array_elements(v_accepted -> (q -> 'when' ->> 'question_id')) x where x in (select jsonb_array_elements(q -> 'when' -> 'choice_ids')));
@@ -107,7 +193,7 @@ begin
     end if;
     if not d.is_settled and (q ->> 'required')::boolean then v_open := true; end if;
     v_verdicts := v_verdicts || jsonb_build_object('q', q -> 'id', 'required', q -> 'required', 'settled', d.is_settled, 'choice', d.choice, 'choices', to_jsonb(d.choices),
-      'number', d.number, 'confidence', d.confidence, 'votes', v.votes, 'n', v.n, 'disagreement', d.disagreement);
+      'number', d.number, 'data', d.data, 'confidence', d.confidence, 'votes', v.votes, 'n', v.n, 'disagreement', d.disagreement);
   end loop;
 
   if v_open and not v_by_skips and r.overlap < prj.overlap_max then
@@ -120,19 +206,20 @@ begin
     delete from reviewers_resolution x where x.item_id = r.item_id and x.pass_no = r.pass_no and x.state <> 3
       and not exists (select 1 from jsonb_array_elements(v_verdicts) z where (z ->> 'q')::smallint = x.question);
   end if;
-  insert into reviewers_resolution as x (project_id, item_id, question, pass_no, state, choice, choices, number, confidence, method, votes, n_votes, disagreement, version, changed_at)
+  insert into reviewers_resolution as x (project_id, item_id, question, pass_no, state, choice, choices, number, data, confidence, method, votes, n_votes, disagreement, version, changed_at)
     select r.project_id, r.item_id, z.q, r.pass_no, case when z.settled then 1 when z.required or (v_by_skips and not v_open) then 2 else 0 end,
-      case when z.settled then z.choice end, case when z.settled then z.choices end, case when z.settled then z.number end, case when z.settled then z.confidence end,
+      case when z.settled then z.choice end, case when z.settled then z.choices end, case when z.settled then z.number end, case when z.settled then z.data end,
+      case when z.settled then z.confidence end,
       case when v_by_skips and not z.settled then 'skipped' else v_rule end, z.votes, z.n, z.disagreement, 1, p_now
-    from jsonb_to_recordset(v_verdicts) as z(q smallint, required boolean, settled boolean, choice int, choices int[], number float8, confidence float8, votes jsonb, n smallint, disagreement float8)
+    from jsonb_to_recordset(v_verdicts) as z(q smallint, required boolean, settled boolean, choice int, choices int[], number float8, data jsonb, confidence float8, votes jsonb, n smallint, disagreement float8)
     on conflict (item_id, question, pass_no) do update set state = excluded.state, choice = excluded.choice, choices = excluded.choices, number = excluded.number,
-      confidence = excluded.confidence, method = excluded.method, votes = excluded.votes, n_votes = excluded.n_votes, disagreement = excluded.disagreement,
+      data = excluded.data, confidence = excluded.confidence, method = excluded.method, votes = excluded.votes, n_votes = excluded.n_votes, disagreement = excluded.disagreement,
       version = x.version + 1, changed_at = excluded.changed_at
       where x.state <> 3      -- and a version that stays says that nothing changed
-        and (x.state, x.choice, x.choices, x.number, x.confidence, x.method, x.votes, x.n_votes)
-          is distinct from (excluded.state, excluded.choice, excluded.choices, excluded.number, excluded.confidence, excluded.method, excluded.votes, excluded.n_votes);
+        and (x.state, x.choice, x.choices, x.number, x.data, x.confidence, x.method, x.votes, x.n_votes)
+          is distinct from (excluded.state, excluded.choice, excluded.choices, excluded.number, excluded.data, excluded.confidence, excluded.method, excluded.votes, excluded.n_votes);
 end $$;
 
 create or replace trigger append_only before update or delete on reviewers_adjudication for each row execute function refuse_change();
 
-call keep_plans('reviewers_count', 'reviewers_vote');
+call keep_plans('reviewers_count', 'reviewers_match', 'reviewers_vote');

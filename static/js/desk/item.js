@@ -1,20 +1,27 @@
 /* Draws an item: its parts in order, each as its kind is looked at, then its facts. */
+import * as care from "./care.js";
 import { $, element, say } from "./page.js";
 
 /* Returns what the questions may need of the page: [{part, element}], the element that shows the content.
    `times`: where the players of this item stood, in seconds, by the name of their part. `onBroken` is called where media
-   do not load. */
+   do not load. Parts that are covered (care.js) are neither drawn nor fetched, and not among what is returned. */
 export function drawItem(item, onBroken, times = {}) {
   const box = element("div", { class: "item" });
+  const hint = care.drawHint(item);
+  if (hint) box.append(hint);
   const isMany = item.parts.length > 1;
   const views = [];
   for (const part of item.parts) {
     const isContext = part.role === "context";
     const holder = element("div", { class: `part${isContext ? " part-context" : ""}` });
     if (isMany || isContext) holder.append(element("p", { class: "part-name", text: isContext ? `${part.name} · ${say("context")}` : part.name }));
-    const view = (drawings[part.kind] || drawText)(part, onBroken, times[part.name]);
-    views.push({ part, element: view });
-    holder.append(view);
+    if (care.isCovered(item, part)) holder.append(care.drawCover(item, part, () => $("item").dispatchEvent(new Event("uncover"))));
+    else {
+      const view = (drawings[part.kind] || drawText)(part, onBroken, times[part.name]);
+      care.apply(item, part, view);
+      views.push({ part, element: view });
+      holder.append(view);
+    }
     box.append(holder);
   }
   const facts = Object.entries(item.metadata || {});
@@ -30,13 +37,17 @@ export function drawItem(item, onBroken, times = {}) {
 
 /* Draws the item anew, with new links, where one had ended: players at the second where they stood. Null: none had. */
 export function mendItem(item, onBroken) {
-  if (!document.querySelector("#item [data-broken]")) return null;
+  return document.querySelector("#item [data-broken]") ? drawAgain(item, onBroken) : null;
+}
+
+/* Draws the item anew, as it is to be shown by now: players at the second where they stood. */
+export function drawAgain(item, onBroken) {
   return drawItem(item, onBroken, Object.fromEntries([...document.querySelectorAll("#item [data-part]")].map((one) => [one.dataset.part, one.currentTime])));
 }
 
 /* Fetches what can be fetched before the item is shown. */
 export function preload(item) {
-  for (const part of item.parts) if (part.kind === "image" && part.src) new Image().src = part.src;
+  for (const part of item.parts) if (part.kind === "image" && part.src && !care.isCovered(item, part)) new Image().src = part.src;
 }
 
 function listenForFault(media, onBroken) {

@@ -2,12 +2,12 @@
 import { $ } from "./page.js";
 import * as questions from "./questions.js";
 
-const keyed = { enter: "submit", z: "undo", s: "skip", u: "unsure", f: "flag", c: "comment", g: "guideline", l: "history", "?": "help", h: "help" };
+const keyed = { enter: "submit", z: "undo", s: "skip", u: "unsure", f: "flag", c: "comment", g: "guideline", l: "history", r: "reveal", q: "quarantine", "?": "help", h: "help" };
 
 /* `answers()`: those of the item shown, or null; `refresh()` draws the questions anew. */
 export function listenForKeys({ actions, answers, refresh, leaveComment }) {
   document.addEventListener("keydown", (event) => {
-    if (event.isComposing || event.repeat || event.altKey || event.metaKey) return;
+    if (event.isComposing || isForWidgetFirst(event) || event.repeat || event.altKey || event.metaKey) return;
     const key = event.key.toLowerCase();
     if (event.target === $("comment")) {
       if (key === "escape") leaveComment();
@@ -24,10 +24,16 @@ export function listenForKeys({ actions, answers, refresh, leaveComment }) {
       return;
     }
     if (document.querySelector("dialog[open]")) return;
-    if (key === "enter" && event.target.closest("a, summary, button:not(.choice[aria-pressed=true])")) return;
+    if (key === "enter" && event.target.closest("a, summary, button:not(.choice[aria-pressed=true], [data-submits])")) return;
     if (answers() && isForQuestion(event, key)) return;
     if (keyed[key]) { event.preventDefault(); actions[keyed[key]](); }
   });
+
+  function isForWidgetFirst(event) {
+    if (event.target.closest("input, textarea, select") || document.querySelector("dialog[open]")) return false;
+    const given = answers();
+    return Boolean(given && questions.active(given)?.widget.takeFirst?.(event));
+  }
 
   function isForQuestion(event, key) {
     const given = answers();
@@ -40,6 +46,8 @@ export function listenForKeys({ actions, answers, refresh, leaveComment }) {
     if ((isNext || key === "arrowup" || key === "k") && !isOwn) {
       if (questions.move(given, isNext ? 1 : -1)) {
         event.preventDefault();
+        // What was marked in the item belongs to the question that is left.
+        if ($("item").contains(document.activeElement)) $("item").focus({ preventScroll: true });
         refresh();
         questions.active(given).field.scrollIntoView({ block: "nearest" });
       }

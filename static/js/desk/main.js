@@ -3,7 +3,9 @@
 import * as activeTime from "./active_time.js";
 import * as guideline from "./guideline.js";
 import * as history from "./history.js";
-import { drawItem, mendItem, preload } from "./item.js";
+import * as breaks from "./breaks.js";
+import * as care from "./care.js";
+import { drawAgain, drawItem, mendItem, preload } from "./item.js";
 import { listenForKeys } from "./keyboard.js";
 import * as kept from "./kept.js";
 import * as leases from "./leases.js";
@@ -21,6 +23,7 @@ const LINK_MS = 240_000; // a link to media lives a little longer
 let current = null; // {lease, draft} on the page
 const past = []; // [{annotation, draft}] what can be undone
 let undoWanted = null; // which answer to take back once the outbox is empty: one of the history's, or "last"
+let isResting = false; // nothing is shown until they come back
 
 // --- leases come in ---
 function take(offered) {
@@ -38,17 +41,17 @@ function take(offered) {
     leases.add(lease);
     preload(lease.item);
   }
-  if (!current) showNext();
+  if (!current && !isResting) showNext();
 }
 
 function ask() {
   if (!current) showEmpty("loading");
   leases.ask(onLeases);
 }
-function onLeases(offered, reason, retryAfter, detail) {
+function onLeases(offered, reason, retryAfter, detail, limit) {
   if (offered) take(offered);
-  if (current || !outbox.isEmpty()) return;
-  showEmpty(reason || "empty", detail);
+  if (current || isResting || !outbox.isEmpty()) return;
+  showEmpty(care.reasonOf(reason, limit) || "empty", detail);
   if (retryAfter) leases.askIn(Math.max(1, retryAfter), onLeases);
 }
 
@@ -64,6 +67,7 @@ function onBroken() {
 // --- showing ---
 function showNext() {
   current = null;
+  if (breaks.due()) { askBreak(); return; }
   const lease = leases.takeNext();
   if (lease) {
     show(lease);
@@ -76,6 +80,7 @@ function showNext() {
 const freshDraft = () => ({ answers: {}, unsure: false, flag: null, comment: "", clauses: [], seconds: 0 });
 
 function show(lease, draft) {
+  if (isResting) { isResting = false; offer("ask", "look_again"); }
   current = { lease, draft: draft || store.read(`draft:${lease.id}`) || freshDraft() };
   activeTime.restart();
   notice("lease", "");
@@ -88,7 +93,7 @@ function show(lease, draft) {
   }
   $("empty").hidden = true;
   $("desk").hidden = false;
-  questions.build(lease.schema_version, onChange);
+  questions.build(lease.schema_version, onChange, refresh);
   questions.attach(drawItem(lease.item, onBroken));
   suggestion.draw(lease.item.suggestion);
   $("comment").value = current.draft.comment;
@@ -192,7 +197,8 @@ function setAside(one, answer) {
   const minutes = Math.floor((now() - Date.parse(one.ends)) / 60_000);
   const text = answer.status === 409 ? (minutes >= 1 ? say("lease_ended", { minutes }) : say("place_taken")) : `${say("not_stored")} ${answer.data.detail || ""}`;
   const first = one.lease?.item.parts.find((part) => part.text);
-  kept.keep({ key: one.key, text, told: one.told, comment: one.draft.comment, excerpt: String(first?.text ?? "").slice(0, 240) });
+  const excerpt = first && !care.comesCovered(one.lease.item, first) ? String(first.text).slice(0, 240) : "";
+  kept.keep({ key: one.key, text, told: one.told, comment: one.draft.comment, excerpt });
   if (!current) showNext();
 }
 
@@ -251,6 +257,64 @@ async function undo(chosen) {
   } catch { past.push(last); toast(say("offline", { seconds: 0 })); }
 }
 
+// --- care ---
+function draw() {
+  questions.mend(drawAgain(current.lease.item, onBroken));
+  refresh();
+  $("item").focus({ preventScroll: true });
+  announce($("item").innerText.slice(0, 400));
+}
+$("item").addEventListener("uncover", draw);
+
+function seal() {
+  $("quarantine").close();
+  if (!current) return;
+  const { lease } = current;
+  leases.end(lease.id);
+  store.write(`draft:${lease.id}`, null);
+  showNext(); // it is off the page before anything is sent
+  send(lease);
+}
+async function send(lease) {
+  let answer;
+  try { answer = await request("POST", `${desk.items_url}${lease.item.id}/quarantine`, {}); } catch {
+    notice("seal", say("not_sealed"), "bad");
+    setTimeout(() => send(lease), 3000);
+    return;
+  }
+  notice("seal", "");
+  if (isSignedOut(answer)) { leases.reopen(lease.id); signedOut(); return; }
+  if (!answer.ok) { notice("fault", answer.data.detail || "", "bad"); return; }
+  toast(say("sealed"));
+  if (!current && !isResting) ask();
+}
+
+function askBreak() {
+  const { minutes, isSevere } = breaks.due();
+  isResting = true;
+  showEmpty("break");
+  $("empty-text").textContent = say(isSevere ? "break_severe" : "break_own", { minutes });
+  offer("rest", "take_break", "later");
+}
+function rest() {
+  breaks.take();
+  showEmpty("resting");
+  offer("goOn", "go_on");
+}
+function goOn() {
+  isResting = false;
+  offer("ask", "look_again");
+  showNext();
+}
+function later() { breaks.postpone(); goOn(); }
+
+/* The buttons of the page that stands in for an item. */
+function offer(main, word, other = "") {
+  $("empty-ask").dataset.do = main;
+  $("empty-ask").textContent = say(word);
+  $("empty-later").hidden = !other;
+}
+
 function openComment(isOpen) {
   $("comment-box").hidden = !isOpen;
   document.querySelector('[data-do="comment"]').setAttribute("aria-expanded", String(isOpen));
@@ -273,6 +337,13 @@ const actions = {
   comment: () => { if (current) { openComment(true); $("comment").focus(); } },
   guideline: () => { guideline.toggle(); if (current && !$("desk").hidden) refresh(); },
   history: history.open,
+  reveal: () => { if (current && care.reveal(current.lease.item)) draw(); },
+  quarantine: () => current && $("quarantine").showModal(),
+  seal,
+  support: () => $("support").showModal(),
+  rest,
+  later,
+  goOn,
 };
 
 document.addEventListener("click", (event) => {
@@ -297,7 +368,11 @@ listenForKeys({
 window.addEventListener("beforeunload", (event) => { if (!outbox.isEmpty() && !store.isLasting()) event.preventDefault(); });
 window.addEventListener("online", () => { outbox.flush(); if (!current) ask(); });
 
-activeTime.count((seconds) => { if (current) current.draft.seconds += seconds; }, () => leases.renew(current?.lease));
+activeTime.count((seconds) => {
+  if (!current) return;
+  current.draft.seconds += seconds;
+  breaks.spend(seconds, care.isSevere(current.lease.item));
+}, () => leases.renew(current?.lease));
 setInterval(() => leases.renew(current?.lease), 15_000);
 outbox.listen(onAnswer);
 history.listen(undo);
