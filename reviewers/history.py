@@ -11,6 +11,7 @@ from typing import Any
 
 from django.db import connection
 
+from annotation.hints import SEVERE
 from annotation.kinds import LabelValue
 from annotation.models import Item, Label, Project, User
 from annotation.versions import read_schema
@@ -20,10 +21,11 @@ NEWEST = 20
 EXCERPT = 120
 
 # Along the index of a person's annotations, newest first. An answer that was taken back, or replaced by a later one, is
-# not the seat's any more. Of a sealed or erased item nothing of the content is read, and no text answer.
+# not the seat's any more. Of a sealed or erased item nothing of the content is read, and no text answer;
+# of a severe one no words are shown again.
 _NEWEST = """
     select a.id, a.created_at, a.is_unsure, a.flag, a.clauses, a.schema_id, t.comment,
-      case when i.lifecycle < %(sealed)s then (
+      case when i.lifecycle < %(sealed)s and l.severity < %(severe)s then (
         select left(x ->> 'text', %(most)s) from jsonb_array_elements(p.parts) x
         where x ? 'text' order by (x ->> 'role') is distinct from 'context' desc limit 1) end as excerpt,
       case when i.lifecycle < %(sealed)s then p.parts -> 0 ->> 'kind' end as kind,
@@ -32,6 +34,7 @@ _NEWEST = """
     from annotation_annotation a
     join annotation_seat s on s.id = a.seat_id and s.annotation_id = a.id and s.state = 2
     join annotation_item i on i.id = a.item_id
+    join annotation_queuelane l on l.id = s.lane_id
     left join annotation_itempayload p on p.item_id = a.item_id
     left join annotation_annotationtext t on t.annotation_id = a.id
     where a.project_id = %(project)s and a.person_id = %(person)s and s.kind in (1, 4)
@@ -43,8 +46,8 @@ _NEWEST = """
 class Answered:
     """One answer that stands. `told`: `[{"question", "text"}]`; `draft` is what the desk needs to show it again.
 
-    `excerpt`: how the item's text begins; `part_kind`: the kind of its first part; both None where the item is sealed
-    or erased.
+    `excerpt`: how the item's text begins, None also where it is severe; `part_kind`: the kind of its first part. Both
+    are None where the item is sealed or erased.
     """
 
     annotation_id: int
@@ -65,6 +68,7 @@ def newest_answers(project: Project, person: User, limit: int = NEWEST) -> list[
     """A person's own newest answers in a project, newest first; [] where there are none. Two statements."""
     params = {
         "sealed": int(Item.Lifecycle.QUARANTINED),
+        "severe": SEVERE,
         "most": EXCERPT,
         "project": project.pk,
         "person": person.pk,

@@ -13,6 +13,7 @@ from typing import Any
 
 from django.db import connection
 
+from annotation.hints import SEVERE
 from annotation.models import Item, Project
 from reviewers.answers import choice_clauses, compiled_schema, questions_by_id
 from reviewers.models import Adjudication
@@ -32,7 +33,10 @@ _WORDS = """
       select a.id, a.item_id from reviewers_adjudication a
       where a.project_id = %(project)s and a.is_precedent and a.item_id <> %(item)s
       order by a.id desc limit %(most)s)
-    select k.id, tsvector_to_array(to_tsvector('simple', left(x.texts, %(compared)s))), left(x.texts, %(excerpt)s)
+    select k.id, tsvector_to_array(to_tsvector('simple', left(x.texts, %(compared)s))),
+      case when not exists (
+        select 1 from annotation_queuerow q join annotation_queuelane l on l.id = q.lane_id
+        where q.item_id = k.item_id and l.severity >= %(severe)s) then left(x.texts, %(excerpt)s) end
     from (select id, item_id from kept union all select null, %(item)s) k
     join annotation_item i on i.id = k.item_id and i.lifecycle < %(sealed)s
     join annotation_itempayload p on p.item_id = k.item_id
@@ -47,8 +51,9 @@ def precedents_like(project: Project, item_id: int, clauses: Collection[str] = (
     """At most 3 precedents that bear on an item, those under a clause of `clauses` first, then the more alike ones.
 
     One bears on it that was decided under such a clause, or has at least two words in common with it. A row is that of
-    `show_adjudication` with `excerpt` (how its text begins, None without text), `clauses` (those that it was decided
-    under), `same_clauses` (those of them that were asked about) and `words` (at most 5 in common, the rarest first).
+    `show_adjudication` with `excerpt` (how its text begins; None without text, and where it is severe), `clauses`
+    (those that it was decided under), `same_clauses` (those of them that were asked about) and `words` (at most 5 in
+    common, the rarest first).
     """
     with connection.cursor() as cursor:
         cursor.execute(
@@ -57,6 +62,7 @@ def precedents_like(project: Project, item_id: int, clauses: Collection[str] = (
                 "project": project.pk,
                 "item": item_id,
                 "sealed": int(Item.Lifecycle.QUARANTINED),
+                "severe": SEVERE,
                 "most": LOOKED_THROUGH,
                 "compared": COMPARED,
                 "excerpt": MAX_EXCERPT,

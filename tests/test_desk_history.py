@@ -142,3 +142,18 @@ def test_the_history_is_two_statements_whatever_its_length(desk: Desk) -> None:
     with CaptureQueriesContext(connection) as captured:
         assert len(newest_answers(desk.project, desk.cast.alice)) == 5
     assert len(captured) == 2
+
+
+def test_of_a_severe_item_no_words_are_shown_again(make_desk: MakeDesk) -> None:
+    desk = make_desk(rows=[{"external_id": "t-1", "text": "a cruel thing", "metadata": {"severity": "severe"}}])
+    desk.vote("t-1", alice="none")
+    (one,) = newest_answers(desk.project, desk.cast.alice)
+    assert (one.excerpt, one.part_kind, one.may_undo) == (None, "text", True)
+
+
+def test_texts_that_were_written_come_back_with_the_draft(make_desk: MakeDesk) -> None:
+    schema = {"questions": [*CHOICE_SCHEMA["questions"], {"name": "why", "kind": "text"}]}
+    desk = make_desk(schema=schema, n=1)
+    desk.submit("alice", desk.lease_one("alice"), {"verdict": "spam", "why": "It sells."})
+    (one,) = newest_answers(desk.project, desk.cast.alice)
+    assert one.draft["answers"] == {"verdict": "spam", "why": "It sells."}

@@ -181,7 +181,7 @@ def test_the_desk_draws_the_schema_in_force_and_names_the_api(desk: Desk) -> Non
     html = page(desk, "alice", "label/")
     data = json.loads(re.search(r'id="desk-data" type="application/json">(.*?)</script>', html)[1])  # type: ignore[index]
     schemas = json.loads(re.search(r'id="schemas-data" type="application/json">(.*?)</script>', html)[1])  # type: ignore[index]
-    assert (data["n_today"], data["n_total"], data["kind"]) == (2, 2, "label")
+    assert (data["progress"]["n_today"], data["kind"]) == (2, "label")
     assert data["leases_url"] == "/api/v1/projects/forum/leases"
     assert (data["lease_url"], data["annotation_url"]) == ("/api/v1/leases/", "/api/v1/annotations/")
     assert [option["value"] for option in schemas["1"]["questions"][0]["options"]] == ["none", "spam", "insult"]

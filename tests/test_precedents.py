@@ -159,3 +159,15 @@ def test_long_texts_are_compared_by_their_beginning(make_desk: MakeDesk) -> None
     began = time.monotonic()
     assert len(like(desk, "t-0")) == MOST
     assert time.monotonic() - began < 2 * 20 / LOOKED_THROUGH  # two seconds for as many as are looked through
+
+
+def test_of_a_severe_case_the_ruling_is_shown_without_its_words(make_desk: MakeDesk) -> None:
+    severe = {"severity": "severe"}
+    rows = [
+        {"external_id": "asked", "text": TEXTS["asked"]},
+        {"external_id": "alike", "text": TEXTS["alike"], "metadata": severe},
+    ]
+    desk = make_desk(schema=SCHEMA, rows=rows)
+    decide(desk, "alike", "spam")
+    (found,) = like(desk)
+    assert (found["excerpt"], found["answers"]) == (None, {"verdict": "spam"})

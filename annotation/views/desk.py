@@ -29,7 +29,7 @@ from annotation.care import show_desk_care
 from annotation.desk_keys import own_keys_of, with_own_keys
 from annotation.errors import AbsentError
 from annotation.models import LabelSchema, Seat
-from annotation.progress import OwnWork, own_counts
+from annotation.pace import sitting
 from annotation.schema import render_schema
 from annotation.views.guideline import changes_for, show_guideline
 from annotation.views.page import ProjectPage
@@ -70,15 +70,16 @@ def desk_page(access: Access, schemas: dict[str, dict[str, Any]], kind: str, her
 
 def _desk(access: Access, kind: str, here: str) -> dict[str, Any]:
     slug = access.project.slug
-    mine = own_counts(access.user, [access.project.pk]).get(access.project.pk, OwnWork())
     leases = reverse("api-leases", kwargs={"slug": slug})
     return {
         "project": slug,
         "person": access.user.username,
         "kind": kind,
-        "n_today": mine.n_today,
-        "n_total": mine.n_total,
+        "progress": sitting(access).as_dict(),
         "leases_url": leases,
+        "history_url": reverse("project-history", kwargs={"slug": slug}),
+        "guideline_url": reverse("project-guideline", kwargs={"slug": slug}),
+        "precedents_url": _stem("project-precedents", slug),
         "lease_url": _stem("api-lease"),
         "annotation_url": _stem("api-undo"),
         "sign_in_url": f"{reverse('sign-in')}?{urlencode({'next': here})}",
@@ -92,9 +93,9 @@ def _desk(access: Access, kind: str, here: str) -> dict[str, Any]:
     }
 
 
-def _stem(name: str) -> str:
-    """The part of an address before its id."""
-    return reverse(name, args=["0"]).partition("0")[0]
+def _stem(name: str, *args: str) -> str:
+    """The part of an address before its last id."""
+    return reverse(name, args=[*args, "0"]).rpartition("0")[0]
 
 
 def schemas_to_draw(access: Access) -> dict[str, dict[str, Any]]:

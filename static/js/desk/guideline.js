@@ -1,15 +1,36 @@
-/* The guideline beside the item: open or not, and which of its clauses the answers point at. */
+/* The guideline beside the item: open or not, which of its clauses the answers point at, and that it has been read. It is
+   turned to the clause of the answer under the pointer or the focus. */
 import { $, desk } from "./page.js";
+import { tellServer } from "./server.js";
 
 const panel = $("guideline");
+let isTold = false;
 
 export function open(isOpen) {
   if (!panel) return;
   panel.hidden = !isOpen;
   $("desk").classList.toggle("has-guideline", isOpen);
   document.querySelector('[data-do="guideline"]').setAttribute("aria-expanded", String(isOpen));
+  if (isOpen) {
+    tellRead();
+    turnTo(document.querySelector("#questions [data-points]:hover, #questions [data-points]:focus, #questions [data-points][aria-pressed=true]")?.dataset.points);
+  }
   try { localStorage.setItem(`guideline:${desk.project}`, isOpen ? "open" : ""); } catch { /* not remembered, then */ }
 }
+/* So that next time the clauses are marked that changed since. */
+async function tellRead() {
+  if (isTold) return;
+  isTold = true;
+  try { await tellServer(desk.guideline_url, { version: panel.dataset.version }); } catch { isTold = false; /* when it is opened again, then */ }
+}
+
+for (const sign of ["pointerover", "focusin"]) {
+  $("questions").addEventListener(sign, (event) => {
+    const clause = event.target.closest("[data-points]")?.dataset.points;
+    if (clause && panel && !panel.hidden) turnTo(clause);
+  });
+}
+
 export const toggle = () => open(Boolean(panel?.hidden));
 
 /* Where it was open on this machine before, and there is room. */

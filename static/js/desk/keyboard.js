@@ -2,7 +2,7 @@
 import { $ } from "./page.js";
 import * as questions from "./questions.js";
 
-const keyed = { enter: "submit", z: "undo", s: "skip", u: "unsure", f: "flag", c: "comment", g: "guideline", r: "reveal", q: "quarantine", "?": "help", h: "help" };
+const keyed = { enter: "submit", z: "undo", s: "skip", u: "unsure", f: "flag", c: "comment", g: "guideline", l: "history", r: "reveal", q: "quarantine", "?": "help", h: "help" };
 
 /* `answers()`: those of the item shown, or null; `refresh()` draws the questions anew. */
 export function listenForKeys({ actions, answers, refresh, leaveComment }) {

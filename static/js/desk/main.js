@@ -2,6 +2,7 @@
    next item, and loses none. Everything else here is a part of it; this is where they meet. */
 import * as activeTime from "./active_time.js";
 import * as guideline from "./guideline.js";
+import * as history from "./history.js";
 import * as breaks from "./breaks.js";
 import * as care from "./care.js";
 import { drawAgain, drawItem, mendItem, preload } from "./item.js";
@@ -9,17 +10,19 @@ import { listenForKeys } from "./keyboard.js";
 import * as kept from "./kept.js";
 import * as leases from "./leases.js";
 import * as outbox from "./outbox.js";
+import * as precedents from "./precedents.js";
+import * as progress from "./progress.js";
 import { $, announce, desk, element, has, notice, saved, say, schemas, signedOut, toast } from "./page.js";
 import * as questions from "./questions.js";
 import { endsAt, isSignedOut, now, request } from "./server.js";
 import * as store from "./store.js";
+import * as suggestion from "./suggestion.js";
 
 const LINK_MS = 240_000; // a link to media lives a little longer
 
 let current = null; // {lease, draft} on the page
-let nSitting = 0;
 const past = []; // [{annotation, draft}] what can be undone
-let isUndoWanted = false;
+let undoWanted = null; // which answer to take back once the outbox is empty: one of the history's, or "last"
 let isResting = false; // nothing is shown until they come back
 
 // --- leases come in ---
@@ -92,7 +95,7 @@ function show(lease, draft) {
   $("desk").hidden = false;
   questions.build(lease.schema_version, onChange, refresh);
   questions.attach(drawItem(lease.item, onBroken));
-  drawSuggestion(lease.item.suggestion);
+  suggestion.draw(lease.item.suggestion);
   $("comment").value = current.draft.comment;
   openComment(Boolean(current.draft.comment));
   $("item").focus({ preventScroll: true });
@@ -110,18 +113,11 @@ function showEmpty(reason, detail) {
   if (!isLoading) announce(`${$("empty-title").textContent} ${$("empty-text").textContent}`);
 }
 
-function drawSuggestion(suggestion) {
-  $("suggestion").hidden = !suggestion;
-  questions.suggest(suggestion?.answers || {});
-  if (!suggestion) return;
-  const score = suggestion.score == null ? "" : ` (${Number(suggestion.score).toFixed(2)})`;
-  $("suggestion").textContent = say("suggestion", { model: suggestion.model, answer: questions.tell(suggestion.answers) + score });
-}
-
 function refresh() {
   const { draft } = current;
   questions.draw(draft.answers);
   guideline.draw(questions.clauses(), draft.clauses);
+  precedents.draw(current.lease, new Set([...questions.clauses(), ...draft.clauses]));
   for (const [action, isOn] of [["unsure", draft.unsure], ["flag", Boolean(draft.flag)]]) document.querySelector(`[data-do="${action}"]`).setAttribute("aria-pressed", String(isOn));
 }
 const keep = () => store.write(`draft:${current.lease.id}`, current.draft);
@@ -156,29 +152,27 @@ function submit() {
   const body = { answers, seconds: Math.round(draft.seconds * 10) / 10, unsure: draft.unsure, flag: draft.flag, comment: draft.comment.trim(), clauses: draft.clauses, lease_next: leases.AHEAD };
   const told = questions.tell(answers);
   store.write(`draft:${lease.id}`, null);
-  tally(1);
+  progress.tally(1, draft.seconds);
   // In this order: what is in the outbox is not offered again.
   outbox.put(lease, body, draft, told);
   showNext();
 }
-function tally(by) {
-  nSitting += by;
-  $("n-sitting").textContent = nSitting;
-  $("n-today").textContent = Number($("n-today").textContent) + by;
-}
-
 function onAnswer(one, answer) {
   if (answer.ok) {
     leases.end(one.id);
     past.push({ annotation: answer.data.annotation?.id ?? answer.data.annotation, draft: one.draft });
     take(answer.data.leases);
   } else {
-    tally(-1);
+    progress.tally(-1, one.draft.seconds);
     if (answer.status === 422 || answer.status === 400) giveBack(one, answer.data);
     else setAside(one, answer);
   }
   if (!outbox.isEmpty()) return;
-  if (isUndoWanted) { isUndoWanted = false; undo(); }
+  if (undoWanted) {
+    const which = undoWanted;
+    undoWanted = null;
+    undo(which === "last" ? undefined : which);
+  }
   else if (leases.count() + (current ? 1 : 0) < leases.AHEAD && !answer.data.leases?.length) leases.ask(onLeases);
 }
 
@@ -242,9 +236,12 @@ async function skip(reason) {
   }
 }
 
-async function undo() {
-  if (!outbox.isEmpty()) { isUndoWanted = true; toast(say("undo_after")); return; }
-  const last = past.pop();
+/* Takes back the last answer of this sitting, or `chosen` out of the history: {annotation, draft}. */
+async function undo(chosen) {
+  if (!outbox.isEmpty()) { undoWanted = chosen || "last"; toast(say("undo_after")); return; }
+  const place = chosen ? past.findIndex((one) => String(one.annotation) === chosen.annotation) : past.length - 1;
+  const [own] = place < 0 ? [] : past.splice(place, 1);
+  const last = own || chosen;
   if (!last) { toast(say("nothing_to_undo")); return; }
   try {
     const answer = await request("POST", `${desk.annotation_url}${last.annotation}/undo`, {});
@@ -254,7 +251,7 @@ async function undo() {
     stash();
     show(leases.stamp(answer.data.lease), { ...last.draft, seconds: 0 });
     keep();
-    tally(-1);
+    progress.tally(-1, last.draft.seconds);
     saved("");
     toast(say("undone"));
   } catch { past.push(last); toast(say("offline", { seconds: 0 })); }
@@ -326,7 +323,7 @@ $("comment").addEventListener("input", () => { if (current) { current.draft.comm
 
 const actions = {
   submit,
-  undo,
+  undo: () => undo(),
   ask,
   reload: () => location.reload(),
   help: () => $("help").showModal(),
@@ -338,7 +335,8 @@ const actions = {
     else askReason("flag", (reason) => change({ flag: reason }));
   },
   comment: () => { if (current) { openComment(true); $("comment").focus(); } },
-  guideline: guideline.toggle,
+  guideline: () => { guideline.toggle(); if (current && !$("desk").hidden) refresh(); },
+  history: history.open,
   reveal: () => { if (current && care.reveal(current.lease.item)) draw(); },
   quarantine: () => current && $("quarantine").showModal(),
   seal,
@@ -377,6 +375,8 @@ activeTime.count((seconds) => {
 }, () => leases.renew(current?.lease));
 setInterval(() => leases.renew(current?.lease), 15_000);
 outbox.listen(onAnswer);
+history.listen(undo);
+progress.draw();
 guideline.restore();
 kept.draw();
 outbox.flush();

@@ -25,3 +25,20 @@ export function newKey() {
   // crypto.randomUUID is missing where the page is not served over https or from this machine.
   return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
+
+/* A piece of a page, as our own templates wrote and escaped it; null where nobody is signed in. Throws where there is none. */
+export async function fetchPart(url) {
+  const response = await fetch(url, { credentials: "same-origin", headers: { "HX-Request": "true" } });
+  if (response.headers.get("HX-Redirect")) return null;
+  if (!response.ok) throw new Error(String(response.status));
+  const holder = document.createElement("template");
+  holder.innerHTML = await response.text();
+  return holder.content;
+}
+
+/* Tells the server something that nothing waits for. */
+export async function tellServer(url, fields) {
+  const token = document.querySelector("meta[name=csrf-token]").content;
+  const response = await fetch(url, { method: "POST", credentials: "same-origin", headers: { "HX-Request": "true", "X-CSRFToken": token }, body: new URLSearchParams(fields) });
+  if (!response.ok) throw new Error(String(response.status));
+}

@@ -21,7 +21,7 @@ export function build(question, { change }) {
     const key = (one.key || "").toLowerCase();
     const note = element("span", { class: "choice-clause", text: one.clause || "" });
     // Of many answers two stand side by side, those with long names alone.
-    const button = element("button", { class: isMany && one.text.length + (one.clause || "").length > 18 ? "choice is-long" : "choice", type: "button", "aria-pressed": "false", value: one.value, "data-depth": one.depth ?? 0, click: () => choose(one.value) });
+    const button = element("button", { class: isMany && one.text.length + (one.clause || "").length > 18 ? "choice is-long" : "choice", type: "button", "aria-pressed": "false", value: one.value, "data-depth": one.depth ?? 0, ...(one.clause ? { "data-points": one.clause } : {}), click: () => choose(one.value) });
     if (key) button.append(element("span", { class: "key", "aria-hidden": "true", text: key.toUpperCase() }));
     const tick = element("span", { class: "choice-tick" });
     tick.append($("tick").content.cloneNode(true));
@@ -44,7 +44,11 @@ export function build(question, { change }) {
     chosen: () => options.filter((option) => chosen.includes(option.value)),
     suggest(value) {
       const suggested = [].concat(value ?? []);
-      for (const option of options) option.note.textContent = suggested.includes(option.value) ? say("suggested") : option.clause || "";
+      for (const option of options) {
+        const is = suggested.includes(option.value);
+        option.note.textContent = is ? say("suggested") : option.clause || "";
+        option.note.classList.toggle("is-suggested", is);
+      }
     },
   };
 }

@@ -1,0 +1,26 @@
+/* One's own newest answers, fetched when they are asked for; each that can still be taken back comes back to be answered. */
+import { $, desk, say, signedOut } from "./page.js";
+import { fetchPart } from "./server.js";
+
+const dialog = $("history");
+const list = $("history-list");
+
+export async function open() {
+  list.textContent = say("loading_part");
+  if (!dialog.open) dialog.showModal();
+  try {
+    const part = await fetchPart(desk.history_url);
+    if (part) list.replaceChildren(part);
+    else { dialog.close(); signedOut(); }
+  } catch { list.textContent = say("part_failed"); }
+}
+
+/* `undo({annotation, draft})` is called with the answer to take back. */
+export function listen(undo) {
+  list.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-undo]");
+    if (!button) return;
+    dialog.close();
+    undo({ annotation: button.dataset.undo, draft: JSON.parse(button.dataset.draft) });
+  });
+}
