@@ -9,8 +9,9 @@ const LATER_S = 10 * 60; // asked again after so much more
 const { severe_minutes: severeMinutes, own_minutes: ownMinutes } = desk.care.breaks;
 let counted = store.read("breaks") || { severe: 0, any: 0, at: 0 };
 
-/* Active seconds went by, with a severe item or another one. */
+/* Active seconds went by, with a severe item or another one. Where no break can come of it, nothing is kept. */
 export function spend(seconds, isSevere) {
+  if (!isSevere && !ownMinutes) return;
   if (Date.now() - counted.at > REST_MS) counted = { severe: 0, any: 0, at: 0 };
   counted = { severe: counted.severe + (isSevere ? seconds : 0), any: counted.any + seconds, at: Date.now() };
   store.write("breaks", counted);
