@@ -74,19 +74,18 @@ def make_forecast(project: Project, passage: Passage) -> Forecast:
         "project": project.pk,
         "listed": [number for number, step in passage.steps.items() if step.old["kind"] in LISTED],
     }
-    answers = _fetch(f"select given::text, is_decided, count(*) from ({_ANSWERS}) a group by 1, 2", params)  # noqa: S608
+    answers = _fetch(f"select given::text, count(*) from ({_ANSWERS}) a group by 1", params)  # noqa: S608
     fates: dict[int, Counter[Fate]] = {}
     totals: Counter[str] = Counter()
     asked_again: list[str] = []
-    for given, is_decided, n in answers:
+    for given, n in answers:
         result = carry(passage, _values_of(given))
         for number, fate in result.fates.items():
             fates.setdefault(number, Counter())[fate] += n
         totals["answers"] += n
         if result.is_asked_again:
             totals["asked_again"] += n
-            if not is_decided:
-                asked_again.append(given)
+            asked_again.append(given)
         elif result.is_changed:
             totals["carried"] += n
     n_reopened = 0

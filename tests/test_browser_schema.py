@@ -85,8 +85,9 @@ def test_a_question_is_added_changed_and_tried_by_mouse(watched: Page, live_serv
     watched.select_option("#when_question", "verdict")
     watched.check("#when-1")
     desk_shown = preview(watched)
-    expect(desk_shown.locator(".rating")).to_have_count(1)
-    expect(desk_shown.locator(".rating")).to_be_hidden()  # before it is asked for
+    # There, and not yet asked for: as in no preview that was loaded before.
+    expect(desk_shown.locator(".question[hidden] .rating")).to_have_count(1)
+    expect(desk_shown.locator("#desk")).to_be_visible()
     desk_shown.locator('.choice[value="spam"]').click()
     desk_shown.locator(".rating .choice").nth(3).click()
     expect(desk_shown.locator("#n-sitting")).to_have_text("0")

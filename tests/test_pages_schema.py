@@ -16,6 +16,7 @@ from annotation.jobs import run_job
 from annotation.models import Annotation, Draft, Event, Job, LabelSchema, Project
 from annotation.schema import show_schema
 from reviewers import tasks
+from reviewers.actions import adjudicate
 from tests.cast import CHOICE_SCHEMA, Cast, Desk, MakeDesk
 from tests.test_pages_project import as_person
 
@@ -283,10 +284,12 @@ def numbers_of(html: str) -> list[int]:
 def test_a_breaking_draft_asks_for_the_map_and_foretells_what_the_job_does(desk: Desk) -> None:
     desk.vote("t-1", alice="spam", bob="spam")
     desk.vote("t-2", alice="none", bob="insult")
+    desk.vote("t-3", alice="none", bob="insult")
+    adjudicate(access=desk.access("rita"), item=desk.item("t-3"), answers={"verdict": "insult"}, reason="ambiguous")
     client = set_draft(desk, SCAM)
     html = client.get(f"{URL}publish/").content.decode()
     assert "no longer offers &quot;spam&quot;." in html
-    assert numbers_of(html) == [4, 0, 3, 2]
+    assert numbers_of(html) == [6, 0, 4, 2, 1, 1]
     unsaid = client.post(f"{URL}publish/", {"seen_version": "1", "map-1-2": "to:scam"})
     assert unsaid.status_code == 400
     assert "insult" in unsaid.content.decode()
@@ -294,7 +297,7 @@ def test_a_breaking_draft_asks_for_the_map_and_foretells_what_the_job_does(desk:
     part = client.get(
         f"{URL}publish/", choice, headers={"HX-Request": "true", "HX-Target": "forecast"}
     ).content.decode()
-    assert numbers_of(part) == [4, 2, 1, 1]
+    assert numbers_of(part) == [6, 2, 2, 1, 1, 1]
     assert "<html" not in part
     response = client.post(f"{URL}publish/", {"seen_version": "1", **choice}, follow=True)
     assert "Carrying labels over" in response.content.decode()
@@ -302,8 +305,8 @@ def test_a_breaking_draft_asks_for_the_map_and_foretells_what_the_job_does(desk:
     job = Job.objects.get(kind=KIND)
     run_job(job.pk)
     job.refresh_from_db()
-    assert job.result == {"carried": 2, "asked_again": 1, "reopened": 1, "decisions": 0}
-    assert "2 answers carried to new values, 1 asked again" in client.get(f"{URL}publish/").content.decode()
+    assert job.result == {"carried": 2, "asked_again": 2, "reopened": 1, "decisions": 1}
+    assert "2 answers carried to new values, 2 asked again" in client.get(f"{URL}publish/").content.decode()
 
 
 def test_values_without_labels_need_no_word(desk: Desk) -> None:
