@@ -20,6 +20,13 @@ from annotation.views.guideline import changes_for, show_guideline
 from annotation.views.page import ProjectPage
 
 KINDS = ("label", "relabel")
+# What draws a part of each kind: its module, and what that needs; fetched when the first such part is leased.
+VIEWERS = {
+    "text": ("text",),
+    "image": ("image", "parts"),
+    "audio": ("audio", "player", "parts"),
+    "video": ("video", "player", "parts"),
+}
 MODULES = sorted(f"js/desk/{path.name}" for path in (settings.BASE_DIR / "static" / "js" / "desk").glob("*.js"))
 
 
@@ -39,7 +46,7 @@ class DeskView(ProjectPage):
         schemas = schemas_to_draw(access)
         context = {
             "schemas": schemas,
-            "desk": self._desk(access, kind) | {"widgets": find_widgets(schemas)},
+            "desk": self._desk(access, kind) | {"widgets": find_widgets(schemas), "viewers": find_viewers()},
             "modules": MODULES,
             "guideline": show_guideline(access.project.guideline, changes_for(access)),
         }
@@ -80,3 +87,8 @@ def find_widgets(schemas: dict[str, dict[str, Any]]) -> dict[str, str]:
     """The modules that draw the questions of these schemas: name of the widget -> address."""
     names = {question["widget"] for schema in schemas.values() for question in schema["questions"]}
     return {name: static(f"js/desk/widgets/{name}.js") for name in sorted(names)}
+
+
+def find_viewers() -> dict[str, list[str]]:
+    """Kind of part -> the addresses of what draws it, its own module first."""
+    return {kind: [static(f"js/desk/viewers/{name}.js") for name in names] for kind, names in VIEWERS.items()}

@@ -2,7 +2,7 @@
    next item, and loses none. Everything else here is a part of it; this is where they meet. */
 import * as activeTime from "./active_time.js";
 import * as guideline from "./guideline.js";
-import { drawItem, mendItem, preload } from "./item.js";
+import * as item from "./item.js";
 import { listenForKeys } from "./keyboard.js";
 import * as kept from "./kept.js";
 import * as leases from "./leases.js";
@@ -20,22 +20,30 @@ const past = []; // [{annotation, draft}] what can be undone
 let isUndoWanted = false;
 
 // --- leases come in ---
+let isFetching = false; // what draws them
 function take(offered) {
+  const fetching = item.fetchViewers((offered || []).map((lease) => lease.item));
+  isFetching = Boolean(fetching);
+  if (fetching) { fetching.then(() => { notice("offline", ""); take(offered); }, () => takeIn(2, offered)); return; }
   for (const lease of offered || []) {
     if (leases.isOver(lease.id) || outbox.holds(lease.id)) continue;
     leases.stamp(lease);
     if (current?.lease.id === lease.id) {
       Object.assign(current.lease, lease);
-      const views = mendItem(current.lease.item, onBroken);
+      const views = item.mendItem(current.lease.item, onBroken);
       if (views) questions.mend(views);
       continue;
     }
     const known = leases.find(lease.id);
     if (known) { Object.assign(known, lease); continue; }
     leases.add(lease);
-    preload(lease.item);
+    item.preload(lease.item);
   }
   if (!current) showNext();
+}
+function takeIn(seconds, offered) {
+  notice("offline", say("offline", { seconds }), "warn");
+  setTimeout(() => take(offered), seconds * 1000);
 }
 
 function ask() {
@@ -44,18 +52,20 @@ function ask() {
 }
 function onLeases(offered, reason, retryAfter, detail) {
   if (offered) take(offered);
-  if (current || !outbox.isEmpty()) return;
+  if (current || isFetching || !outbox.isEmpty()) return;
   showEmpty(reason || "empty", detail);
   if (retryAfter) leases.askIn(Math.max(1, retryAfter), onLeases);
 }
 
-/* Media that do not load: their link has ended (leasing again brings a new one), or once for any other cause. */
+/* Media that do not load: their link has ended (leasing again brings a new one), or once for any other cause. Whether they
+   are fetched again. */
 function onBroken() {
   const { lease } = current;
   const isOld = now() - lease.fetchedAt > LINK_MS;
-  if (!isOld && lease.isRetried) return;
+  if (!isOld && lease.isRetried) return false;
   lease.isRetried = true;
   setTimeout(() => leases.ask(onLeases), isOld ? 0 : 1500);
+  return true;
 }
 
 // --- showing ---
@@ -65,7 +75,7 @@ function showNext() {
   if (lease) {
     show(lease);
     // The focus stays where it is, on the item, so that its words have to be said here.
-    if (!$("desk").hidden) announce(`${say("next")} ${$("item").innerText.slice(0, 400)}`);
+    if (!$("desk").hidden) announce(`${say("next")} ${item.tell().slice(0, 400)}`);
   } else if (outbox.isEmpty()) ask();
   else showEmpty("loading");
 }
@@ -86,7 +96,7 @@ function show(lease, draft) {
   $("empty").hidden = true;
   $("desk").hidden = false;
   questions.build(lease.schema_version, onChange);
-  questions.attach(drawItem(lease.item, onBroken));
+  questions.attach(item.drawItem(lease.item, onBroken));
   drawSuggestion(lease.item.suggestion);
   $("comment").value = current.draft.comment;
   openComment(Boolean(current.draft.comment));
@@ -97,6 +107,7 @@ function show(lease, draft) {
 
 function showEmpty(reason, detail) {
   $("desk").hidden = true;
+  item.clearItem();
   $("empty").hidden = false;
   const isLoading = reason === "loading";
   $("empty-title").textContent = isLoading ? say("loading") : has(`${reason}_title`) ? say(`${reason}_title`) : "";
@@ -244,6 +255,7 @@ async function undo() {
     const answer = await request("POST", `${desk.annotation_url}${last.annotation}/undo`, {});
     if (isSignedOut(answer)) { past.push(last); signedOut(); return; }
     if (!answer.ok) { notice("fault", answer.data.detail || "", "warn"); return; }
+    await item.fetchViewers([answer.data.lease.item]);
     leases.reopen(answer.data.lease.id);
     stash();
     show(leases.stamp(answer.data.lease), { ...last.draft, seconds: 0 });
@@ -275,6 +287,9 @@ const actions = {
   },
   comment: () => { if (current) { openComment(true); $("comment").focus(); } },
   guideline: guideline.toggle,
+  view: () => current && item.focusNext(),
+  hidden: () => current && item.toggleHidden(),
+  fetch: () => leases.ask(onLeases),
 };
 
 document.addEventListener("click", (event) => {
@@ -293,6 +308,7 @@ listenForKeys({
   actions,
   answers: () => (current && !$("desk").hidden ? current.draft.answers : null),
   refresh,
+  viewers: item,
   leaveComment: () => { openComment(Boolean(current?.draft.comment)); $("item").focus(); },
 });
 
