@@ -14,7 +14,7 @@ UV_SETTINGS = links="$(strip $(FIND_LINKS))"; \
 # The machine's own certificates, as pip has them set: behind a company's proxy uv would trust none otherwise.
 export UV_SYSTEM_CERTS ?= true
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
-EXTRAS := --extra embedded --extra ml --extra dev --extra browser --extra agreement
+EXTRAS := --extra embedded --extra ml --extra media --extra dev --extra browser --extra agreement
 
 .PHONY: run test check install lock clean
 .DEFAULT_GOAL := run

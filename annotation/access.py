@@ -16,7 +16,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from annotation.errors import AbsentError, ForbiddenError, NotAuthenticatedError
-from annotation.models import Annotation, Item, Job, Member, Project, User
+from annotation.models import Annotation, Item, Job, Member, Project, Seat, User
 from annotation.queue import KINDS, Stamp, find_stamp
 from annotation.recent import remember
 
@@ -175,6 +175,29 @@ def item_for(caller: Caller, slug: str, item_id: str, right: str = "items") -> t
     item = (
         Item.objects.filter(pk=parse_id(item_id), project=access.project, imported_by__is_visible=True)
         .select_related("payload")
+        .first()
+    )
+    if item is None:
+        raise AbsentError
+    return access, item
+
+
+def sealable_item_for(caller: Caller, slug: str, item_id: str) -> tuple[Access, Item]:
+    """An item that the caller may seal: with the right to, or because they have it before them or have answered it.
+
+    Raises AbsentError, ForbiddenError. To others in the project an item that exists and one that does not look alike.
+    """
+    access = _found(caller, _find_standing(caller.user, slug=slug))
+    if not access.may("quarantine"):
+        seen = (Seat.State.HELD, Seat.State.SUBMITTED)
+        theirs = Seat.objects.filter(
+            item_id=parse_id(item_id), project=access.project, person=caller.user, state__in=seen
+        )
+        if not access.may("label") or not theirs.exists():
+            raise ForbiddenError
+    item = (
+        Item.objects.filter(pk=parse_id(item_id), project=access.project, imported_by__is_visible=True)
+        .select_related("payload", "project")
         .first()
     )
     if item is None:

@@ -52,6 +52,13 @@ class AbsentError(TouchstoneError):
     status = 404
 
 
+class NotMadeError(TouchstoneError):
+    """There is no such thing for this file, or not yet: the worker makes it soon after the file came. Ask later."""
+
+    code = "not_made"
+    status = 404
+
+
 class ExistsError(TouchstoneError):
     """This name is taken. Choose another one."""
 

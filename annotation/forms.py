@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from django.utils.text import slugify
 from django.utils.translation import gettext_lazy as _
 
+from annotation.care import LIMITS
 from annotation.models import Member, Project
 from annotation.schema import Compiled
 from annotation.settings import LEARNABLE_KINDS, LEARNING_DEFAULTS, STRATEGIES, show_settings
@@ -233,6 +234,35 @@ class SettingsForm(forms.Form):
         help_text=_("Leave empty for none by number."),
     )
 
+    care_severe_items = forms.IntegerField(
+        label=_("Severe items for one person in 24 hours"),
+        required=False,
+        min_value=0,
+        help_text=_("Leave empty for the organisation's limit; a project may be stricter, never looser."),
+    )
+    care_severe_minutes = forms.IntegerField(
+        label=_("Minutes with severe items for one person in 24 hours"), required=False, min_value=0
+    )
+    care_severe_in_a_row = forms.IntegerField(
+        label=_("Severe items in a row"),
+        required=False,
+        min_value=1,
+        help_text=_("Then something mild is handed out, or a pause where there is nothing mild."),
+    )
+    care_severe_pause_seconds = forms.IntegerField(label=_("Seconds of that pause"), required=False, min_value=0)
+    care_support = forms.CharField(
+        label=_("Where people find support"),
+        required=False,
+        help_text=_("Shown on this project's desk, above what the organisation says."),
+        widget=forms.Textarea(attrs={"rows": 3}),
+    )
+    care_masked_words = forms.CharField(
+        label=_("Words to cover in texts"),
+        required=False,
+        help_text=_("One to a line, on top of the organisation's. Who wants them covered sees them at a key press."),
+        widget=forms.Textarea(attrs={"rows": 3}),
+    )
+
     def __init__(self, data: Mapping[str, Any] | None = None, *, project: Project, compiled: Compiled) -> None:
         super().__init__(data, initial=spread_settings(project))
         names = [question["name"] for question in compiled["questions"] if question["kind"] in LEARNABLE_KINDS]
@@ -253,6 +283,12 @@ class SettingsForm(forms.Form):
         }
         is_default = learning == {**LEARNING_DEFAULTS, "every": None}
         snapshots = {key: found[f"snapshots_{key}"] for key in ("every_hours", "every_resolutions")}
+        words = {" ".join(line.lower().split()) for line in found["care_masked_words"].splitlines()}
+        care = {
+            **{name: found[f"care_{name}"] for name in LIMITS},
+            "support": found["care_support"].strip() or None,
+            "masked_words": sorted(words - {""}) or None,
+        }
         wanted = {
             **{key: found[key] for key in _PLAIN},
             "overlap": low if low == high else {"min": low, "max": high},
@@ -260,6 +296,7 @@ class SettingsForm(forms.Form):
             "shown_metadata": [key.strip() for key in found["shown_metadata"].split(",") if key.strip()],
             "learning": None if is_default and project.learning is None else learning,
             "snapshots": {key: n for key, n in snapshots.items() if n} or None,
+            "care": {name: n for name, n in care.items() if n is not None} or None,
         }
         now = show_settings(project)
         return {key: value for key, value in wanted.items() if value != now[key]}
@@ -280,6 +317,7 @@ SETTINGS_FIELDS = {
     "overlap": "overlap_max",
     "learning": "learning_question",
     "snapshots": "snapshots_every_hours",
+    "care": "care_severe_items",
 }
 
 
@@ -294,4 +332,6 @@ def spread_settings(project: Project) -> dict[str, Any]:
         "shown_metadata": ", ".join(project.shown_metadata),
         **{f"learning_{key}": learning[key] for key in _LEARNING},
         **{f"snapshots_{key}": (project.snapshots or {}).get(key) for key in ("every_hours", "every_resolutions")},
+        **{f"care_{name}": (project.care or {}).get(name) for name in (*LIMITS, "support")},
+        "care_masked_words": "\n".join((project.care or {}).get("masked_words", ())),
     }

@@ -5,6 +5,7 @@ The child knows no secret: it gets an empty environment, a pipe each way, and a 
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import dataclasses
 import json
@@ -13,7 +14,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,26 @@ _ROOT = Path(__file__).resolve().parent.parent
 _CPU_STATUS = 64 + signal.SIGXCPU  # `annotation.media_child.__main__` tells the signal by its status
 _SECONDS_TO_END = 2
 _places = threading.BoundedSemaphore(AT_ONCE)
+# A child dies with the thread that started it: PR_SET_PDEATHSIG means the thread, not the process. The threads of a web
+# server come and go; this one stays as long as the process.
+_starter = ThreadPoolExecutor(1, thread_name_prefix="media-reader")
+_idle: list[MediaReader] = []  # at most AT_ONCE, for whoever has none of their own
+
+
+def _forget_parent() -> None:
+    """After a fork: the thread and the readers are the parent's."""
+    global _starter
+    _starter = ThreadPoolExecutor(1, thread_name_prefix="media-reader")
+    _idle.clear()
+
+
+def _close_kept() -> None:
+    while _idle:
+        _idle.pop().close()
+
+
+os.register_at_fork(after_in_child=_forget_parent)
+atexit.register(_close_kept)
 
 
 class MediaError(TouchstoneError):
@@ -50,11 +72,28 @@ class ReadMedia:
     content: bytes | None
 
 
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """What was made out of a file. `about`: what the child tells about it, such as `width` and `height`."""
+
+    name: str
+    about: dict[str, Any]
+    content: bytes
+
+
+class ReadingError(Exception):
+    """The child refused the file, or broke off over it: `fault` is one of `annotation.media_child.limits.FAULTS`."""
+
+    def __init__(self, fault: str) -> None:
+        super().__init__(fault)
+        self.fault = fault
+
+
 class MediaReader:
     """A child process that reads files one after another, each in a fork of its own; started when first needed.
 
-    For one thread. Use it as a context manager, or call `close`. A child that a file brought down is replaced by a new
-    one for the next file.
+    For one thread at a time. Use it as a context manager, or call `close`. A child that a file brought down, or that
+    had nothing to do for `Limits.idle_seconds` and ended, is replaced by a new one for the next file.
     """
 
     def __init__(self, limits: Limits | None = None) -> None:
@@ -73,12 +112,28 @@ class MediaReader:
         At most `AT_ONCE` files are read at once in a process; others wait for their turn, and get UnavailableError
         where none comes in `Limits.wall_seconds`.
         """
-        if not _places.acquire(timeout=self.limits.wall_seconds):
-            raise UnavailableError(_("Many files are being read at the moment. Send this one again in a minute."))
         try:
-            return self._read(path.read_bytes(), mime)
-        finally:
-            _places.release()
+            answer, content = self._take_turn({"task": "keep", "mime": mime}, path.read_bytes)
+        except ReadingError as error:
+            raise MediaError(explain_fault(error.fault, mime, self.limits)) from error
+        is_image = mime.startswith("image/")
+        return ReadMedia(answer["mime"], answer["width"], answer["height"], content if is_image else None)
+
+    def derive(self, task: str, mime: str, data: bytes, **asked: Any) -> list[Derived]:
+        """Have the child do one of its other tasks (`annotation/media_child/__main__.py` lists them) on these bytes.
+
+        Raises ReadingError where it cannot, UnavailableError as `read` does.
+        """
+        answer, content = self._take_turn({"task": task, "mime": mime, **asked}, lambda: data)
+        made, at = [], 0
+        try:
+            for about in answer["made"]:
+                end = at + int(about["size"])
+                made.append(Derived(str(about["name"]), dict(about), content[at:end]))
+                at = end
+        except (KeyError, TypeError, ValueError) as error:
+            raise ReadingError("died") from error
+        return made
 
     def close(self) -> None:
         """End the child. Fine where there is none."""
@@ -94,7 +149,15 @@ class MediaReader:
                 _kill_group(process)
                 process.wait()
 
-    def _read(self, data: bytes, mime: str) -> ReadMedia:
+    def _take_turn(self, request: dict[str, Any], data: Callable[[], bytes]) -> tuple[dict[str, Any], bytes]:
+        if not _places.acquire(timeout=self.limits.wall_seconds):
+            raise UnavailableError(_("Many files are being read at the moment. Send this one again in a minute."))
+        try:
+            return self._ask(request, data())
+        finally:
+            _places.release()
+
+    def _ask(self, request: dict[str, Any], data: bytes, *, is_again: bool = False) -> tuple[dict[str, Any], bytes]:
         process = self._start()
         is_late = threading.Event()
 
@@ -106,26 +169,27 @@ class MediaReader:
         clock.daemon = True
         clock.start()
         try:
-            answer, content = _ask(process, data, mime, self.limits.output_bytes)
+            answer, content = _exchange(process, request, data, self.limits.output_bytes)
         except (OSError, EOFError, ValueError) as error:
             clock.cancel()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=1)
             status = process.returncode
             self.close()
-            fault = "time" if is_late.is_set() or status == _CPU_STATUS else "died"
-            raise MediaError(explain_fault(fault, mime, self.limits)) from error
+            if status == 0 and not is_late.is_set() and not is_again:  # it ended for want of work, at this very moment
+                return self._ask(request, data, is_again=True)
+            raise ReadingError("time" if is_late.is_set() or status == _CPU_STATUS else "died") from error
         finally:
             clock.cancel()
         if "fault" in answer:
-            raise MediaError(explain_fault(str(answer["fault"]), mime, self.limits))
-        is_image = mime.startswith("image/")
-        return ReadMedia(answer["mime"], answer["width"], answer["height"], content if is_image else None)
+            raise ReadingError(str(answer["fault"]))
+        return answer, content
 
     def _start(self) -> subprocess.Popen[bytes]:
         if self._process is None or self._process.poll() is not None:
             self.close()
-            self._process = subprocess.Popen(
+            self._process = _starter.submit(
+                subprocess.Popen[bytes],
                 [sys.executable, "-sPB", "-m", "annotation.media_child", json.dumps(dataclasses.asdict(self.limits))],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -133,25 +197,36 @@ class MediaReader:
                 cwd="/",
                 env={"PYTHONPATH": str(_ROOT), "LANG": "C.UTF-8"},
                 start_new_session=True,
-            )
+            ).result()
         return self._process
 
 
 @contextlib.contextmanager
 def borrow_reader(reader: MediaReader | None) -> Iterator[MediaReader]:
-    """The caller's own reader, left open; or a new one for this one file."""
+    """The caller's own reader, left open; or one that this process keeps for whoever comes with a single file."""
     if reader is not None:
         yield reader
         return
-    with MediaReader() as new:
-        yield new
+    try:
+        kept = _idle.pop()
+    except IndexError:
+        kept = MediaReader()
+    try:
+        yield kept
+    finally:
+        if len(_idle) < AT_ONCE:
+            _idle.append(kept)
+        else:
+            kept.close()
 
 
-def _ask(process: subprocess.Popen[bytes], data: bytes, mime: str, most: int) -> tuple[dict[str, Any], bytes]:
+def _exchange(
+    process: subprocess.Popen[bytes], request: dict[str, Any], data: bytes, most: int
+) -> tuple[dict[str, Any], bytes]:
     """One request and its answer. OSError, EOFError or ValueError where the child broke off."""
     assert process.stdin is not None
     assert process.stdout is not None
-    process.stdin.write(json.dumps({"mime": mime, "size": len(data)}).encode() + b"\n")
+    process.stdin.write(json.dumps({**request, "size": len(data)}).encode() + b"\n")
     process.stdin.write(data)
     process.stdin.flush()
     line = process.stdout.readline(10_000)

@@ -12,9 +12,13 @@ def read_parts(item_id: int) -> dict[str, Part] | None:
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            select p ->> 'name', p ->> 'kind', length(p ->> 'text')
-            from annotation_itempayload, jsonb_array_elements(parts) p where item_id = %s
+            select p ->> 'name', p ->> 'kind', length(p ->> 'text'),
+              coalesce(m.derivatives -> 'poster' ->> 'seconds', m.derivatives -> 'peaks' ->> 'seconds')::float8
+            from annotation_item i join annotation_itempayload x on x.item_id = i.id
+            cross join jsonb_array_elements(x.parts) p
+            left join annotation_media m on m.project_id = i.project_id and m.sha256 = p ->> 'media'
+            where i.id = %s
             """,
             [item_id],
         )
-        return {name: Part(kind, length) for name, kind, length in cursor.fetchall()} or None
+        return {name: Part(kind, length, seconds) for name, kind, length, seconds in cursor.fetchall()} or None

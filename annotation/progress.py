@@ -271,6 +271,7 @@ JOB_WORDS = {
     "predictions": lambda job: _("Predictions"),
     "overlap": lambda job: _("New number of answers for waiting items"),
     "erase": lambda job: _("Erasing content"),
+    "schema": lambda job: _("Carrying labels over to the new questions"),
 }
 RUNNING = (Job.State.QUEUED, Job.State.RUNNING)
 
@@ -324,6 +325,11 @@ def _told_result(kind: str, result: dict[str, Any]) -> str:
         }
     if kind == "snapshot" and result.get("version"):
         return _("Version %(version)s is ready.") % {"version": result["version"]}
+    if kind == "schema":
+        return _(
+            "%(carried)s answers carried to new values, %(asked_again)s asked again, which opened %(reopened)s items;"
+            " %(decisions)s decisions asked again."
+        ) % {name: result.get(name, 0) for name in ("carried", "asked_again", "reopened", "decisions")}
     if kind == "predictions":
         n = int(result.get("accepted", 0))
         return ngettext("%(n)d score taken.", "%(n)d scores taken.", n) % {"n": n}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
 from time import sleep
@@ -31,15 +32,21 @@ KINDS = {kind.name.lower(): kind.value for kind in QueueLane.Kind}
 STATES = {state.value: state.name.lower() for state in QueueRow.State}
 REASONS = ("ambiguous", "missing_context", "language", "technical", "harmful", "other")
 SKIPPED, RELEASED = 3, 4
+DECIDED = QueueRow.State.ADJUDICATED
 
 
 @dataclass(frozen=True, slots=True)
 class Leases:
-    """What a person holds after asking: raw leases (see `serializers.show_lease`), and why there are no more."""
+    """What a person holds after asking: raw leases (see `serializers.show_lease`), and why there are no more.
+
+    `limit` says which one where the reason is a limit that spares the person severe items: `exposure` (the day's budget
+    is used up), `in_a_row` (time for a pause), `opted_out` (what is left is of harms that they opted out of).
+    """
 
     leases: list[dict[str, Any]]
     reason: str | None = None
     retry_after: int | None = None
+    limit: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +181,7 @@ def lease(
         )
         leases = _stamp(found["leases"], person_id)
         if found["reason"] != "busy":
-            return Leases(leases, found["reason"], found["retry_after"])
+            return Leases(leases, found["reason"], found["retry_after"], found.get("limit"))
         if leases or pause > 0.3:
             return Leases(leases, "all_leased", 1)
         sleep(pause * (0.5 + rng.random()))
@@ -336,6 +343,51 @@ def close_items(*, item_ids: Sequence[int]) -> None:
     _call("select queue_close(%s::bigint[])::text", [list(item_ids)])
 
 
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """What a person was handed of severe items in the last 24 hours, over all projects: how many, how long."""
+
+    n: int
+    seconds: float
+
+
+def exposure(*, person_id: int) -> Exposure:
+    """A person's exposure to severe items now, as their budget counts it."""
+    with connection.cursor() as cursor:
+        cursor.execute("select n, seconds from queue_exposure(0, %s, clock_timestamp(), 1, interval '0')", [person_id])
+        return Exposure(*cursor.fetchone())
+
+
+def hold_exposure(*, person_id: int) -> None:
+    """Wait for the person's requests that may be handed severe items, and let no other begin until the commit."""
+    _call("select pg_advisory_xact_lock(hashtext('exposure'), %s)::text", [person_id])
+
+
+def decline(*, person_id: int, harms: Collection[str]) -> int:
+    """Give the places back that a person holds on items of these harms; returns how many. Not counted as skips."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            select s.id, s.generation from annotation_seat s join annotation_queuelane l on l.id = s.lane_id
+            where s.person_id = %s and s.state = 1 and string_to_array(l.harms, ',') && %s::text[]
+            order by s.id
+            """,
+            [person_id, list(harms)],
+        )
+        seats = cursor.fetchall()
+    n = 0
+    for seat_id, generation in seats:
+        with suppress(LeaseGoneError):  # used or taken meanwhile
+            release(seat_id=seat_id, generation=generation, person_id=person_id)
+            n += 1
+    return n
+
+
+def reopen_items(*, item_ids: Sequence[int]) -> None:
+    """Work on items goes on that were closed by `close_items`, each in the state that its votes say."""
+    _call("select queue_reopen(%s::bigint[])::text", [list(item_ids)])
+
+
 def leave(*, project_id: int, person_id: int) -> int:
     """Open the places again that somebody holds who left the project. Returns how many."""
     return int(_call("select queue_leave(%s, %s)", [project_id, person_id]))
@@ -379,6 +431,79 @@ def settle(*, row_ids: Sequence[int]) -> None:
             select queue_settle(id, 0, false, clock_timestamp(), null, null, null, null)
             from unnest(%s::bigint[]) as id order by id
             """,
+            [list(row_ids)],
+        )
+
+
+def lock_answers(*, item_ids: Sequence[int]) -> dict[int, int]:
+    """Hold the answers on some items, in their newest pass, until the caller's transaction ends.
+
+    Returns the state of each of their queue rows by its id. Seats before rows, each in the order of their ids.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select id from annotation_seat where item_id = any(%s) and kind in (1, 4) and state in (1, 2)"
+            " order by id for no key update",
+            [list(item_ids)],
+        )
+        cursor.execute(
+            """
+            select q.id, q.state from annotation_queuerow q where q.item_id = any(%s) and q.kind in (1, 4)
+              and not exists (select 1 from annotation_queuerow n
+                              where n.item_id = q.item_id and n.kind in (1, 4) and n.pass_no > q.pass_no)
+            order by q.id for no key update of q
+            """,
+            [list(item_ids)],
+        )
+        return dict(cursor.fetchall())
+
+
+def point_to(*, annotations: Mapping[int, int]) -> None:
+    """Let submitted seats (by id) point to a newer annotation of the same answer. The caller holds them."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "update annotation_seat s set annotation_id = n.annotation from unnest(%s::bigint[], %s::bigint[])"
+            " as n(seat, annotation) where s.id = n.seat and s.state = 2",
+            [list(annotations), list(annotations.values())],
+        )
+
+
+def ask_again(*, seat_ids: Sequence[int], rows: Mapping[int, int]) -> None:
+    """Release submitted seats, whose answers count no more, and let the vote rule look at their rows.
+
+    `rows`: queue row -> how many of these seats are on it; 0: its votes changed in another way. The caller holds them.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "update annotation_seat set state = 4, annotation_id = null, ended_at = clock_timestamp()"
+            " where id = any(%s) and state = 2",
+            [list(seat_ids)],
+        )
+        cursor.execute(
+            """
+            select queue_settle(r.id, -r.n, r.n > 0, clock_timestamp(), null, null, null, null)
+            from (select * from unnest(%s::bigint[], %s::int[]) as u(id, n) order by id) r
+            """,
+            [list(rows), list(rows.values())],
+        )
+
+
+def ask_reviewers_again(*, row_ids: Sequence[int]) -> None:
+    """Put decided rows before the reviewers again, with a place more. The caller holds them."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            update annotation_queuerow d set overlap = d.n_submitted + 1 from annotation_queuerow q
+            where q.id = any(%s) and d.item_id = q.item_id and d.kind = 2 and d.pass_no = q.pass_no
+            """,
+            [list(row_ids)],
+        )
+        cursor.execute(
+            "update annotation_queuerow set state = 2, is_closed = true where id = any(%s) and state = 3",
+            [list(row_ids)],
+        )
+        cursor.execute(
+            "select queue_open_dispute(q) from annotation_queuerow q where q.id = any(%s) and q.state = 2",
             [list(row_ids)],
         )
 

@@ -431,8 +431,11 @@ def carry_value(
 ) -> LabelValue | None:
     """Return what an answer to `old` becomes under `new` by one question's map from `validate_map`; None: ask again.
 
-    Of a set of choices one "ask again" is enough to ask the whole question again.
+    Of a set of choices one "ask again" is enough to ask the whole question again. Of a kind whose values are not listed
+    (numbers, texts, spans) nothing can be mapped.
     """
+    if not KINDS[old["kind"]].domain(old):
+        return None
     codes: Iterable[int | None] = [mapping.get(code) for code in KINDS[old["kind"]].codes(old, value)]
     kept = [code for code in codes if code is not None]
     if len(kept) < len(list(codes)):

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from annotation import media
 from annotation.access import OWNER, Access
+from annotation.hints import read_hint
 from annotation.kinds import LabelValue
 from annotation.models import Job, Member, Project, QueueLane
 from annotation.schema import Compiled, show_answers, show_schema
@@ -26,6 +27,9 @@ def show_lease(raw: dict[str, Any], access: Access) -> dict[str, Any]:
         "metadata": {key: raw["metadata"][key] for key in project.shown_metadata if key in raw["metadata"]},
         "suggestion": show_suggestion(raw["suggestion"], read_schema(raw["schema"]).compiled),
     }
+    hint = read_hint(raw["metadata"])
+    if not hint.is_empty:
+        item["care"] = hint.as_json()
     if project.show_external_id or access.role == OWNER:
         item["external_id"] = raw["external_id"]
     return {
@@ -58,8 +62,14 @@ def show_part(part: dict[str, Any], access: Access) -> dict[str, Any]:
     """A part as imported, with a short-lived `src` where it is media."""
     if "media" not in part:
         return part
-    token = media.sign_media(f"{access.project.pk}:{part['media']}", access.user.pk, timezone.now())
-    return {**part, "src": f"{reverse('media', args=[access.project.slug, part['media']])}?{urlencode({'t': token})}"}
+    return {**part, "src": link_media(part["media"], access)}
+
+
+def link_media(sha256: str, access: Access, name: str = "") -> str:
+    """A short-lived address of a file, or of its derivative `name`, for this person alone."""
+    token = media.sign_media(f"{access.project.pk}:{sha256}", access.user.pk, timezone.now())
+    query = {"t": token} | ({"v": name} if name else {})
+    return f"{reverse('media', args=[access.project.slug, sha256])}?{urlencode(query)}"
 
 
 def show_project(project: Project, access: Access | None = None) -> dict[str, Any]:

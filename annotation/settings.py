@@ -7,6 +7,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from annotation.care import LIMITS, parse_support, parse_words
 from annotation.errors import InvalidError, NotYetError
 from annotation.models import Organisation, Project
 
@@ -66,6 +67,7 @@ def show_settings(project: Project) -> dict[str, Any]:
         "gold_rate": project.gold_rate,
         "suggestions": project.suggestions,
         "blind_share": project.blind_share,
+        "care": project.care,
     }
 
 
@@ -226,7 +228,35 @@ def _check_blind_share(columns: Mapping[str, Any], current: Project | None) -> d
     }
 
 
+def _care(value: Any, _compiled: Any, organisation: Organisation, _current: Any) -> dict[str, Any]:
+    """Limits may be stricter than the organisation's, never looser; support and words come on top of its own."""
+    if value is None:
+        return {"care": None}
+    sent = _known_keys(value, (*LIMITS, "support", "masked_words"))
+    least = {"severe_in_a_row": 1}
+    try:
+        checked: dict[str, Any] = {
+            name: _whole(number, least.get(name, 0), getattr(organisation, name))
+            for name, number in sent.items()
+            if name in LIMITS[:3] and number is not None
+        }
+        if (pause := sent.get("severe_pause_seconds")) is not None:
+            checked["severe_pause_seconds"] = _whole(pause, organisation.severe_pause_seconds, 24 * 3600)
+    except _Fault as fault:
+        raise _Fault(
+            _("%(fault)s A project's limits on severe items may be stricter than the organisation's, never looser.")
+            % {"fault": fault}
+        ) from fault
+    try:
+        support, words = parse_support(sent.get("support", "")), parse_words(sent.get("masked_words", []))
+    except InvalidError as error:
+        raise _Fault(" ".join(error.fields.values())) from error
+    own = {"support": support, "masked_words": words}
+    return {"care": {**checked, **{name: one for name, one in own.items() if one}} or None}
+
+
 _PARSERS = {
+    "care": _care,
     "name": _name,
     "description": _description,
     "state": _state,

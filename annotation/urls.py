@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from annotation.views import desk, guideline, imports, members, projects, settings, sign_in
+from annotation.views import care, desk, guideline, imports, keys, members, projects, quarantine, settings, sign_in
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", projects.ProjectListView.as_view(), name="project-list"),
@@ -12,9 +12,13 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("sign-in/", sign_in.SignInView.as_view(), name="sign-in"),
     path("sign-out/", sign_in.SignOutView.as_view(), name="sign-out"),
     path("setup/<str:token>", sign_in.SetupView.as_view(), name="setup"),
+    path("me/care/", care.OwnCareView.as_view(), name="own-care"),
+    path("organisation/care/", care.OrganisationCareView.as_view(), name="organisation-care"),
     path("p/<slug:slug>/label/", desk.DeskView.as_view(), name="project-label"),
+    path("p/<slug:slug>/label/keys/", keys.KeysView.as_view(), name="project-keys"),
     path("p/<slug:slug>/items/import/", imports.ImportView.as_view(), name="project-import"),
     path("p/<slug:slug>/guideline/", guideline.GuidelineView.as_view(), name="project-guideline"),
+    path("p/<slug:slug>/quarantine/", quarantine.QuarantineView.as_view(), name="project-quarantine"),
     path("p/<slug:slug>/members/", members.MembersView.as_view(), name="project-members"),
     path("p/<slug:slug>/settings/", settings.SettingsView.as_view(), name="project-settings"),
     path("p/<slug:slug>/view-as/", projects.ViewAsView.as_view(), name="project-view-as"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from annotation.api import jobs, leases, media, members, projects, users
+from annotation.api import care, jobs, leases, media, members, projects, users
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("projects", projects.ProjectsView.as_view(), name="api-projects"),
@@ -20,6 +20,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("leases/<str:lease_id>/renew", leases.RenewView.as_view(), name="api-renew"),
     path("leases/<str:lease_id>/skip", leases.SkipView.as_view(), name="api-skip"),
     path("annotations/<str:annotation_id>/undo", leases.UndoView.as_view(), name="api-undo"),
+    path("projects/<slug:slug>/items/<str:item_id>/care", care.ItemHintView.as_view(), name="api-item-care"),
+    path("me/care", care.OwnCareView.as_view(), name="api-own-care"),
+    path("organisation/care", care.OrganisationCareView.as_view(), name="api-organisation-care"),
     path("users", users.UsersView.as_view(), name="api-users"),
     path("users/<str:name>/tokens", users.TokensView.as_view(), name="api-tokens"),
     path("jobs/<str:job_id>", jobs.JobView.as_view(), name="api-job"),

@@ -11,6 +11,7 @@ import argparse
 import io
 import secrets
 import shutil
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,8 +29,10 @@ if TYPE_CHECKING:
 PASSWORD = secrets.token_urlsafe()
 SIZES = {1280: 800, 390: 844}
 THEMES = ("light", "dark")
-COLOURS = 128  # of a picture's palette
-PHONE_SCALE = 1
+COLOURS = 256  # of a picture's palette
+# Keys that show more of what a viewer does, and pixels that it needs more than the screen has.
+KEYS = {"audio": ["ArrowRight", "[", "Shift+ArrowRight", "]", "ArrowLeft"], "video": ["ArrowRight"]}
+ROOM = {"video": 300, "mixed": 200}
 SCHEMA = {
     "questions": [
         {
@@ -76,21 +79,18 @@ def take_pictures(page: Page, site: Site, names: list[str], theme: str, folder: 
     page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
     for name in names:
         for width, height in SIZES.items():
+            height = height + ROOM.get(name, 0)
             page.set_viewport_size({"width": width, "height": height})
             page.goto(f"http://127.0.0.1:{site.port}/p/{name}/label/")
             page.wait_for_selector("#item .item")
             page.wait_for_timeout(900)
-            show = SHOWN.get(name)
-            if show:
-                page.keyboard.press(show)
-                page.wait_for_timeout(400)
+            for key in KEYS.get(name, ()):
+                page.keyboard.press(key)
+            page.evaluate("document.querySelector('[data-tool=sheet]:not([hidden])')?.click()")
+            page.wait_for_timeout(500)
             picture = Image.open(io.BytesIO(page.screenshot(clip=crop(page, width, height))))
             small = picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
             small.save(folder / f"{name}-{width}-{theme}.png", optimize=True)
-
-
-# A key that shows more of what a viewer does.
-SHOWN = {"video": "ArrowRight", "audio": "ArrowRight"}
 
 
 def crop(page: Page, width: int, height: int) -> FloatRect:
@@ -125,7 +125,7 @@ def main() -> None:
 
 def fill_site(content: dict[str, Parts]) -> None:
     """A project for each kind of content, and the one who owns them all and can sign in."""
-    from annotation.models import Project, User
+    from annotation.models import Media, Project, User
 
     owner = User.objects.filter(username="owner").first() or make_owner()
     owner.set_password(PASSWORD)
@@ -133,6 +133,10 @@ def fill_site(content: dict[str, Parts]) -> None:
     for name, parts in content.items():
         if not Project.objects.filter(slug=name).exists():
             fill_project(name, parts, owner)
+    deadline = time.monotonic() + 60
+    while Media.objects.filter(derivatives=None).exists():
+        assert time.monotonic() < deadline, "the worker makes no waveforms"
+        time.sleep(0.5)
 
 
 def look_at_site(site: Site, names: list[str], args: argparse.Namespace) -> None:

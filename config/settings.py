@@ -12,6 +12,8 @@
 | HTTPS | off | set where a TLS proxy that sends `X-Forwarded-Proto` stands in front: secure cookies, HSTS |
 | WEB_WORKERS, WEB_THREADS | one a core (2 to 8), 4 | processes of the web server, and threads of each |
 | WORKER_PROCESSES | 2 | children of one worker |
+| FETCH_NETWORKS | none | networks that media may be fetched from although they are not public: `10.2.0.0/16,fd00::/8` |
+| FFMPEG | the one on the path, or an extra's | the program that takes still pictures out of videos |
 | TOUCHSTONE_DEMO | on | whether `touchstone up` makes the demo projects |
 | LOG_LEVEL | INFO | |
 """
@@ -19,6 +21,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -42,6 +45,11 @@ MEDIA_DIR = TOUCHSTONE_HOME / "media"
 SNAPSHOT_DIR = TOUCHSTONE_HOME / "snapshots"
 MODEL_DIR = TOUCHSTONE_HOME / "models"
 UPLOAD_DIR = TOUCHSTONE_HOME / "uploads"
+try:
+    FETCH_NETWORKS = [ip_network(one.strip()) for one in env.list("FETCH_NETWORKS", default=[])]
+except ValueError as error:
+    raise ImproperlyConfigured(f"FETCH_NETWORKS must be networks, separated by commas: {error}.") from error
+FFMPEG: str = env.str("FFMPEG", default="")
 
 DEBUG = False
 SECRET_KEY: str = env.str("SECRET_KEY", default="") or get_secret_key(TOUCHSTONE_HOME)

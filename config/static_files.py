@@ -9,6 +9,6 @@ _IMPORT = (r"""(?P<matched>from "(?P<url>\.\.?/[^"]+)";)""", """from "%(url)s";"
 
 
 class ModuleStorage(CompressedManifestStaticFilesStorage):  # type: ignore[misc]
-    """Writes the hashed names into the desk's imports too."""
+    """Writes the hashed names into our modules' imports too."""
 
-    patterns = (*CompressedManifestStaticFilesStorage.patterns, ("js/desk/*.js", (_IMPORT,)))
+    patterns = (*CompressedManifestStaticFilesStorage.patterns, ("js/*.js", (_IMPORT,)))

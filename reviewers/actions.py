@@ -12,11 +12,13 @@ from django.utils.translation import gettext as _
 
 from annotation import queue
 from annotation.access import Access
+from annotation.actions.carrying import Batch, Way
 from annotation.actions.events import write_event
+from annotation.carrying import Carried, Fate, carry_through
 from annotation.commitments import commit, commit_answer, make_salt
 from annotation.errors import InvalidError, StateError
-from annotation.kinds import KINDS, LabelValue
-from annotation.models import Item, Member, Project, QueueLane, Seat
+from annotation.kinds import KINDS, LabelValue, Question
+from annotation.models import Item, Member, Project, QueueLane, QueueRow, Seat
 from annotation.parts import read_parts
 from annotation.plain_text import find_text_fault
 from annotation.schema import asked, parse_answers
@@ -120,6 +122,98 @@ def _store_value(question: int, value: LabelValue, salt: bytes) -> dict[str, Any
     return {"text_commitment": commit_answer(question, value.text, salt).hex()}
 
 
+@transaction.atomic
+def carry_decisions(*, project: Project, way: Way, batch: Batch, is_late: bool = False) -> int:
+    """What becomes of resolutions when answers are carried over to a breaking schema; returns how many decisions are
+    asked again.
+
+    The vote rule has looked at the rows that were touched; what it leaves behind of questions that left goes here. A
+    reviewer's decision is carried as an answer is: its values are mapped, or the reviewers are asked again. Part of the
+    batch's transaction, which holds the rows, and done once for a version: where answers came late, decisions were
+    carried before, or were made under the version.
+    """
+    if way.target is None:
+        return 0
+    compiled = way.versions[-1][1].new
+    questions = questions_by_id(compiled)
+    rows = {row.pk: row for row in QueueRow.objects.filter(pk__in={*batch.touched_rows, *batch.decided_rows})}
+    by_place = {(row.item_id, row.pass_no): row for row in rows.values()}
+    found: dict[int, dict[int, Resolution]] = {pk: {} for pk in rows}
+    for resolution in Resolution.objects.filter(item__in=[row.item_id for row in rows.values()]).order_by("pk"):
+        row = by_place.get((resolution.item_id, resolution.pass_no))
+        if row is None:
+            continue
+        if resolution.question in questions:
+            found[row.pk][resolution.question] = resolution
+        else:
+            Resolution.objects.filter(pk=resolution.pk).delete()
+    seats = {}
+    for seat in Seat.objects.filter(
+        item__in=[row.item_id for row in rows.values()], kind=QueueLane.Kind.ADJUDICATE, state=Seat.State.SUBMITTED
+    ).order_by("ended_at", "pk"):
+        seats[seat.item_id] = seat
+    again: list[int] = []
+    for pk in batch.decided_rows:
+        row = rows[pk]
+        decided_on = seats.get(row.item_id)
+        values = {number: value for number, one in found[pk].items() if (value := read_value(one)) is not None}
+        # Decisions are made under the version of now, and were carried to every breaking one since.
+        is_old = not is_late and decided_on is not None and decided_on.schema_id < way.target
+        carried = _ask_for_no_text(carry_through([way.versions[-1][1]] if is_old else [], values), questions)
+        _carry_decision(project, row, found[pk], carried)
+        if carried.is_asked_again:
+            again.append(pk)
+        if pk in batch.touched_rows or carried.is_changed:
+            _count_anew(row, questions)
+    queue.ask_reviewers_again(row_ids=again)
+    for pk in again:
+        write_event(
+            project=project,
+            kind="item.settled",
+            actor=None,
+            item_id=rows[pk].item_id,
+            ref_id=pk,
+            data={"state": "disputed"},
+        )
+    return len(again)
+
+
+def _ask_for_no_text(carried: Carried, questions: Mapping[int, Question]) -> Carried:
+    """A decision is whole without its texts, which reviewers need not write."""
+    texts = {number for number, question in questions.items() if KINDS[question["kind"]].COLUMN == "text"}
+    fates = {number: fate for number, fate in carried.fates.items() if fate != Fate.ASKED or number not in texts}
+    return Carried(carried.values, fates)
+
+
+def _carry_decision(project: Project, row: QueueRow, known: Mapping[int, Resolution], carried: Carried) -> None:
+    """Write what becomes of one decided item's resolutions. All of them get the next version where one changes."""
+    if not carried.is_changed:
+        return
+    version = max((one.version for one in known.values()), default=0) + 1
+    for question, fate in carried.fates.items():
+        place: dict[str, Any] = {"item_id": row.item_id, "question": question, "pass_no": row.pass_no}
+        rows = Resolution.objects.filter(**place)
+        if fate == Fate.DROPPED:
+            rows.delete()
+        elif fate == Fate.ASKED:
+            empty = {"choice": None, "choices": None, "number": None, "data": None}
+            columns = {"state": Resolution.State.DISPUTED, "method": METHOD, "confidence": None, **empty}
+            Resolution.objects.update_or_create(**place, defaults={"project": project, "changed_at": Now(), **columns})
+        elif fate == Fate.MAPPED:
+            value = carried.values[question]
+            rows.update(choice=value.choice, choices=value.choices, number=value.number, data=value.data)
+    Resolution.objects.filter(item_id=row.item_id, pass_no=row.pass_no).update(version=version, changed_at=Now())
+
+
+def _count_anew(row: QueueRow, questions: Mapping[int, Question]) -> None:
+    """Count the votes on a decided item again: they stand beside the decision and change nothing of it."""
+    for number, question in questions.items():
+        votes, n_votes, disagreement = count_votes(row.item_id, row.pass_no, question)
+        Resolution.objects.filter(item_id=row.item_id, pass_no=row.pass_no, question=number).update(
+            votes=votes, n_votes=n_votes, disagreement=disagreement
+        )
+
+
 def erase_notes(*, item_ids: Sequence[int]) -> int:
     """Erase what reviewers wrote about erased items; decisions and commitments stay. Returns how many notes."""
     return AdjudicationNote.objects.filter(adjudication__item_id__in=item_ids).delete()[0]
@@ -188,7 +282,7 @@ def _accept(project: Project, seat: Seat, decided: Mapping[int, LabelValue], ask
             "changed_at": Now(),
         }
         if not rows.filter(question=number).update(**columns):
-            votes, n_votes, disagreement = _count(seat, questions[number])
+            votes, n_votes, disagreement = count_votes(seat.item_id, seat.queue_row.pass_no, questions[number])
             Resolution.objects.create(
                 project=project,
                 item_id=seat.item_id,
@@ -208,8 +302,8 @@ _VERDICTS = {
 _BY_VALUE = "reviewers_decide(%(kind)s, 'majority', v.votes, v.n, %(tolerance)s::numeric)"
 
 
-def _count(seat: Seat, question: Mapping[str, Any]) -> tuple[dict[str, int], int, float]:
-    """The votes on a question that the vote rule had not looked at (few votes, or not asked until now)."""
+def count_votes(item_id: int, pass_no: int, question: Question) -> tuple[dict[str, int], int, float]:
+    """The votes on a question that the vote rule does not look at: few votes, not asked until now, or decided."""
     verdict = _VERDICTS.get(KINDS[question["kind"]].COLUMN, _BY_VALUE)
     overlap = question.get("least_overlap")
     with connection.cursor() as cursor:
@@ -226,8 +320,8 @@ def _count(seat: Seat, question: Mapping[str, Any]) -> tuple[dict[str, int], int
                 "kind": question["kind"],
                 "tolerance": str(question.get("tolerance", 0)),
                 "overlap": None if overlap is None else str(overlap),
-                "item": seat.item_id,
-                "pass_no": seat.queue_row.pass_no,
+                "item": item_id,
+                "pass_no": pass_no,
             },
         )
         votes, n_votes, disagreement = cursor.fetchone()

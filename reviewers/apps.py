@@ -10,8 +10,8 @@ class ReviewersConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Read the events of erased items."""
+        """Read the events of erased items and of late answers."""
         from annotation.events import subscribe
-        from reviewers.consumers import CONSUMER, read_erasures
+        from reviewers.consumers import CONSUMER, read_events
 
-        subscribe(consumer=CONSUMER, handler=read_erasures)
+        subscribe(consumer=CONSUMER, handler=read_events)

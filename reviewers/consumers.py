@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from annotation.models import Event
+from collections import defaultdict
+
+from annotation.actions.carrying import find_target, start_carrying
+from annotation.models import Annotation, Event, Project
 from reviewers.actions import erase_notes
 
 CONSUMER = "reviewers"
+
+
+def read_events(events: list[Event]) -> None:
+    """Erase notes on what was erased, and carry over answers that were given under a schema that was left."""
+    read_erasures(events)
+    read_late_answers(events)
 
 
 def read_erasures(events: list[Event]) -> None:
@@ -13,3 +22,28 @@ def read_erasures(events: list[Event]) -> None:
     erased = [event.item_id for event in events if event.kind == "item.erased" and event.item_id is not None]
     if erased:
         erase_notes(item_ids=erased)
+
+
+def read_late_answers(events: list[Event]) -> None:
+    """Start a job for the answers under a version before the newest breaking one: their leases were pinned to it.
+
+    Imported annotations too: an import keeps to the version that it began with.
+    """
+    given = [event.ref_id for event in events if event.kind == "annotation.submitted" and event.ref_id is not None]
+    imported = [event for event in events if event.kind == "annotations.imported" and (event.data or {}).get("schema")]
+    answers = Annotation.objects.filter(pk__in=given).values_list("project_id", "schema_id", "item_id")
+    late: defaultdict[int, list[int]] = defaultdict(list)
+    targets: dict[int, int | None] = {}
+    for project_id, schema_id, item_id in answers:
+        if project_id not in targets:
+            targets[project_id] = find_target(project_id)
+        target = targets[project_id]
+        if target is not None and schema_id < target:
+            late[project_id].append(item_id)
+    for project_id, items in late.items():
+        start_carrying(project=Project.objects.get(pk=project_id), actor=None, late={"items": sorted(set(items))})
+    for event in imported:
+        project = Project.objects.filter(pk=event.project_id or 0).first()
+        target = None if project is None else find_target(project.pk)
+        if project is not None and target is not None and (event.data or {})["schema"] < target:
+            start_carrying(project=project, actor=None, late={"import": event.ref_id})

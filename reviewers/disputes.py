@@ -105,7 +105,7 @@ def dispute_detail(access: Access, item: Item) -> Row:
     compiled = compiled_schema(project)
     passes = _newest_passes([item.pk])
     row = passes[item.pk]
-    answers = _answers(compiled, passes)[item.pk]
+    answers = _answers(compiled, passes, with_texts=item.lifecycle in READABLE)[item.pk]
     resolutions = _resolutions(passes)[item.pk]
     known = {n: v for n, r in resolutions.items() if r.state in ACCEPTED and (v := read_value(r)) is not None}
     is_own_work = any(answer["person_id"] == access.user.pk for answer in answers)
@@ -188,7 +188,7 @@ def _resolutions(passes: Mapping[int, QueueRow]) -> dict[int, dict[int, Resoluti
     return found
 
 
-def _answers(compiled: Compiled, passes: Mapping[int, QueueRow]) -> dict[int, list[Row]]:
+def _answers(compiled: Compiled, passes: Mapping[int, QueueRow], *, with_texts: bool = True) -> dict[int, list[Row]]:
     """Item -> who said what, in the order in which they said it; only answers that count."""
     seats = (
         Seat.objects.filter(queue_row__in=[row.pk for row in passes.values()], state=Seat.State.SUBMITTED)
@@ -210,7 +210,7 @@ def _answers(compiled: Compiled, passes: Mapping[int, QueueRow]) -> dict[int, li
             {
                 **_show_person(seat.person, annotation.source),
                 "annotation": str(annotation.pk),
-                "answers": spell_answers(questions, values[annotation.pk] | _texts(annotation)),
+                "answers": spell_answers(questions, values[annotation.pk] | (_texts(annotation) if with_texts else {})),
                 "unsure": annotation.is_unsure,
                 "flag": annotation.flag or None,
                 "comment": _comment(annotation),

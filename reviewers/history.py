@@ -14,19 +14,20 @@ from django.db import connection
 from annotation.kinds import LabelValue
 from annotation.models import Item, Label, Project, User
 from annotation.versions import read_schema
-from reviewers.answers import questions_by_id, read_value, spell_answers, tell_answers
+from reviewers.answers import questions_by_id, read_value, restore_texts, spell_answers, tell_answers
 
 NEWEST = 20
 EXCERPT = 120
 
 # Along the index of a person's annotations, newest first. An answer that was taken back, or replaced by a later one, is
-# not the seat's any more. Of a sealed or erased item nothing of the content is read.
+# not the seat's any more. Of a sealed or erased item nothing of the content is read, and no text answer.
 _NEWEST = """
     select a.id, a.created_at, a.is_unsure, a.flag, a.clauses, a.schema_id, t.comment,
       case when i.lifecycle < %(sealed)s then (
         select left(x ->> 'text', %(most)s) from jsonb_array_elements(p.parts) x
         where x ? 'text' order by (x ->> 'role') is distinct from 'context' desc limit 1) end as excerpt,
       case when i.lifecycle < %(sealed)s then p.parts -> 0 ->> 'kind' end as kind,
+      case when i.lifecycle < %(sealed)s then t.answers::text end as texts,
       queue_may_undo(a, s, clock_timestamp()) as may_undo
     from annotation_annotation a
     join annotation_seat s on s.id = a.seat_id and s.annotation_id = a.id and s.state = 2
@@ -48,7 +49,7 @@ class Answered:
 
     annotation_id: int
     at: datetime
-    told: list[dict[str, str]]
+    told: list[dict[str, Any]]
     excerpt: str | None
     part_kind: str | None
     may_undo: bool
@@ -74,7 +75,7 @@ def newest_answers(project: Project, person: User, limit: int = NEWEST) -> list[
         names = [column.name for column in cursor.description]
         rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
     values = _values_of(row["id"] for row in rows)
-    return [_show(row, values[row["id"]]) for row in rows]
+    return [_show(row, values[row["id"]] | restore_texts(json.loads(row["texts"] or "{}"))) for row in rows]
 
 
 def _values_of(annotation_ids: Iterable[int]) -> defaultdict[int, dict[int, LabelValue]]:

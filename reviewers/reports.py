@@ -15,6 +15,7 @@ from django.db.models import Count, F
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from annotation.actions.carrying import is_carrying
 from annotation.errors import InvalidError
 from annotation.kinds import KINDS, Question
 from annotation.models import Item, Label, Project
@@ -61,7 +62,8 @@ def project_agreement(
     dict
         `{"question", "metrics", "computed_at", "strata", "n_simulated_annotators"}`. Metrics are raw agreement and
         Krippendorff's alpha (nominal; for ratings ordinal as well; for numbers interval alone), each with its interval
-        and numbers or a refusal; of texts, spans and their like raw agreement alone, refused, without strata;
+        and numbers or a refusal; of texts, spans and their like raw agreement alone, refused, without strata (all are
+        refused while labels are of two versions of the schema);
         a stratum is `{"by", "value", "metrics"}`. The same labels give the same intervals.
 
     Raises
@@ -92,6 +94,11 @@ def _metrics(
     level = KINDS[question["kind"]].LEVEL
     if not level:
         return [(None, [_refuse_level(project, question, include_simulated).as_dict()])] if by is None else []
+    if is_carrying(project):
+        names = ["raw_agreement", *(["alpha_nominal"] if level == "ordinal" else []), f"alpha_{level}"]
+        told = _("labels are being carried over to a new version of the label schema")
+        refused = [Figure.refused(name, told, n_items=0, n_labels=0).as_dict() for name in names]
+        return [(None, refused)] if by is None else []
     found: list[tuple[str | None, list[Figure]]] = []
     if level == "interval":
         for name, numbers in load_numbers(project, question, by=by, include_simulated=include_simulated):

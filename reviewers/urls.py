@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from reviewers.desk_parts import HistoryView
+from reviewers.desk_parts import HistoryView, PrecedentsView
 from reviewers.views import DisputesView, DisputeView
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("p/<slug:slug>/label/history/", HistoryView.as_view(), name="project-history"),
+    path("p/<slug:slug>/label/precedents/<str:lease_id>/", PrecedentsView.as_view(), name="project-precedents"),
     path("p/<slug:slug>/disputes/", DisputesView.as_view(), name="project-disputes"),
     path("p/<slug:slug>/disputes/<str:item_id>/", DisputeView.as_view(), name="project-dispute"),
 ]

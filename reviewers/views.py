@@ -19,11 +19,11 @@ from django.utils.translation import gettext as _
 from annotation import queue
 from annotation.access import Access, item_for
 from annotation.errors import TouchstoneError
+from annotation.faces import Face, dress_parts, excerpt_of, find_faces
 from annotation.kinds import KINDS, AnswerError, Question
 from annotation.models import Item, Member, Project, QueueLane, QueueRow, Seat
 from annotation.progress import today_began
 from annotation.schema import find_question
-from annotation.serializers import show_part
 from annotation.views.page import ProjectPage, next_url, read_position, sentence_of
 from reviewers.actions import adjudicate
 from reviewers.answers import compiled_schema, has_votes_by_value, tell_answers, tell_value, tell_values
@@ -32,19 +32,9 @@ from reviewers.drawings import Sizes, draw_answer, image_sizes
 from reviewers.errors import StaleDecisionError
 from reviewers.models import Adjudication
 
-EXCERPT = 160
 ROWS = 30
 _chance: Random = SystemRandom()
 Row = dict[str, Any]
-
-
-def excerpt_of(parts: list[Row], access: Access) -> tuple[str, str]:
-    """What stands for an item in a list: the beginning of its first text, or the `src` of its first image."""
-    text = next((str(part["text"]) for part in parts if part.get("text")), "")
-    image = next((part for part in parts if part["kind"] == "image" and "media" in part), None)
-    if text or image is None:
-        return (text if len(text) <= EXCERPT else text[: EXCERPT - 1].rstrip() + "…"), ""
-    return "", show_part(image, access)["src"]
 
 
 class DisputesView(ProjectPage):
@@ -60,8 +50,9 @@ class DisputesView(ProjectPage):
         rows, position = dispute_list(
             access.project, access.user, after=(after[0], after[1]) if after else None, limit=ROWS
         )
+        faces = find_faces(access, {int(row["item"]["id"]): row["item"]["parts"] for row in rows})
         context = {
-            "disputes": [self._show_row(access, row) for row in rows],
+            "disputes": [self._show_row(access, row, faces[int(row["item"]["id"])]) for row in rows],
             "n_disputes": count_disputes(access.project),
             "next_page_url": next_url(request, position),
             "n_decided_today": Adjudication.objects.filter(
@@ -74,9 +65,8 @@ class DisputesView(ProjectPage):
         """Take the next one: it is this reviewer's until it is decided, let go, or the lease ends."""
         return go_to_next(request, self.enter(slug))
 
-    def _show_row(self, access: Access, row: Row) -> Row:
+    def _show_row(self, access: Access, row: Row, face: Face) -> Row:
         compiled = compiled_schema(access.project)
-        text, src = excerpt_of(row["item"]["parts"], access)
         first = row["questions"][0] if row["questions"] else None
         question = find_question(compiled, first["name"]) if first else None
         votes = first["votes"] if first else {}
@@ -90,8 +80,7 @@ class DisputesView(ProjectPage):
             question = None  # told already
         return {
             "item": row["item"],
-            "excerpt": text,
-            "src": src,
+            "face": face,
             "question": ", ".join(one["name"] for one in row["questions"]),
             "reason": self._reason(row),
             "votes": [
@@ -199,7 +188,7 @@ class DisputeView(ProjectPage):
         parts = detail["item"]["parts"]
         sizes = image_sizes(access.project, parts)
         context = {
-            "item": detail["item"] | {"state": detail["state"]},
+            "item": detail["item"] | {"state": detail["state"], "parts": dress_parts(access, parts)},
             "votes": [_show_vote(answer, access.project, parts, sizes) for answer in detail["answers"]],
             "skips": [
                 {"name": skip["person"], "reason": reason_words(skip["reason"]), "comment": ""}
@@ -210,7 +199,7 @@ class DisputeView(ProjectPage):
             "suggestion": None,
             "earlier": [_show_decision(decision, access.project) for decision in detail["decisions"]],
             "precedents": [
-                _show_decision(one, access.project) | {"excerpt": excerpt_of(one["parts"], access)[0]}
+                _show_decision(one, access.project) | {"excerpt": excerpt_of(one["parts"])}
                 for one in detail["precedents"]
             ],
             "expected_version": str(detail["version"]),

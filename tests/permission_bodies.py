@@ -21,12 +21,13 @@ from django.test.client import encode_multipart
 from django.utils import timezone
 
 from annotation.actions import people, projects
+from annotation.actions.items import quarantine_item
 from annotation.actions.jobs import start_job
 from annotation.actions.media import add_media
 from annotation.forms import spread_settings
 from annotation.jobs import run_job
 from annotation.media import sign_media
-from annotation.models import ApiToken, Job, Project, User
+from annotation.models import ApiToken, Item, Job, Project, User
 from learning.actions.snapshots import start_snapshot
 from learning.tasks import snapshots as _snapshot_jobs  # noqa: F401  (registers the job)
 from tests.cast import CHOICE_SCHEMA, PASSWORD, ROLES, Cast, Desk, import_rows
@@ -87,6 +88,9 @@ def build_world() -> World:
     desk.vote("t-2", bob="none", carol="spam")
     answered = desk.label("alice")
     held = desk.lease_one("alice")
+    sealed = Item.objects.filter(project=project, seats=None)[0]
+    quarantine = quarantine_item(item=sealed, actor=cast.rita)
+    assert quarantine is not None
     snapshot = start_snapshot(project=project, actor=cast.enzo, query=None)
     run_job(snapshot.pk)
     assert Job.objects.get(pk=snapshot.pk).state == "done", Job.objects.get(pk=snapshot.pk).error
@@ -108,17 +112,21 @@ def build_world() -> World:
     _narrow, tokens["narrow_token"] = people.create_token(user=cast.olga, scopes=["see"], actor=root)
     expired, tokens["expired_token"] = people.create_token(user=cast.olga, actor=root)
     now = timezone.now()
-    ApiToken.objects.update(last_used_at=now)
+    # None is noted as used while the tests run, however long that takes: it would be a row that a refused call changed.
+    ApiToken.objects.update(last_used_at=now + timedelta(days=1))
     ApiToken.objects.filter(pk=expired.pk).update(expires_at=now - timedelta(seconds=1))
     names = {
         "slug": project.slug,
         "item_id": str(desk.item("t-2").pk),
+        "held_item_id": str(held["item"]),
+        "sealed_item_id": str(sealed.pk),
         "lease_id": f"{held['seat']}-{held['generation']}",
         "annotation_id": str(answered.annotation_id),
         "job_id": str(job.pk),
         "name": "bob",
         "sha256": image.sha256,
         "version": "latest",
+        "quarantine": str(quarantine.pk),
         "token": "no-such-link",
     }
     return World(desk, users, tokens, names)
@@ -151,15 +159,26 @@ def as_upload(name: str, content: bytes) -> Body:
 
 
 _SETUP = {"username": "new", "password": PASSWORD, "password_again": PASSWORD}
+_SELECTS = {"image-blur": 2, "image-size": "small", "video-blur": 2, "video-size": "small"}
+_CARE = {f"{level}-{name}": value for level in ("ordinary", "severe") for name, value in _SELECTS.items()}
+_ORGANISATION_CARE = {
+    **{"severe_items": 9, "severe_minutes": 9, "severe_in_a_row": 2, "severe_pause_seconds": 9, "break_minutes": 30},
+    **{f"floor-{name}": value for name, value in _SELECTS.items()},
+}
 PAGE_BODIES: dict[tuple[str, str], MakeBody] = {
     ("new/", "POST"): lambda w: as_form(name="Mine", question="Which?", choices="a\nb", overlap=1),
     ("sign-in/", "POST"): lambda w: as_form(username="bob", password="wrong"),
     ("setup/<str:token>", "POST"): lambda w: as_form(**_SETUP),
+    ("me/care/", "POST"): lambda w: as_form(**_CARE),
+    ("organisation/care/", "POST"): lambda w: as_form(**_ORGANISATION_CARE),
     (PAGE + "view-as/", "POST"): lambda w: as_form(role=""),
     (PAGE + "items/import/", "POST"): lambda w: as_upload("more.csv", b"text\nhello\n"),
     (PAGE + "disputes/<str:item_id>/", "POST"): lambda w: as_form(**{"answer-verdict": "spam", "reason": "ambiguous"}),
     (PAGE + "guideline/", "POST"): lambda w: as_form(version=1),
     (PAGE + "learning/", "POST"): lambda w: as_form(strategy="margin", batch=5, random_share=0.2),
+    (PAGE + "quarantine/", "POST"): lambda w: as_form(
+        action="ask", quarantine=w.names["quarantine"], reason="a false alarm"
+    ),
     (PAGE + "members/", "POST"): lambda w: as_form(action="add", username="mallory", role="annotator"),
     (PAGE + "settings/", "POST"): lambda w: as_form(**_settings(w)),
 }
@@ -188,6 +207,13 @@ BODIES: dict[tuple[str, str], MakeBody] = {
     ),
     (PROJECT + "/items", "POST"): lambda w: Body(data=b'{"text": "new"}\n', content_type="application/x-ndjson"),
     (ITEM, "DELETE"): lambda w: as_json({"reason": "asked for"}),
+    (ITEM + "/quarantine", "POST"): lambda w: Body(path={"item_id": w.names["held_item_id"]}),
+    (ITEM + "/quarantine", "DELETE"): lambda w: as_json(
+        {"reason": "a false alarm"}, path={"item_id": w.names["sealed_item_id"]}
+    ),
+    (ITEM + "/care", "PUT"): lambda w: as_json({"severity": "severe", "harms": ["violence"]}),
+    (API + "me/care", "PATCH"): lambda w: as_json({"opted_out": ["violence"]}),
+    (API + "organisation/care", "PATCH"): lambda w: as_json({"severe_items": 50}),
     (ITEM + "/adjudication", "POST"): lambda w: as_json(_DECISION),
     (PROJECT + "/snapshots/<str:version>/files/<str:name>", "GET"): lambda w: Body(path={"name": "labels.jsonl"}),
     (PROJECT + "/snapshots", "POST"): lambda w: as_json({}),

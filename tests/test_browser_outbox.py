@@ -21,8 +21,12 @@ def refuse(route: Route) -> None:
     route.abort("internetdisconnected")
 
 
-def stored(page: Page) -> list[str]:
-    return list(page.evaluate("Object.entries(localStorage).filter(([name]) => name.startsWith('touchstone:')).flat()"))
+def stored(page: Page, what: str = ":(outbox|draft|kept):") -> list[str]:
+    """Names and values in the browser's storage, of answers or of `what` else."""
+    found = page.evaluate(
+        "what => Object.entries(localStorage).filter(([name]) => RegExp(what).test(name)).flat()", what
+    )
+    return list(found)
 
 
 def answer_all_without_network(page: Page) -> list[str]:
@@ -64,7 +68,7 @@ def test_answers_come_back_after_a_closed_tab_and_hold_no_content(
 ) -> None:
     open_desk(watched, live_server, "alice")
     seen = answer_all_without_network(watched)
-    kept = " ".join(stored(watched))
+    kept = " ".join(stored(watched, "."))
     assert kept.count(":outbox:") == 3
     assert [text for text in seen if text in kept] == []
     address, context = watched.url, watched.context
@@ -110,6 +114,6 @@ def test_signing_out_asks_before_it_discards_what_is_not_saved(
     watched.once("dialog", lambda dialog: dialog.accept())
     watched.click("text=Sign out")
     expect(watched.locator("input[name=username]")).to_be_visible()
-    assert stored(watched) == []
+    assert stored(watched, "touchstone:") == []
     assert labels_of(desk) == []
     forgive_network(faults)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -12,9 +13,12 @@ from PIL import Image
 from playwright.sync_api import Page, Request, expect
 from pytest_django.live_server_helper import LiveServer
 
+from annotation.actions.derivatives import keep_derivatives
 from annotation.actions.media import add_media
 from annotation.actions.projects import create_project, set_member
-from annotation.models import Project
+from annotation.derivatives import Derivation
+from annotation.media_reading import Derived
+from annotation.models import Media, Project
 from tests.cast import CHOICE_SCHEMA, Cast, import_rows
 from tests.media_files import make_image, make_tones, make_video
 from tests.test_accessibility import find_violations
@@ -497,6 +501,65 @@ def test_a_video_that_stays_broken_says_so(show_items: ShowItems, watched: Page,
     expect(page.locator(".viewer-fault")).to_contain_text("does not load. Skip the item", timeout=15_000)
     expect(page.locator("#item video")).to_be_hidden()
     forgive_network(faults)
+
+
+# --- What the server has made out of a file --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def made() -> dict[str, Derived]:
+    """What a worker would have made out of each file that a test sends in, by the kind of file."""
+    sheet = {
+        "mime": "image/webp",
+        "size": 1,
+        "width": 160,
+        "height": 90,
+        "columns": 2,
+        "rows": 1,
+        "seconds": [0.5, 1.5],
+    }
+    peaks = json.dumps({"seconds": 12, "peaks": [-10, 20, -127, 127, 0, 0]}).encode()
+    return {
+        "audio": Derived("peaks", {"mime": "application/json", "size": len(peaks), "seconds": 12}, peaks),
+        "video": Derived("sheet", sheet, make_image("WEBP", (320, 90))),
+    }
+
+
+def keep(made: dict[str, Derived]) -> None:
+    """Store what was made, for the one file that there is of each kind."""
+    for media in Media.objects.all():
+        derivation = Derivation(made=[made[media.mime.partition("/")[0]]])
+        assert keep_derivatives(project=media.project, media=media, derivation=derivation, check=lambda: None)
+
+
+def test_a_sound_has_its_waveform_once_there_is_one(show_items: ShowItems, made: dict[str, Derived]) -> None:
+    page = show_items([file("audio")])
+    expect(page.locator(".timeline")).to_be_visible()
+    expect(page.locator(".wave")).to_have_count(0)
+    keep(made)
+    page.reload()
+    expect(page.locator(".timeline.has-wave .wave")).to_have_count(2)
+    assert js(page, ".wave path", "one.getAttribute('d')") == "M0,107H1L1,0H2L2,127H3L3,128H2L2,255H1L1,138H0Z"
+    open_player(page, "audio")
+    page.keyboard.press("Shift+ArrowRight")
+    assert js(page, ".timeline", "getComputedStyle(one).getPropertyValue('--played')").startswith("41.6")
+
+
+def test_a_contact_sheet_leads_to_the_places_of_its_pictures(show_items: ShowItems, made: dict[str, Derived]) -> None:
+    page = show_items([file("video")])
+    open_player(page, "video")
+    expect(page.locator("[data-tool=sheet]")).to_be_hidden()
+    keep(made)
+    page.reload()
+    page.get_by_role("button", name="Contact sheet").click()
+    expect(page.locator(".contact-sheet img")).to_have_js_property("naturalWidth", 320)
+    page.get_by_role("button", name="Go to 0:01.5").click()
+    assert at(page, "video") == pytest.approx(1.5)
+    page.get_by_role("button", name="Go to 0:00.5").press("Enter")
+    assert at(page, "video") == pytest.approx(0.5)
+    expect(page.locator("#desk")).to_be_visible()
+    page.get_by_role("button", name="Contact sheet").click()
+    expect(page.locator(".contact-sheet")).to_be_hidden()
 
 
 # --- Keys, and all kinds together ------------------------------------------------------------------------------------

@@ -10,10 +10,13 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from playwright.sync_api import Page, expect
+from pytest_django.live_server_helper import LiveServer
 
 from annotation.actions.jobs import claim_job
 from annotation.jobs import RunningJob
 from annotation.kinds import KINDS, Kind
+from annotation.models import Label
 from config.home import ROOT
 from learning.actions.snapshots import start_snapshot
 from learning.models import Snapshot
@@ -21,10 +24,11 @@ from learning.snapshots.files import published_folder
 from learning.tasks.snapshots import run_snapshot
 from tests.api_client import Api
 from tests.cast import Desk, MakeDesk
+from tests.test_browser import sign_in
 from tests.test_docs import fenced, rows
 
 DOCUMENT = (ROOT / "docs" / "kinds.md").read_text()
-EXAMPLE = fenced(DOCUMENT, "python")
+EXAMPLE, WIDGET = fenced(DOCUMENT, "python"), fenced(DOCUMENT, "js")
 QUESTION = {"name": "made", "kind": "day", "required": True, "earliest": "2020-01-01"}
 
 
@@ -87,3 +91,25 @@ def test_the_example_runs_from_the_schema_to_the_snapshot(desk: Desk, settings: 
     folder = published_folder(Snapshot.objects.get(job=job))
     labels = [json.loads(line) for line in (folder / "labels.jsonl").read_text().splitlines()]
     assert sorted(json.loads(row["made"]) for row in labels) == ["2026-01-02", "2026-11-21"]
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+def test_the_widget_of_the_example_answers_on_the_desk(page: Page, live_server: LiveServer, desk: Desk) -> None:
+    (source,) = WIDGET
+    page.route("**/js/desk/widgets/day.js", lambda route: route.fulfill(body=source, content_type="text/javascript"))
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    sign_in(page, live_server.url, "alice")
+    page.goto(f"{live_server.url}/p/forum/label/")
+    first = page.inner_text("#item .item-text")
+    page.fill("#questions input[type=date]", "2019-12-31")
+    page.click("[data-do=submit]")
+    expect(page.locator("#item .item-text")).to_have_text(first)  # too early: it is no answer
+    page.fill("#questions input[type=date]", "2026-11-21")
+    page.press("#questions input[type=date]", "Enter")
+    expect(page.locator("#item .item-text")).not_to_have_text(first)
+    expect(page.locator("#questions input[type=date]")).to_have_value("")
+    expect(page.locator("#saved")).to_have_text("Saved")
+    assert [label.data for label in Label.objects.all()] == [["2026-11-21"]]
+    assert faults == []

@@ -12,12 +12,12 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from annotation.actions.items import erase_items
+from annotation.actions.items import erase_items, quarantine_item
 from annotation.actions.jobs import claim_job
 from annotation.commitments import commit_answer, holds
 from annotation.importing.rows import RowError, parse_row
 from annotation.jobs import RunningJob
-from annotation.models import Annotation, AnnotationText, Label
+from annotation.models import Annotation, AnnotationText, Label, Media
 from annotation.schema import compile_schema, parse_answers
 from learning.actions.snapshots import start_snapshot
 from learning.models import Snapshot
@@ -25,6 +25,7 @@ from learning.snapshots import verify
 from learning.snapshots.files import published_folder
 from learning.tasks.snapshots import run_snapshot
 from reviewers.actions import erase_notes
+from reviewers.history import newest_answers
 from reviewers.models import Adjudication, AdjudicationNote, Resolution
 from tests.api_client import Api, make_png
 from tests.cast import Desk, MakeDesk, import_rows
@@ -198,6 +199,20 @@ def test_same_request_again_is_the_same_answer_after_the_content_was_erased_too(
     assert api.post(path, body, idempotency_key="other").status_code == 409
 
 
+def test_segment_past_the_end_is_refused_once_the_recording_was_measured(desk: Desk) -> None:
+    api = Api(desk.cast.alice)
+    (lease,) = api.lease()
+    path, body = f"leases/{lease['id']}/annotation", {"answers": ANSWERS}
+    first = api.post(path, body, idempotency_key="k")
+    assert first.status_code == 201
+    Media.objects.filter(sha256=SHA["clip"]).update(derivatives={"peaks": {"seconds": 2.5}})
+    refused = submit(desk, "bob", ANSWERS)
+    assert (refused.status_code, list(refused.json()["fields"])) == (422, ["speech"])
+    assert "which lasts 2.5 s" in refused.json()["fields"]["speech"]
+    again = api.post(path, body, idempotency_key="k")
+    assert (again.status_code, again.json()["annotation"]) == (201, first.json()["annotation"])
+
+
 def test_item_is_read_only_where_an_answer_points_into_it() -> None:
     reads: list[int] = []
 
@@ -270,6 +285,22 @@ def test_open_item_can_be_decided_before_any_vote_rule(desk: Desk) -> None:
     assert (row.state, row.votes, row.n_votes, row.disagreement) == (Resolution.State.ADJUDICATED, {}, 1, 0.0)
 
 
+def test_own_history_tells_every_answer_and_keeps_it_to_answer_again(desk: Desk) -> None:
+    submit(desk, "alice", ANSWERS)
+    (one,) = newest_answers(desk.project, desk.cast.alice)
+    assert one.draft["answers"] == ANSWERS
+    assert [told["text"] for told in one.told] == [
+        "Slur 2–5",
+        "1 × face",
+        "speech 1.25 to 3.5 s",
+        "a > b = c",
+        ANSWERS["why"],
+    ]
+    quarantine_item(item=desk.item("t-1"), actor=desk.cast.olga)
+    (sealed,) = newest_answers(desk.project, desk.cast.alice)
+    assert "why" not in sealed.draft["answers"]
+
+
 # Import
 
 
@@ -313,6 +344,14 @@ def test_page_shows_each_answer_drawn(disputed: Desk) -> None:
     assert re.search(r"<ol class=\"drawn-order\"><li>a</li><li>b = c</li></ol>", html)
     assert "zwei Zeilen" in html
     assert "style=" not in html
+
+
+def test_page_of_a_sealed_item_shows_no_content_and_no_text(disputed: Desk) -> None:
+    quarantine_item(item=disputed.item("t-1"), actor=disputed.cast.olga)
+    html = open_dispute(disputed)[2]
+    assert "Slur 2–5" in html
+    for hidden in ("zwei Zeilen", '<mark class="span">', "drawn-image", SHA["photo"]):
+        assert hidden not in html
 
 
 def test_list_of_disputes_tells_the_answers_in_words(disputed: Desk) -> None:

@@ -29,7 +29,7 @@ PARTS = {
     "body": Part("text", len(TEXT)),
     "title": Part("text", 5),
     "photo": Part("image"),
-    "clip": Part("audio"),
+    "clip": Part("audio", seconds=120.5),
     "film": Part("video"),
 }
 
@@ -151,7 +151,7 @@ def test_answer_under_a_label_that_left_is_still_shown() -> None:
         (SPANS | {"overlapping": True}, [span(0, 3), span(0, 3, "name"), span(1, 2)]),
         (BOXES, [box()]),
         (BOXES, [box(0, 0, 1, 1), box(0.65, 0, 0.35, 1), box(0.7, 0.7, 0.3, 0.3)]),
-        (SEGMENTS, [segment(), segment(0, 1000.5, part="film"), segment(2, 3, "name")]),
+        (SEGMENTS, [segment(), segment(0, 1000.5, part="film"), segment(2, 3, "name"), segment(120, 121)]),
     ],
 )
 def test_marks_that_fit_are_accepted_and_shown_again(raw: dict[str, Any], answer: list[dict[str, Any]]) -> None:
@@ -233,6 +233,11 @@ def test_spans_count_code_points_and_nothing_is_normalised() -> None:
         (SEGMENTS, [segment(part="photo")], "only audio, video can be marked here"),
         (SEGMENTS, [segment(-0.5, 1)], "Segment 1: its `start` must be a number from 0 to"),
         (SEGMENTS, [segment(2, 2)], "its `start` must be less than its `end`."),
+        (
+            SEGMENTS,
+            [segment(2, 121.01)],
+            "its `end` is at 121.01 s, past the end of the recording, which lasts 120.5 s.",
+        ),
         (SEGMENTS, [segment(), segment()], "Segment 2: it stands there twice."),
     ],
 )
@@ -359,7 +364,7 @@ def test_as_many_pairs_are_found_as_there_can_be(
 ) -> None:
     few, many = sorted((one, other), key=len)
     best = max(
-        sum(marks.is_near(a, b, least) for a, b in zip(few, order, strict=True))
+        sum(marks.count_pairs([a], [b], least) for a, b in zip(few, order, strict=True))
         for order in permutations(many, len(few))
     )
     assert marks.count_pairs(one, other, least) == marks.count_pairs(other, one, least) == best

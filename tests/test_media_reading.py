@@ -9,15 +9,18 @@ import struct
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image, ImageCms
 
+from annotation import media_reading
 from annotation.media import media_path, store_media
 from annotation.media_child.limits import Limits
 from annotation.media_reading import MediaError, MediaReader
+from config.home import ROOT
 from tests.media_files import (
     box,
     make_animation,
@@ -32,6 +35,7 @@ from tests.media_files import (
     make_wav,
     make_webm,
 )
+from tests.workers import wait_until
 
 GPS = {1: "N", 2: (51.0, 30.0, 26.0), 3: "W", 4: (0.0, 7.0, 39.0)}
 MARK = b"a-secret-in-the-metadata"
@@ -339,3 +343,106 @@ def test_a_confined_fork_opens_no_file_and_no_socket() -> None:
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout
     assert out.split() == [b"refused"] * 3
+
+
+# --- A child that is kept for the next file --------------------------------------------------------------------------
+
+
+def kept_readers() -> list[MediaReader]:
+    return list(media_reading._idle)
+
+
+@pytest.fixture
+def no_reader_kept() -> None:
+    for reader in kept_readers():
+        reader.close()
+    media_reading._idle.clear()
+
+
+def test_one_upload_after_another_finds_the_child_of_the_first(no_reader_kept: None) -> None:
+    keep(make_image("PNG"))
+    [reader] = kept_readers()
+    first = reader._process
+    keep(make_image("PNG", (20, 20)))
+    assert kept_readers() == [reader]
+    assert reader._process is first
+
+
+def test_a_kept_child_outlives_the_thread_that_asked_for_it(no_reader_kept: None) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(keep, make_image("PNG")).result()
+    [reader] = kept_readers()
+    assert reader._process is not None
+    with pytest.raises(subprocess.TimeoutExpired):  # the system would end it at once
+        reader._process.wait(0.3)
+    assert keep(make_image("PNG", (20, 20)))
+
+
+def test_no_more_readers_are_kept_than_may_work_at_once(no_reader_kept: None) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(keep, [make_image("PNG", (20 + i, 20)) for i in range(8)]))
+    assert 1 <= len(kept_readers()) <= media_reading.AT_ONCE
+
+
+def test_a_child_without_work_ends_and_the_next_file_finds_another(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(make_image("PNG"))
+    with MediaReader(Limits(idle_seconds=0.2)) as reader:
+        reader.read(path, "image/png")
+        first = reader._process
+        assert first is not None
+        assert first.wait(5) == 0
+        assert reader.read(path, "image/png").width == 40
+        assert reader._process is not first
+
+
+def start_late(reader: MediaReader, monkeypatch: pytest.MonkeyPatch, n_late: int) -> list[int]:
+    """Let the first `n_late` children of a reader end for want of work before they are asked; returns their ids."""
+    start, started = reader._start, list[int]()
+
+    def start_and_wait() -> subprocess.Popen[bytes]:
+        process = start()
+        started.append(process.pid)
+        process.wait() if len(started) <= n_late else None
+        return process
+
+    monkeypatch.setattr(reader, "_start", start_and_wait)
+    return started
+
+
+def test_a_child_that_ends_while_a_file_is_handed_to_it_costs_the_file_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(make_image("PNG"))
+    with MediaReader(Limits(idle_seconds=0.5)) as reader:
+        started = start_late(reader, monkeypatch, 1)
+        assert reader.read(path, "image/png").width == 40
+        assert len(started) == 2
+
+
+def test_a_file_is_not_handed_on_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(make_image("PNG"))
+    with MediaReader(Limits(idle_seconds=0.1)) as reader:
+        started = start_late(reader, monkeypatch, 9)
+        with pytest.raises(MediaError, match="broke off"):
+            reader.read(path, "image/png")
+        assert len(started) == 2
+
+
+def test_a_process_that_keeps_a_child_ends_at_once_and_leaves_none(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(make_image("PNG"))
+    code = (
+        "import os, pathlib, sys\n"
+        "from annotation.media_reading import _idle, borrow_reader\n"
+        "with borrow_reader(None) as reader: reader.read(pathlib.Path(sys.argv[1]), 'image/png')\n"
+        "child = os.fork()\n"
+        "if child == 0: os._exit(len(_idle))\n"
+        "print(_idle[0]._process.pid, os.waitpid(child, 0)[1])"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "a")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20, cwd=ROOT)
+    pid, n_kept_by_fork = done.stdout.split()
+    assert n_kept_by_fork == "0"
+    wait_until(lambda: not Path(f"/proc/{pid}").exists())

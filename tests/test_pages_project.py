@@ -35,6 +35,7 @@ TABS = {
         "Learning",
         "Snapshots",
         "Guideline",
+        "Quarantine",
         "Members",
         "Settings",
     ],

@@ -78,6 +78,9 @@ def test_a_held_lease_outlives_a_wrong_clock_of_the_application(
 
 
 def test_the_queues_sql_reads_the_time_that_passes_and_no_transactions_start() -> None:
-    sql = re.sub(r"--.*", "", (Path(queue.__file__).parent / "sql" / "queue.sql").read_text(encoding="utf-8"))
+    folder = Path(queue.__file__).parent / "sql"
+    sql = "".join(
+        re.sub(r"--.*", "", (folder / name).read_text(encoding="utf-8")) for name in ("queue.sql", "care.sql")
+    )
     assert re.findall(r"\bnow\(\)|current_timestamp|transaction_timestamp|localtimestamp", sql) == []
     assert "clock_timestamp()" in sql

@@ -238,6 +238,23 @@ def test_map_from_one_choice_to_many_needs_no_words() -> None:
 
 
 @pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ({"kind": "number"}, LabelValue(number=5.0)),
+        ({"kind": "text"}, LabelValue(text="x")),
+        ({"kind": "spans", "labels": [{"value": "a"}]}, LabelValue(data=[])),
+        ({"kind": "ranking", "choices": [{"value": "a"}, {"value": "b"}]}, LabelValue(data=[[1], [2]])),
+    ],
+    ids=lambda one: one.get("kind", "") if isinstance(one, dict) else "",
+)
+def test_value_that_is_not_listed_does_not_become_an_empty_answer(kind: dict[str, Any], value: LabelValue) -> None:
+    old = compile_schema({"questions": [{"name": "q", **kind}]})
+    new = compile_schema({"questions": [{"name": "q", "kind": "choices", "choices": [{"value": "c"}]}]}, old)
+    complete = validate_map(old, new, {})
+    assert carry_value(old["questions"][0], new["questions"][0], complete[1], value) is None
+
+
+@pytest.mark.parametrize(
     ("raw", "field", "sentence"),
     [
         ({}, "severity", '"1"'),

@@ -17,9 +17,11 @@ from django.utils.translation import gettext as _
 
 from annotation import queue
 from annotation.actions.events import write_event
+from annotation.actions.lanes import move_to_lanes
 from annotation.actions.people import ensure_outside_person
 from annotation.commitments import commit, commit_answer, make_salt
 from annotation.errors import StateError
+from annotation.hints import lane_of
 from annotation.importing.rows import AnnotationRow, ItemRow
 from annotation.importing.sorting import (
     SHOWN_ERRORS,
@@ -146,7 +148,11 @@ def _annotate(
         # Open again, and perhaps before somebody's cursor.
         queue.bump_lanes(lane_ids=sorted({place.lane_id for place in taken}))
         write_event(
-            project=project, kind="annotations.imported", actor=None, ref_id=import_row.pk, data={"n": len(given)}
+            project=project,
+            kind="annotations.imported",
+            actor=None,
+            ref_id=import_row.pk,
+            data={"n": len(given), "schema": schema.pk},
         )
 
 
@@ -236,7 +242,7 @@ def _open_rest(import_row: Import, check: Check) -> None:
 
 
 def _update_metadata(wanted: dict[int, tuple[Item, dict[str, Any]]]) -> None:
-    """Give items new metadata; where the language is another one, their work moves to the lane of that language."""
+    """Give items new metadata; where language, severity or harms are others, their work moves to the lane of those."""
     changed = {pk: metadata for pk, (item, metadata) in wanted.items() if item.metadata != metadata}
     if not changed:
         return
@@ -246,67 +252,7 @@ def _update_metadata(wanted: dict[int, tuple[Item, dict[str, Any]]]) -> None:
             " as u(id, metadata) where i.id = u.id and i.lifecycle <> 3",
             [list(changed), [json.dumps(metadata) for metadata in changed.values()]],
         )
-    moved = [
-        pk for pk, metadata in changed.items() if wanted[pk][0].metadata.get("language") != metadata.get("language")
-    ]
+    lanes = {pk: lane_of(metadata) for pk, metadata in changed.items()}
+    moved = {pk: lane for pk, lane in lanes.items() if lane != lane_of(wanted[pk][0].metadata)}
     if moved:
-        _move_to_language(moved)
-
-
-_NEW_LANE = """
-    select q.id as row_id, n.id as lane_id, l.id as old_lane_id
-    from annotation_queuerow q join annotation_item i on i.id = q.item_id
-    join annotation_queuelane l on l.id = q.lane_id
-    join annotation_queuelane n on (n.project_id, n.kind, n.stream, n.severity, n.language)
-      = (l.project_id, l.kind, l.stream, l.severity, lower(coalesce(i.metadata ->> 'language', '')))
-    where q.item_id = any(%s) and n.id <> l.id
-"""
-
-
-def _move_to_language(item_ids: list[int]) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            insert into annotation_queuelane
-                (project_id, kind, stream, language, severity, epoch, floor_rank, floor_tiebreak)
-              select distinct l.project_id, l.kind, l.stream, lower(coalesce(i.metadata ->> 'language', '')),
-                l.severity, 0, '-infinity'::float8, 0
-              from annotation_queuerow q join annotation_item i on i.id = q.item_id
-              join annotation_queuelane l on l.id = q.lane_id
-              where q.item_id = any(%s)
-              on conflict do nothing
-            """,
-            [item_ids],
-        )
-        # Seats before rows, each in the order of their ids: the order in which the queue locks.
-        cursor.execute(
-            "select id from annotation_seat where item_id = any(%s) order by id for no key update", [item_ids]
-        )
-        cursor.execute(
-            "select id from annotation_queuerow where item_id = any(%s) order by id for no key update", [item_ids]
-        )
-        cursor.execute(
-            f"update annotation_seat s set lane_id = m.lane_id from ({_NEW_LANE}) m"  # noqa: S608  (a constant)
-            " where s.queue_row_id = m.row_id",
-            [item_ids],
-        )
-        cursor.execute(
-            f"update annotation_queuerow q set lane_id = m.lane_id from ({_NEW_LANE}) m"  # noqa: S608  (a constant)
-            " where q.id = m.row_id returning q.id, m.lane_id, m.old_lane_id",
-            [item_ids],
-        )
-        moved = cursor.fetchall()
-    queue.put_offers(row_ids=[row for row, _new, _old in moved])
-    with connection.cursor() as cursor:
-        # A seat whose claim was on its way, which the offers waited for. One that is locked is being used just now.
-        cursor.execute(
-            """
-            update annotation_seat set lane_id = q.lane_id from annotation_queuerow q
-            where q.id = queue_row_id and annotation_seat.id in (
-              select s.id from annotation_seat s join annotation_queuerow r on r.id = s.queue_row_id
-              where r.id = any(%s) and s.lane_id <> r.lane_id for no key update of s skip locked)
-            """,
-            [[row for row, _new, _old in moved]],
-        )
-    lanes = {lane for _row, *pair in moved for lane in pair}
-    queue.bump_lanes(lane_ids=sorted(lanes))
+        move_to_lanes(moved)

@@ -35,6 +35,7 @@ from annotation.actions.import_finish import Check, Progress, finish_import
 from annotation.actions.jobs import start_job
 from annotation.commitments import canonical_json, commit_text, make_salt
 from annotation.errors import StateError, TouchstoneError
+from annotation.hints import LaneKey, lane_of
 from annotation.importing.ahead import read_ahead
 from annotation.importing.archive import detect_archive
 from annotation.importing.formats import detect_source
@@ -202,12 +203,15 @@ def discard_unfinished(*, project: Project, check: Check = lambda: None) -> None
             import_row.delete()
 
 
+Lane = tuple[int, LaneKey]  # by split
+
+
 class _Record(NamedTuple):
     """What a row becomes, ready to be copied: the columns of its item and its payload, and what its queue row needs."""
 
     item: tuple[Any, ...]
     payload: tuple[int, str, bytes]
-    lane: tuple[int, str]  # split and language
+    lane: Lane
     tiebreak: int
     is_annotated: bool
 
@@ -245,13 +249,13 @@ class _Loader:
         self._check = check
         self._sorter = Sorter(project)
         self._seed = bytes(project.seed)
-        self._lanes: dict[tuple[int, str], int] = {
-            (stream, language): pk
-            for pk, stream, language in QueueLane.objects.filter(
-                project=project, kind=_KIND, severity=0, stream__in=_STREAMS
-            ).values_list("pk", "stream", "language")
+        self._lanes: dict[Lane, int] = {
+            (stream, LaneKey(language, severity, harms)): pk
+            for pk, stream, language, severity, harms in QueueLane.objects.filter(
+                project=project, kind=_KIND, stream__in=_STREAMS
+            ).values_list("pk", "stream", "language", "severity", "harms")
         }
-        self._new_lanes: dict[tuple[int, str], int] = {}
+        self._new_lanes: dict[Lane, int] = {}
         self._used_lanes: set[int] = set()
         self._draws = {split: _next_id(Draw) for split in _STREAMS}
         self._before_rows = _next_id(QueueRow)  # the import's own rows come after this one, which is never stored
@@ -286,7 +290,7 @@ class _Loader:
             _OPEN,
             now,
         )
-        lane = (split, str(row.metadata.get("language", "")).lower())
+        lane = (split, lane_of(row.metadata))
         return _Record(item, (item_id, parts, salt), lane, tiebreak_of(self._seed, external_id), bool(row.annotations))
 
     def load(self, batch: list[Numbered], records: list[_Record | None]) -> None:
@@ -352,8 +356,8 @@ class _Loader:
             for split, stream in _STREAMS.items()
         )
         QueueLane.objects.bulk_create(
-            QueueLane(pk=pk, project=project, kind=_KIND, stream=stream, language=language)
-            for (stream, language), pk in self._new_lanes.items()
+            QueueLane(pk=pk, project=project, kind=_KIND, stream=stream, **key._asdict())
+            for (stream, key), pk in self._new_lanes.items()
         )
         own: list[Any] = [self._before_rows, list(self._draws.values())]
         with connection.cursor() as cursor:

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from django.db import transaction
 
 from annotation import queue
+from annotation.actions.derivatives import seal_media
 from annotation.actions.events import write_event
-from annotation.models import AnnotationText, Draw, DrawItem, Item, ItemPayload, Project, User
+from annotation.models import AnnotationText, Draw, DrawItem, Item, ItemPayload, Project, Quarantine, User
 
 
 @transaction.atomic
@@ -39,14 +40,40 @@ def set_holdout_share(*, project: Project, share: float) -> None:
 
 
 @transaction.atomic
-def quarantine_item(*, item: Item, actor: User) -> None:
-    """Seal an item that may be illegal to hold: from now on it is in no page, queue, snapshot or export."""
-    changed = Item.objects.filter(pk=item.pk, lifecycle__in=[Item.Lifecycle.OPEN, Item.Lifecycle.ARCHIVED]).update(
-        lifecycle=Item.Lifecycle.QUARANTINED
+def quarantine_item(*, item: Item, actor: User) -> Quarantine | None:
+    """Seal an item: from the commit on it is in no page, list, queue, snapshot or export, and its files are not served.
+
+    Every other item of the project that shows one of its files is sealed with it. None where it was not open: then
+    nothing changed. The events hand it off.
+    """
+    parts = ItemPayload.objects.filter(item=item).values_list("parts", flat=True).first() or []
+    media = sorted({part["media"] for part in parts if "media" in part})
+    ids = {item.pk}
+    for sha in media:
+        same = ItemPayload.objects.filter(item__project_id=item.project_id, parts__contains=[{"media": sha}])
+        ids.update(same.values_list("item_id", flat=True))
+    found = dict(
+        Item.objects.select_for_update(of=("self",), no_key=True)
+        .filter(pk__in=ids, lifecycle__in=[Item.Lifecycle.OPEN, Item.Lifecycle.ARCHIVED])
+        .order_by("pk")
+        .values_list("pk", "lifecycle")
     )
-    if changed:
-        queue.close_items(item_ids=[item.pk])
-        write_event(project=item.project, kind="item.quarantined", actor=actor, item_id=item.pk)
+    if item.pk not in found:
+        return None
+    sealed = [item.pk, *sorted(set(found) - {item.pk})]
+    Item.objects.filter(pk__in=sealed).update(lifecycle=Item.Lifecycle.QUARANTINED)
+    queue.close_items(item_ids=sealed)
+    seal_media(project=item.project, sha256=media)
+    quarantine = Quarantine.objects.create(
+        project=item.project,
+        item_ids=sealed,
+        archived_ids=[pk for pk in sealed if found[pk] == Item.Lifecycle.ARCHIVED],
+        media=media,
+        sealed_by=actor,
+    )
+    for pk in sealed:
+        write_event(project=item.project, kind="item.quarantined", actor=actor, item_id=pk, ref_id=quarantine.pk)
+    return quarantine
 
 
 @transaction.atomic

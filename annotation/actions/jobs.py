@@ -201,6 +201,17 @@ def sweep_jobs(*, stale_seconds: float = STALE_SECONDS) -> int:
     return len(job_ids)
 
 
+def is_other_work_waiting(kind: str) -> bool:
+    """Whether jobs of other kinds are due that no worker has begun: what is long and not urgent gives way to them."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select exists (select 1 from annotation_job where state = 'queued' and run_at <= clock_timestamp()"
+            " and kind <> %s)",
+            [kind],
+        )
+        return bool(cursor.fetchone()[0])
+
+
 def _refuse_unless(is_own: bool, job_id: int, attempt: int) -> None:
     if not is_own:
         raise JobLostError(f"attempt {attempt} no longer owns job {job_id}")

@@ -8,9 +8,11 @@ from typing import BinaryIO
 from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
+from annotation.actions.derivatives import lock_media, start_derivation
 from annotation.actions.events import write_event
 from annotation.actions.items import erase_items
 from annotation.actions.jobs import start_job
+from annotation.derivatives import unlink_derivatives
 from annotation.errors import UnavailableError
 from annotation.media import media_path, store_media
 from annotation.media_reading import MediaReader
@@ -29,11 +31,12 @@ def add_media(
     """Keep a file for a project; the same bytes again are kept once. Returns the row, and whether it is new.
 
     Not atomic as a whole: the file is on disk before its row is, so that no row is ever without its file. `reader` is
-    the caller's own, for many files in a row; `is_image` refuses audio and video. Raises MediaError.
+    the caller's own, for many files in a row; `is_image` refuses audio and video. Raises MediaError. A job makes
+    what belongs to a new file (`annotation/derivatives.py`).
     """
     stored = store_media(source, project.pk, expected_sha256, reader=reader, is_image=is_image)
     with transaction.atomic():
-        _lock_media(project, is_shared=True)
+        lock_media(project, is_shared=True)
         if not media_path(project.pk, stored.sha256).exists():
             raise UnavailableError(_("The same file was removed at this very moment. Send it again."))
         media, is_new = Media.objects.get_or_create(
@@ -43,6 +46,7 @@ def add_media(
         )
         if is_new:
             write_event(project=project, kind="media.added", actor=actor, ref_id=media.pk)
+            start_derivation(project=project)
     return media, is_new
 
 
@@ -67,7 +71,7 @@ def remove_unused_media(*, project: Project, sha256: Sequence[str]) -> int:
     way round an erased file could stay on disk for good.
     """
     with transaction.atomic():
-        _lock_media(project, is_shared=False)
+        lock_media(project, is_shared=False)
         with connection.cursor() as cursor:
             cursor.execute(
                 "delete from annotation_media m where m.project_id = %s and m.sha256 = any(%s) and m.sha256 not in ("
@@ -79,14 +83,6 @@ def remove_unused_media(*, project: Project, sha256: Sequence[str]) -> int:
             removed = [row[0] for row in cursor.fetchall()]
         write_event(project=project, kind="media.removed", actor=None, data={"n": len(removed)})
         for name in removed:
+            unlink_derivatives(project.pk, name)
             media_path(project.pk, name).unlink(missing_ok=True)
     return len(removed)
-
-
-def _lock_media(project: Project, *, is_shared: bool) -> None:
-    """Keep adding (shared) and removing apart until the transaction ends, so that no row is without its file."""
-    with connection.cursor() as cursor:
-        if is_shared:
-            cursor.execute("select pg_advisory_xact_lock_shared(hashtext('media'), %s)", [project.pk])
-        else:
-            cursor.execute("select pg_advisory_xact_lock(hashtext('media'), %s)", [project.pk])

@@ -7,15 +7,16 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils.translation import gettext as _
 
 from annotation import queue
+from annotation.actions.carrying import refuse_while_carrying, start_carrying
 from annotation.actions.events import write_event
 from annotation.actions.jobs import start_job
-from annotation.errors import BreakingChangeError, ExistsError, InvalidError, NotYetError, StateError
-from annotation.models import Guideline, Job, Label, LabelSchema, Member, Organisation, Project, User
-from annotation.schema import classify_change, compile_schema, validate_map
+from annotation.errors import BreakingChangeError, ExistsError, InvalidError, StateError
+from annotation.models import Guideline, Job, LabelSchema, Member, Organisation, Project, Seat, User
+from annotation.schema import MapError, classify_change, compile_schema, validate_map
 from annotation.settings import parse_settings
 
 _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
@@ -99,53 +100,93 @@ def archive_project(*, project: Project, actor: User) -> Job:
 
 @transaction.atomic
 def put_schema(
-    *, project: Project, schema: Mapping[str, Any], map: Mapping[str, Any] | None, actor: User
-) -> LabelSchema:
-    """Freeze a new schema version. A compatible one applies at once to what is leased from now on.
+    *,
+    project: Project,
+    schema: Mapping[str, Any],
+    map: Mapping[str, Any] | None,
+    actor: User,
+    expected_version: int | None = None,
+) -> tuple[LabelSchema, Job | None]:
+    """Freeze a new schema version; it applies at once to what is leased from now on.
 
-    A breaking one needs `map`; without it BreakingChangeError carries how many labels each change touches. Labels stay
-    as they were given; leases already held stay pinned to their version.
+    A breaking one needs `map`; without it BreakingChangeError carries how many labels each question has. A job then
+    carries stored labels over to it (`annotation/carrying.py`); it is returned, None where there is nothing to carry.
+    Leases already held stay pinned to their version; what is answered to them is carried over too.
+    `expected_version` is the version that the caller has seen; StateError where there is a newer one. Raises
+    SchemaError, MapError (also for a map that a compatible change has no use for), and StateError while labels are
+    still being carried over to the breaking version before.
     """
     project = Project.objects.select_for_update(of=("self",)).select_related("schema").get(pk=project.pk)
     assert project.schema is not None
     old = project.schema.compiled
+    _refuse_unseen(project.schema.version, expected_version)
     compiled = compile_schema(schema, old)
     change = classify_change(old, compiled)
     if change.kind == "breaking":
         if map is None:
-            counts = {
-                question["name"]: Label.objects.filter(project=project, question=question["id"]).count()
-                for question in old["questions"]
-            }
-            raise BreakingChangeError(fields={"reasons": change.reasons, "labels": counts})
-        if Label.objects.filter(project=project).exists():
-            raise NotYetError(
-                _("Carrying stored labels over to a breaking schema is not offered yet. Make a new project for it.")
-            )
+            raise BreakingChangeError(fields={"reasons": change.reasons, "labels": count_labels(project, old)})
         validate_map(old, compiled, dict(map))
+        refuse_while_carrying(project)
+    elif map:
+        raise MapError(_("This change keeps every label as it is. Leave the map out, or give a value another name."))
     row = LabelSchema.objects.create(
         project=project,
         version=project.schema.version + 1,
         compiled=compiled,
         change=change.kind,
-        map=map,
+        map=map if change.kind == "breaking" else None,
         created_by=actor,
     )
     Project.objects.filter(pk=project.pk).update(schema=row)
     write_event(project=project, kind="schema.published", actor=actor, ref_id=row.pk, data={"version": row.version})
-    return row
+    job = None
+    if change.kind == "breaking" and Seat.objects.filter(project=project, state=Seat.State.SUBMITTED).exists():
+        job = start_carrying(project=project, actor=actor)
+    return row, job
+
+
+def _refuse_unseen(version: int, expected: int | None) -> None:
+    """Raise StateError where the caller has seen another version than the newest one."""
+    if expected is not None and expected != version:
+        raise StateError(
+            _("Version %(version)d was published meanwhile. See below what your draft changes of it.")
+            % {"version": version}
+        )
+
+
+def count_labels(project: Project, compiled: Mapping[str, Any]) -> dict[str, int]:
+    """How many labels that count each question of a compiled schema has, by its name."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select l.question, count(*) from annotation_seat s"
+            " join annotation_label l on l.annotation_id = s.annotation_id"
+            " where s.project_id = %s and s.state = 2 group by 1",
+            [project.pk],
+        )
+        counts = dict(cursor.fetchall())
+    return {question["name"]: counts.get(question["id"], 0) for question in compiled["questions"]}
 
 
 @transaction.atomic
 def put_guideline(
-    *, project: Project, change: str, clauses: Sequence[Mapping[str, Any]], actor: User | None
+    *,
+    project: Project,
+    change: str,
+    clauses: Sequence[Mapping[str, Any]],
+    actor: User | None,
+    expected_version: int | None = None,
 ) -> Guideline:
-    """Freeze a new version of the guideline; it is shown with what is leased from now on. Raises InvalidError."""
+    """Freeze a new version of the guideline; it is shown with what is leased from now on.
+
+    `expected_version` is the newest version that the caller has seen (0: none). Raises InvalidError, StateError where
+    there is a newer one.
+    """
     if change not in Guideline.Change.values:
         raise InvalidError(fields={"change": _("One of: major, minor.")})
     checked = check_clauses(clauses)
     project = Project.objects.select_for_update(of=("self",)).get(pk=project.pk)
     last = Guideline.objects.filter(project=project).order_by("-version").first()
+    _refuse_unseen(last.version if last else 0, expected_version)
     row = Guideline.objects.create(
         project=project,
         version=last.version + 1 if last else 1,

@@ -13,15 +13,16 @@ from rest_framework import serializers as s
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from annotation.access import item_for, project_for
+from annotation.access import item_for, project_for, sealable_item_for
 from annotation.actions import items as actions
 from annotation.actions.imports import start_import
 from annotation.actions.media import erase_item
+from annotation.actions.quarantine import ask_release, confirm_release, find_quarantine
 from annotation.api.bodies import open_body, read_object, read_text, spool
 from annotation.api.queries import read_choice, read_flag, read_query
 from annotation.api.shapes import STARTED, shape
 from annotation.api.view import ApiView, accept_job
-from annotation.errors import InvalidError, TooLargeError, UnsupportedTypeError
+from annotation.errors import InvalidError, StateError, TooLargeError, UnsupportedTypeError
 from annotation.importing.formats import ImportFileError, detect_source
 from annotation.models import Organisation
 from annotation.queue import item_state
@@ -37,6 +38,7 @@ IMPORT_BODY = {
     "multipart/form-data": {"type": "object", "properties": {"file": {"type": "string", "format": "binary"}}},
 }
 MAX_REASON = 200
+_RELEASED = shape("Released", id=s.CharField(), state=s.CharField(), release=s.ChoiceField(["asked", "done"]))
 
 
 class ItemsImportView(ApiView):
@@ -113,11 +115,32 @@ class QuarantineView(ApiView):
 
     @extend_schema(request=None, responses=shape("Quarantined", id=s.CharField(), state=s.CharField()))
     def post(self, request: Request, slug: str, item_id: str) -> Response:
-        """Seal the item: from now on it is in no page, queue, snapshot or export."""
-        access, item = item_for(self.caller, slug, item_id, "quarantine")
+        """Seal the item: from now on it is in no page, queue, snapshot or export, and its files are not served.
+
+        For annotators too, on an item that they hold or have answered. Other items that show one of its files are
+        sealed with it.
+        """
+        access, item = sealable_item_for(self.caller, slug, item_id)
         read_object(request.data, known=())
         actions.quarantine_item(item=item, actor=access.user)
         return Response({"id": str(item.pk), "state": item_state(item.pk)})
+
+    @extend_schema(
+        request=shape("Release", reason=s.CharField(required=False)),
+        responses={200: _RELEASED, 202: _RELEASED},
+    )
+    def delete(self, request: Request, slug: str, item_id: str) -> Response:
+        """Let it out, which takes two owners: the first call asks, with a reason (202); another owner's confirms."""
+        access, item = item_for(self.caller, slug, item_id, "manage")
+        body = read_object(request.data, known=("reason",))
+        quarantine = find_quarantine(item)
+        if quarantine is None:
+            raise StateError(_("This item is not in quarantine."))
+        if quarantine.asked_by_id is None:
+            ask_release(quarantine=quarantine, actor=access.user, reason=read_text(body, "reason", ""))
+            return Response({"id": str(item.pk), "state": item_state(item.pk), "release": "asked"}, status=202)
+        confirm_release(quarantine=quarantine, actor=access.user)
+        return Response({"id": str(item.pk), "state": item_state(item.pk), "release": "done"})
 
 
 def _read_reason(body: dict[str, object]) -> str:

@@ -46,7 +46,10 @@ class LeasesView(HotView):
         responses=LEASES,
     )
     def post(self, request: HttpRequest, caller: Caller, body: Any, slug: str) -> JsonResponse:
-        """Top up to `n` held leases of a kind; those already held come first. `reason` says why there are fewer."""
+        """Top up to `n` held leases of a kind; those already held come first. `reason` says why there are fewer.
+
+        `limit` is there where `reason` is one that spares the person severe items (docs/care.md).
+        """
         kind = body.get("kind", "label") if isinstance(body, dict) else "label"
         right = KIND_RIGHTS.get(kind, "label") if isinstance(kind, str) else "label"
         access = recent_project_for(caller, slug, right)
@@ -61,13 +64,12 @@ class LeasesView(HotView):
             languages=access.languages,
             rng=_chance,
         )
-        return JsonResponse(
-            {
-                "leases": [show_lease(raw, access) for raw in found.leases],
-                "reason": found.reason,
-                "retry_after": found.retry_after,
-            }
-        )
+        answer = {
+            "leases": [show_lease(raw, access) for raw in found.leases],
+            "reason": found.reason,
+            "retry_after": found.retry_after,
+        }
+        return JsonResponse(answer if found.limit is None else {**answer, "limit": found.limit})
 
 
 class AnnotationView(HotView):

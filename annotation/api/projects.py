@@ -107,18 +107,24 @@ class SchemaView(ApiView):
         request=shape(
             "NewSchema", questions=s.ListField(child=s.DictField()), map=s.DictField(required=False, allow_null=True)
         ),
-        responses={201: shape("SchemaVersion", version=s.IntegerField(), change=s.CharField())},
+        responses={
+            201: shape("SchemaVersion", version=s.IntegerField(), change=s.CharField(), job=s.CharField(required=False))
+        },
     )
     def put(self, request: Request, slug: str) -> Response:
-        """Freeze a new version. A breaking one needs `map`; without it, 409 with the counts of labels touched."""
+        """Freeze a new version. A breaking one needs `map`; without it, 409 with the counts of labels touched.
+
+        `job` carries stored labels over to a breaking version; it is left out where there is nothing to carry.
+        """
         access = project_for(self.caller, slug, "manage")
         body = read_object(request.data)
         schema = {key: value for key, value in body.items() if key != "map"}
         mapping = body.get("map")
         if mapping is not None and not isinstance(mapping, dict):
             raise InvalidError(fields={"map": _('An object: {"QUESTION": {"old": "new" or null}}.')})
-        row = actions.put_schema(project=access.project, schema=schema, map=mapping, actor=access.user)
-        return Response({"version": row.version, "change": row.change}, status=201)
+        row, job = actions.put_schema(project=access.project, schema=schema, map=mapping, actor=access.user)
+        started = {} if job is None else {"job": str(job.pk)}
+        return Response({"version": row.version, "change": row.change, **started}, status=201)
 
 
 class GuidelineView(ApiView):

@@ -9,6 +9,7 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema_field, inline_
 from rest_framework import serializers as s
 
 from annotation.access import KIND_RIGHTS, RIGHTS
+from annotation.hints import SEVERITIES
 from annotation.models import Job, Member, Project
 from annotation.queue import REASONS
 
@@ -80,6 +81,7 @@ SETTINGS: dict[str, Any] = {
     "gold_rate": lambda: s.FloatField(required=False),
     "suggestions": lambda: s.BooleanField(required=False),
     "blind_share": lambda: s.FloatField(required=False),
+    "care": lambda: s.JSONField(required=False, allow_null=True),
 }
 
 
@@ -133,6 +135,11 @@ LEASE = shape(
             },
             allow_null=True,
         ),
+        care=inline_serializer(
+            "Hint",
+            fields={"severity": s.ChoiceField(list(SEVERITIES)), "harms": s.ListField(child=s.CharField())},
+            required=False,
+        ),
     ),
     schema_version=s.IntegerField(),
     guideline_version=s.IntegerField(allow_null=True),
@@ -143,6 +150,7 @@ LEASES = shape(
     leases=type(LEASE)(many=True),
     reason=s.ChoiceField(["empty", "all_leased", "done_by_you", "limit", "paused", "not_qualified"], allow_null=True),
     retry_after=s.IntegerField(allow_null=True),
+    limit=s.ChoiceField(["exposure", "in_a_row", "opted_out"], required=False),
 )
 SUBMIT = shape(
     "Submit",

@@ -12,6 +12,8 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from annotation.errors import TouchstoneError
+from annotation.fetching import FetchError, check_url
+from annotation.hints import find_hint_fault
 from annotation.importing.formats import MAX_DEPTH, RowProblem, parse_json_object
 from annotation.kinds import LabelValue, Part
 from annotation.plain_text import find_line_fault, find_storage_fault, quote
@@ -43,13 +45,17 @@ class RowError(TouchstoneError):
 
 @dataclass(frozen=True, slots=True)
 class PartRow:
-    """One part. Exactly one of `text` and `media` (SHA-256, lower-case hex) is set: `text` where kind is text."""
+    """One part. Exactly one of `text`, `media` (SHA-256, lower-case hex) and `url` is set: `text` where kind is text.
+
+    A `url` becomes a `media` before the row is stored: what is stored is what was fetched, not where it was.
+    """
 
     name: str
     kind: str
     role: str
     text: str | None = None
     media: str | None = None
+    url: str | None = None
 
     def as_json(self) -> dict[str, str]:
         """Return the part as a lease shows it, without a link to the media."""
@@ -222,23 +228,20 @@ def _parse_part(part: dict[str, Any], name: str) -> PartRow:
     unknown = sorted(str(key) for key in part if key not in _PART_KEYS)
     if unknown:
         raise RowError(_("Part %(name)s: unknown key %(key)s.") % {"name": shown, "key": quote(unknown[0])})
-    if "url" in part:
-        raise RowError(
-            _(
-                "Part %(name)s: `url` parts are not accepted yet, because the guarded fetcher has not shipped. "
-                "Upload the file and name its SHA-256 as `media`."
-            )
-            % {"name": shown}
-        )
     role = part.get("role", "target")
     if role not in ROLES:
         raise RowError(_("Part %(name)s: `role` must be target or context.") % {"name": shown})
     if part["kind"] == "text":
-        if "media" in part or "text" not in part:
-            raise RowError(_("Part %(name)s: a text part has a `text` and no `media`.") % {"name": shown})
+        if "media" in part or "url" in part or "text" not in part:
+            raise RowError(_("Part %(name)s: a text part has a `text`, and no `media` or `url`.") % {"name": shown})
         return PartRow(name=name, kind="text", role=role, text=_check_text(part["text"], name))
-    if "text" in part or "media" not in part:
-        raise RowError(_("Part %(name)s: a part of media has a `media` and no `text`.") % {"name": shown})
+    if "text" in part or ("media" in part) == ("url" in part):
+        raise RowError(_("Part %(name)s: a part of media has a `media` or a `url`, and no `text`.") % {"name": shown})
+    if "url" in part:
+        try:
+            return PartRow(name=name, kind=part["kind"], role=role, url=check_url(part["url"]))
+        except FetchError as error:
+            raise RowError(_("Part %(name)s: %(fault)s") % {"name": shown, "fault": error.detail}) from error
     sha256 = part["media"]
     if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
         raise RowError(
@@ -275,6 +278,9 @@ def _check_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
             _("`language` is %(language)s; it must be a language tag such as en, pt-BR or zh-Hant.")
             % {"language": quote(language)}
         )
+    fault = find_hint_fault(metadata)
+    if fault:
+        raise RowError(fault)
     return metadata
 
 

@@ -9,13 +9,15 @@ from dataclasses import dataclass, field
 from django.db import connection
 from django.utils.translation import gettext as _
 
+from annotation.hints import LaneKey, lane_of
 from annotation.importing.formats import RowProblem
 from annotation.importing.rows import ItemRow
 from annotation.models import Item, Media, Project
 
 BATCH_CHARACTERS = 4_000_000  # a row has up to a million characters, so that a number of rows alone is no bound
 SHOWN_ERRORS = 100
-MAX_LANGUAGES = 200
+SEALED = "sealed"  # in place of a file's type
+MAX_LANES = 200  # languages with their severities and harms: a claim looks at each
 
 Numbered = tuple[int, ItemRow | RowProblem]
 Rows = Iterable[Numbered]
@@ -92,7 +94,7 @@ class Sorter:
 
     def __init__(self, project: Project) -> None:
         self._project = project
-        self._languages: set[str] = set()
+        self._lanes: set[LaneKey] = set()
 
     def sort(self, batch: list[Numbered]) -> Sorted:
         """Tell the rows of the next batch apart."""
@@ -131,7 +133,11 @@ class Sorter:
         wanted = {sha for _line, row in batch if isinstance(row, ItemRow) for _kind, sha in row.media()}
         if not wanted:
             return {}
-        return dict(Media.objects.filter(project=self._project, sha256__in=wanted).values_list("sha256", "mime"))
+        rows = Media.objects.filter(project=self._project, sha256__in=wanted)
+        return {
+            sha: SEALED if is_sealed else mime
+            for sha, mime, is_sealed in rows.values_list("sha256", "mime", "is_sealed")
+        }
 
     def _find_fault(self, row: ItemRow, media: dict[str, str]) -> str | None:
         for kind, sha in row.media():
@@ -139,13 +145,17 @@ class Sorter:
             if mime is None:
                 where = "PUT projects/SLUG/media/SHA256"
                 return _("The file %(sha)s is not here. Upload it first: %(where)s.") % {"sha": sha, "where": where}
+            if mime == SEALED:
+                return _("The file %(sha)s is sealed: it is in quarantine.") % {"sha": sha}
             if not mime.startswith(f"{kind}/"):
                 return _("The file %(sha)s is %(mime)s, not %(kind)s.") % {"sha": sha, "mime": mime, "kind": kind}
-        language = str(row.metadata.get("language", "")).lower()
-        if language not in self._languages:
-            if len(self._languages) >= MAX_LANGUAGES:
-                return _("The file has more than %(most)d languages.") % {"most": MAX_LANGUAGES}
-            self._languages.add(language)
+        lane = lane_of(row.metadata)
+        if lane not in self._lanes:
+            if len(self._lanes) >= MAX_LANES:
+                return _("The file has more than %(most)d languages, counted with their severities and harms.") % {
+                    "most": MAX_LANES
+                }
+            self._lanes.add(lane)
         return None
 
 

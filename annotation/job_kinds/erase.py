@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from annotation.actions.imports import KIND as IMPORT_KIND
 from annotation.actions.items import erase_items
 from annotation.actions.media import remove_unused_media
+from annotation.job_kinds.url_parts import memo_path
 from annotation.jobs import JobFailedError, RunningJob, job_kind
 from annotation.models import Item, Job, Media, Project
 
@@ -46,7 +47,9 @@ def run_erasure(running: RunningJob) -> dict[str, int]:
         after = rows[-1][0]
         running.progress(n_items + n_media, total)
     for job in Job.objects.filter(project=project, kind=IMPORT_KIND, ended_at__isnull=False):
-        (Path(settings.UPLOAD_DIR) / Path(job.args["file"]).name).unlink(missing_ok=True)
+        upload = Path(settings.UPLOAD_DIR) / Path(job.args["file"]).name
+        upload.unlink(missing_ok=True)
+        memo_path(upload).unlink(missing_ok=True)
     return {"erased": n_items, "media": n_media}
 
 

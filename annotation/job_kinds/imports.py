@@ -11,7 +11,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from annotation.actions.imports import KIND, Outcome, load_items
+from annotation.actions.imports import BATCH_ROWS, KIND, Outcome, load_items
 from annotation.actions.media import add_media, remove_unused_media
 from annotation.errors import TouchstoneError
 from annotation.importing.archive import ArchiveFormat, detect_archive, read_archive
@@ -19,6 +19,7 @@ from annotation.importing.decompression import Compression
 from annotation.importing.formats import RowProblem, Source, detect_source, read_rows
 from annotation.importing.rows import RowError, make_image_row, parse_row
 from annotation.importing.sorting import Rows
+from annotation.job_kinds.url_parts import WINDOW, UrlFetcher, UrlPartsError, memo_path, refuse_urls
 from annotation.jobs import JobFailedError, RunningJob, job_kind
 from annotation.media_reading import MediaReader
 from annotation.models import Job, Media, Project
@@ -41,33 +42,65 @@ def run_import(running: RunningJob) -> None:
         raise JobFailedError(_("The uploaded file is gone. Send it again."), result=Outcome().as_result())
     images: set[str] = set()
     try:
-        outcome, is_stored = load_items(
-            project=project,
-            read=_reader(path, project, args, images),
-            actor=running.job.created_by,
-            job_id=running.job.pk,
-            partial=args["partial"],
-            update_metadata=args["update_metadata"],
-            is_read_ahead=detect_archive(args["name"]) is None,  # an archive's images are stored as they are read
-            progress=running.progress,
-            check=running.check,
-        )
+        packed = detect_archive(args["name"])
+        if packed is not None:
+            outcome, is_stored = _load(running, lambda: _read_images(path, *packed, project=project, images=images))
+        else:
+            outcome, is_stored = _load_table(running, path, images)
     except Exception:
         if running.job.attempt >= running.job.max_attempts:
-            path.unlink(missing_ok=True)
+            _remove_upload(args)
         raise
     if not is_stored:
         with transaction.atomic():
             running.check()
             _forget_images(running, images)
-            path.unlink()
+            _remove_upload(args)
         raise JobFailedError(_explain(outcome), result=outcome.as_result())
+    if outcome.rejected and images:
+        with transaction.atomic():
+            running.check()
+            _forget_images(running, images)
     running.finish(outcome.as_result())
-    path.unlink(missing_ok=True)
+    _remove_upload(args)
+
+
+def _load_table(running: RunningJob, path: Path, images: set[str]) -> tuple[Outcome, bool]:
+    """Load a table. Whether it names media by address is told only by reading it: where it does, it is begun anew."""
+    table = _reader(path, running.project, running.args)
+    try:
+        return _load(running, lambda: refuse_urls(table()), is_read_ahead=True)
+    except UrlPartsError:
+        fetcher = UrlFetcher(project=running.project, upload=path, images=images, check=running.check)
+        return _load(running, lambda: fetcher.replace(table()), batch_rows=WINDOW)
+
+
+def _load(
+    running: RunningJob, read: Callable[[], Rows], *, is_read_ahead: bool = False, batch_rows: int = BATCH_ROWS
+) -> tuple[Outcome, bool]:
+    """Load the rows. Read ahead is only what asks no database: media that come along are stored as they are read."""
+    return load_items(
+        project=running.project,
+        read=read,
+        actor=running.job.created_by,
+        job_id=running.job.pk,
+        partial=running.args["partial"],
+        update_metadata=running.args["update_metadata"],
+        is_read_ahead=is_read_ahead,
+        progress=running.progress,
+        check=running.check,
+        batch_rows=batch_rows,
+    )
 
 
 def _upload_path(args: dict[str, Any]) -> Path:
     return Path(settings.UPLOAD_DIR) / Path(args["file"]).name
+
+
+def _remove_upload(args: dict[str, Any]) -> None:
+    path = _upload_path(args)
+    path.unlink(missing_ok=True)
+    memo_path(path).unlink(missing_ok=True)
 
 
 def _explain(outcome: Outcome) -> str:
@@ -85,16 +118,12 @@ def _remove_leftovers(project: Project) -> None:
     """Remove the files of jobs that ended without having done so: a killed worker cannot."""
     ended = Job.objects.filter(project=project, kind=KIND, ended_at__isnull=False).order_by("-pk")[:SWEPT_JOBS]
     for job in ended:
-        _upload_path(job.args).unlink(missing_ok=True)
+        _remove_upload(job.args)
 
 
-def _reader(path: Path, project: Project, args: dict[str, Any], images: set[str]) -> Callable[[], Rows]:
-    """A function that reads the file anew each time. `images` is filled with the SHA-256 of those in an archive."""
-    name: str = args["name"]
-    packed = detect_archive(name)
-    if packed is not None:
-        return lambda: _read_images(path, *packed, project=project, images=images)
-    source = detect_source(name, args["content_type"], args["encoding"])
+def _reader(path: Path, project: Project, args: dict[str, Any]) -> Callable[[], Rows]:
+    """A function that reads the table anew each time."""
+    source = detect_source(args["name"], args["content_type"], args["encoding"])
     if project.schema is None:
         raise JobFailedError(_("The project has no label schema yet."), result=Outcome().as_result())
     compiled = project.schema.compiled

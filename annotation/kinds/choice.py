@@ -16,6 +16,7 @@ KEYS = frozenset({"choices"})
 LEVEL = "nominal"
 COLUMN = "choice"
 PARTS: frozenset[str] = frozenset()
+MANY_LEAVES = 30  # more than can be overlooked
 
 
 def compile_question(raw: Question, previous: Question | None) -> Question:
@@ -86,7 +87,7 @@ def distance(question: Question, a: LabelValue, b: LabelValue) -> float:
 
 
 def render(question: Question) -> dict[str, Any]:
-    """Options as `choice_tree.render_options` gives them."""
+    """Options as `choice_tree.render_options` gives them; with many leaves the page has a field to search them."""
     return {
         "template": "annotation/kinds/choice.html",
         "id": question["id"],
@@ -94,6 +95,6 @@ def render(question: Question) -> dict[str, Any]:
         "kind": NAME,
         "text": question.get("text") or question["name"],
         "required": question["required"],
-        "widget": "buttons",
+        "widget": "search" if len(question["leaf_ids"]) > MANY_LEAVES else "buttons",
         "options": choice_tree.render_options(question["choices"]),
     }

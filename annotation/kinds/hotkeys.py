@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import string
 from collections.abc import Iterable
 
 # The page's own keys (skip, comment, undo, flag, guideline, help, next and previous question, not sure, take back).
 # A schema may still claim one of them for a choice; it is only never given out by default.
-RESERVED_KEYS = frozenset("scufghjknz?0")
-_DEFAULT_KEYS = tuple(c for c in "123456789" + string.ascii_lowercase if c not in RESERVED_KEYS)
+DESK_KEYS = frozenset("scufghjkz?")
+RESERVED_KEYS = DESK_KEYS | {"n"}  # which the reviewers' pages have
+# As they lie on the keyboard: the digits, then the row below them, and so on.
+_DEFAULT_KEYS = tuple(c for c in "1234567890qwertyuiopasdfghjklzxcvbnm" if c not in RESERVED_KEYS)
 
 
 def assign_keys(wanted: Iterable[str | None]) -> list[str | None]:

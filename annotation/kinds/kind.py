@@ -35,10 +35,15 @@ class LabelValue:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What an answer may point into: the kind of an item's part; of a text its length in code points, else None."""
+    """What an answer may point into: a part of an item.
+
+    `length` is that of a text in code points, `seconds` how long a recording lasts; None for other kinds, and for a
+    recording that nobody has measured.
+    """
 
     kind: str
     length: int | None = None
+    seconds: float | None = None
 
 
 Parts = Mapping[str, Part]  # the parts of an item by name

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from fractions import Fraction
+from math import lcm, prod
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -210,7 +211,7 @@ def count_pairs(a: Sequence[Mark], b: Sequence[Mark], least_overlap: float | Non
 
     A largest matching by augmenting paths: H. W. Kuhn (1955), The Hungarian method, doi:10.1002/nav.3800020109.
     """
-    near = [[is_near(one, other, least_overlap) for other in b] for one in a]
+    near = _compare(a, b, least_overlap)
     of_left: list[int | None] = [None] * len(a)  # the partner of each mark
     of_right: list[int | None] = [None] * len(b)
     for start in range(len(a)):
@@ -232,42 +233,47 @@ def count_pairs(a: Sequence[Mark], b: Sequence[Mark], least_overlap: float | Non
     return sum(partner is not None for partner in of_left)
 
 
-def is_near(a: Mark, b: Mark, least_overlap: float | None) -> bool:
-    """Say whether two marks are of one part and label, and in one place (or in places that overlap far enough).
+def _compare(a: Sequence[Mark], b: Sequence[Mark], least_overlap: float | None) -> list[list[bool]]:
+    """Say of each mark of `a` and each of `b` whether they are of one part and label, and in one place.
 
-    Overlap is counted in decimals, as people wrote them: intersection over union.
+    With `least_overlap` in places that overlap so far: intersection over union, in decimals, as people wrote them. All
+    numbers are made whole by one factor, because whole numbers are exact and quick.
     """
-    if a["part"] != b["part"] or a["label"] != b["label"]:
-        return False
     if least_overlap is None:
-        return a == b
-    both = _common(a, b)
-    return both > 0 and both >= _exact(least_overlap) * (_size(a) + _size(b) - both)
+        return [[one == other for other in b] for one in a]
+    numbers = [[_exact(mark[key]) for key in (_BOX if "w" in mark else _STRETCH)] for mark in (*a, *b)]
+    unit = lcm(*(number.denominator for one in numbers for number in one))
+    shapes = [_shape(mark, [int(number * unit) for number in one]) for mark, one in zip((*a, *b), numbers, strict=True)]
+    least = _exact(least_overlap)
+    return [[_is_near(one, other, least) for other in shapes[len(a) :]] for one in shapes[: len(a)]]
+
+
+_STRETCH, _BOX = ("start", "end"), ("x", "y", "w", "h")
+_Shape = tuple[tuple[Any, Any], list[tuple[int, int]], int]  # part and label, low and high on each axis, size
 
 
 def _exact(number: float) -> Fraction:
     return Fraction(str(number))
 
 
-def _common(a: Mark, b: Mark) -> Fraction:
-    common = Fraction(1)
-    for (low, high), (other_low, other_high) in zip(_sides(a), _sides(b), strict=True):
-        common *= max(Fraction(0), min(high, other_high) - max(low, other_low))
-    return common
+def _shape(mark: Mark, numbers: list[int]) -> _Shape:
+    sides = [(numbers[0], numbers[1])]
+    if "w" in mark:
+        x, y, w, h = numbers
+        sides = [(x, x + w), (y, y + h)]
+    return (mark["part"], mark["label"]), sides, prod(high - low for low, high in sides)
 
 
-def _size(mark: Mark) -> Fraction:
-    size = Fraction(1)
-    for low, high in _sides(mark):
-        size *= high - low
-    return size
-
-
-def _sides(mark: Mark) -> list[tuple[Fraction, Fraction]]:
-    if "w" not in mark:
-        return [(_exact(mark["start"]), _exact(mark["end"]))]
-    x, y, w, h = (_exact(mark[key]) for key in ("x", "y", "w", "h"))
-    return [(x, x + w), (y, y + h)]
+def _is_near(one: _Shape, other: _Shape, least: Fraction) -> bool:
+    (kin, sides, size), (other_kin, other_sides, other_size) = one, other
+    if kin != other_kin:
+        return False
+    common = 1
+    for (low, high), (other_low, other_high) in zip(sides, other_sides, strict=True):
+        common *= min(high, other_high) - max(low, other_low)
+        if common <= 0:
+            return False
+    return common * least.denominator >= least.numerator * (size + other_size - common)
 
 
 def render_marks(question: Question, name: str, kinds: Collection[str]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ COLUMN = "data"
 PARTS = frozenset({"audio", "video"})
 IOU = 0.5
 MAX_SECONDS = 1_000_000
+SLACK_SECONDS = 0.5  # by which a browser and what measured the recording may differ about its end
 _PLACE = ("start", "end")
 
 show_question = marks.show_marks
@@ -36,7 +37,7 @@ def domain(question: Question) -> dict[str, int]:
 
 
 def parse_answer(question: Question, value: object, parts: Parts | None = None) -> LabelValue:
-    """Accept a list of segments; they may overlap. How long a recording is, is not known here."""
+    """Accept a list of segments within their recordings, where these were measured; they may overlap."""
     data = marks.parse_marks(
         question, value, parts, noun=_("Segment"), keys=_PLACE, kinds=PARTS, read_place=_read_place
     )
@@ -47,6 +48,11 @@ def _read_place(raw: marks.Mark, part: Part | None) -> marks.Mark:
     place = {key: marks.read_number(raw, key, 0, MAX_SECONDS) for key in _PLACE}
     if place["start"] >= place["end"]:
         raise marks.PlaceError(_("its `start` must be less than its `end`"))
+    if part is not None and part.seconds is not None and place["end"] > part.seconds + SLACK_SECONDS:
+        raise marks.PlaceError(
+            _("its `end` is at %(end)s s, past the end of the recording, which lasts %(seconds)s s")
+            % {"end": place["end"], "seconds": part.seconds}
+        )
     return place
 
 

@@ -20,10 +20,15 @@ FAULTS = (
     "died",  # the reader ended without an answer
 )
 
+POSTER, THUMB, CELL = 960, 320, 240  # pixels along the longest side of what is made out of a picture
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """For one file. `pixels` of one frame, `frame_pixels` of all frames together, seconds of CPU and of the clock."""
+    """For one file. `pixels` of one frame, `frame_pixels` of all frames together, seconds of CPU and of the clock.
+
+    `idle_seconds` is how long the child waits for a further file before it ends.
+    """
 
     pixels: int = 50_000_000
     frames: int = 1000
@@ -32,6 +37,7 @@ class Limits:
     output_bytes: int = 100 * 1024**2
     cpu_seconds: int = 30
     wall_seconds: float = 60.0
+    idle_seconds: float = 60.0
 
 
 class RefusedError(Exception):

@@ -12,7 +12,7 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.RunSQL((SQL / name).read_text(encoding="utf-8"), migrations.RunSQL.noop)
-        for name in ("tables.sql", "queue.sql")
+        for name in ("tables.sql", "care.sql", "queue.sql")
     ] + [
         migrations.RunSQL(
             """

@@ -1,21 +1,25 @@
 """What is stored about making labels. Rows are written by `annotation/actions/` and `annotation/queue.py` alone.
 
 `people` who; `projects` where and by which rules; `items` what; `queue` the work to hand out and the places on it;
-`labels` what people said; `draws` how items came to be offered; `events` what happened and what is still to be done.
+`quarantine` what was sealed; `labels` what people said; `draws` how items came to be offered; `events` what happened
+and what is still to be done.
 """
 
 from .draws import Draw, DrawItem
 from .events import Event, EventPosition, Job
 from .items import Import, Item, ItemPayload, Media
 from .labels import Annotation, AnnotationText, Label
-from .people import ApiToken, Organisation, SetupLink, User
-from .projects import Guideline, GuidelineReading, LabelSchema, Member, Project
+from .people import ApiToken, CareProfile, Organisation, SetupLink, User
+from .projects import DeskKeys, Guideline, GuidelineReading, LabelSchema, Member, Project
+from .quarantine import Quarantine
 from .queue import Offer, QueueCursor, QueueLane, QueueRow, Seat
 
 __all__ = [
     "Annotation",
     "AnnotationText",
     "ApiToken",
+    "CareProfile",
+    "DeskKeys",
     "Draw",
     "DrawItem",
     "Event",
@@ -33,6 +37,7 @@ __all__ = [
     "Offer",
     "Organisation",
     "Project",
+    "Quarantine",
     "QueueCursor",
     "QueueLane",
     "QueueRow",

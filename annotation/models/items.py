@@ -84,7 +84,10 @@ class ItemPayload(models.Model):
 
 
 class Media(models.Model):
-    """A file of a project, stored once by its content. The bytes lie under MEDIA_DIR, see `annotation/media.py`."""
+    """A file of a project, stored once by its content. The bytes lie under MEDIA_DIR, see `annotation/media.py`.
+
+    `derivatives`: what was made out of it (`annotation/derivatives.py`), by name; null while the worker has not looked.
+    """
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="media")
     sha256 = models.CharField(max_length=64)
@@ -92,10 +95,17 @@ class Media(models.Model):
     mime = models.CharField(max_length=100)
     width = models.PositiveIntegerField(null=True)
     height = models.PositiveIntegerField(null=True)
+    derivatives = models.JSONField(null=True)
+    is_sealed = models.BooleanField(default=False, help_text="an item that shows it is in quarantine: shown to nobody")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["project", "sha256"], name="media_once")]
+        indexes = [
+            models.Index(
+                fields=["project", "id"], condition=Q(derivatives__isnull=True, is_sealed=False), name="media_to_derive"
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.sha256

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from django.contrib.auth.models import AbstractUser
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Q
+from django.db.models import Q, Value
 from django.utils.translation import gettext_lazy as _
 
 
@@ -75,8 +76,35 @@ class Organisation(models.Model):
     max_upload_bytes = models.BigIntegerField(default=2 * 1024**3)
     undo_seconds = models.PositiveIntegerField(default=900, help_text="how long an answer can be taken back")
 
+    # Severe items that one person is handed, over all projects. A project may be stricter, never looser.
+    severe_items = models.PositiveIntegerField(default=100, db_default=100, help_text="in 24 hours")
+    severe_minutes = models.PositiveIntegerField(default=60, db_default=60, help_text="in 24 hours")
+    severe_in_a_row = models.PositiveIntegerField(default=3, db_default=3)
+    severe_pause_seconds = models.PositiveIntegerField(
+        default=120, db_default=120, help_text="after as many in a row, where nothing mild is left"
+    )
+    break_minutes = models.PositiveIntegerField(default=50, db_default=50, help_text="with severe items, till a prompt")
+    view_floor = models.JSONField(null=True, help_text="how severe items are shown at least; null: as the house has it")
+    masked_words = models.JSONField(default=list, db_default=Value([], models.JSONField()))
+    support = models.TextField(blank=True, default="", db_default="", help_text="where people find support")
+
     class Meta:
         constraints = [models.CheckConstraint(condition=Q(id=1), name="organisation_is_one_row")]
 
     def __str__(self) -> str:
         return "organisation"
+
+
+class CareProfile(models.Model):
+    """What one person has set for themselves about content that is hard to look at. Nobody else is shown it.
+
+    There is a row once they have set something.
+    """
+
+    person = models.OneToOneField(User, primary_key=True, on_delete=models.CASCADE, related_name="care")
+    opted_out = ArrayField(models.CharField(max_length=40), default=list, help_text="harms that are not offered")
+    views = models.JSONField(default=dict, help_text="level -> kind -> view, what differs from the defaults")
+    break_minutes = models.PositiveIntegerField(null=True, help_text="of any work, till a prompt")
+
+    def __str__(self) -> str:
+        return f"care of {self.person_id}"

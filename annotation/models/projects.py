@@ -38,6 +38,7 @@ class Project(models.Model):
     gold_rate = models.FloatField(default=0)
     suggestions = models.BooleanField(default=False)
     blind_share = models.FloatField(default=0, help_text="share of seats on which a suggestion is withheld")
+    care = models.JSONField(null=True, help_text="stricter limits than the organisation's, and own words and support")
     holdout_share_now = models.FloatField(
         default=0.2, help_text="share of served work from the holdout: the set share until the holdout is full, then 0"
     )
@@ -151,3 +152,17 @@ class GuidelineReading(models.Model):
 
     def __str__(self) -> str:
         return f"guideline {self.guideline_id} read by {self.person_id}"
+
+
+class DeskKeys(models.Model):
+    """The keys that a person gave to answers of a project, where they are not the schema's own."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+", db_index=False)
+    person = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    keys = models.JSONField(help_text="{question name: {choice's value: key}}")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["project", "person"], name="desk_keys_once")]
+
+    def __str__(self) -> str:
+        return f"keys of {self.person_id} in {self.project_id}"

@@ -20,7 +20,10 @@ from .transaction_id import TransactionId
 
 
 class QueueLane(models.Model):
-    """One serving line: rows of one project, kind, stream and language. A lane is what a person must be allowed.
+    """One serving line: rows of one project, kind, stream, language, severity and harms. What a person must be allowed.
+
+    `severity` and `harms` are read from the items' metadata by `annotation/hints.py`; rows of a severe lane are handed
+    out within a person's exposure budget, and those with a harm that the person opted out of are not offered to them.
 
     `epoch` counts bulk changes (imports, priorities, overlap) that can put work before a person's cursor.
     Nothing open stands before the floor; no held seat expires before `lease_floor`. Both only save time.
@@ -42,7 +45,8 @@ class QueueLane(models.Model):
     kind = models.PositiveSmallIntegerField(choices=Kind.choices)
     stream = models.PositiveSmallIntegerField(choices=Stream.choices)
     language = models.CharField(max_length=35, blank=True)
-    severity = models.PositiveSmallIntegerField(default=0)
+    severity = models.PositiveSmallIntegerField(default=0, help_text="0: none, 1: mild, 2: severe")
+    harms = models.CharField(max_length=250, blank=True, default="", db_default="", help_text="in order, with commas")
     epoch = models.BigIntegerField(default=0)
     floor_rank = models.FloatField(default=float("-inf"))
     floor_tiebreak = models.BigIntegerField(default=0)
@@ -51,7 +55,7 @@ class QueueLane(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["project", "kind", "stream", "language", "severity"], name="queue_lane_once"
+                fields=["project", "kind", "stream", "language", "severity", "harms"], name="queue_lane_once"
             ),
         ]
 
@@ -145,6 +149,9 @@ class Seat(models.Model):
     A lease id is `SEAT-GENERATION`: each time the seat is held anew the generation grows and the old id is dead.
     `arm` says whether a model's suggestion is shown on it or withheld by chance; none where there was no suggestion.
     It is decided when the seat is first opened, stays, and is never told to the person.
+
+    `exposure` says what the seat counts for in the person's exposure to severe items (`queue_exposure`): the seat
+    itself is the record, so that nothing more is written with an answer and nothing is taken back by undo or a skip.
     """
 
     class State(models.IntegerChoices):
@@ -158,6 +165,11 @@ class Seat(models.Model):
         NONE = 0, _("none")
         SHOWN = 1, _("shown")
         WITHHELD = 2, _("withheld")
+
+    class Exposure(models.IntegerChoices):
+        NONE = 0, _("none")
+        RELIEF = 1, _("something mild after severe items")
+        SEVERE = 2, _("severe")
 
     queue_row = models.ForeignKey(QueueRow, on_delete=models.CASCADE, related_name="seats", db_index=False)
     person = models.ForeignKey(
@@ -191,6 +203,10 @@ class Seat(models.Model):
     suggestion = models.JSONField(
         null=True, help_text="what a model said when the seat was opened: [{question, choice, score, model, model_id}]"
     )
+    exposure = models.PositiveSmallIntegerField(choices=Exposure.choices, default=Exposure.NONE, db_default=0)
+    earlier_seconds = models.FloatField(
+        default=0, db_default=0, help_text="with a severe item, before the seat was held anew"
+    )
 
     class Meta:
         constraints = [
@@ -210,6 +226,8 @@ class Seat(models.Model):
             models.Index(fields=["item", "kind", "state"], name="seat_of_item"),
             models.Index(fields=["project", "person"], condition=Q(state=2), name="seat_of_person"),
             models.Index(fields=["project"], condition=Q(arm__gt=0), name="seat_in_an_arm"),
+            # Of seats in severe lanes alone: others pay nothing for it.
+            models.Index(fields=["person", "leased_at"], condition=Q(exposure__gt=0), name="seat_exposure"),
         ]
 
     def __str__(self) -> str:

@@ -7,7 +7,9 @@
 --   3. the queue row of that seat, late, just before the commit (people label the same item in step and would wait for each other),
 --   4. that row's offer, where places change,
 --   5. the offer of a next row or an expired seat of somebody else: only ever with SKIP LOCKED, never waiting.
--- So people wait only for the row and the offer of their own seat, and whoever holds those waits for nothing more.
+-- So people wait only for the row and the offer of their own seat, and whoever holds those waits for nothing more. The one
+-- exception: where a person may be handed severe items, their requests in several projects wait for each other after step 3
+-- (`queue_care`), and the one that is not waiting goes on to its commit.
 -- Where all that is left is locked, the claim says so and the caller comes back in a moment, in a new transaction.
 
 -- Offers ---------------------------------------------------------------------------------------------------------------
@@ -78,15 +80,15 @@ begin
   where i.id = p_item order by q.pass_no desc limit 1);
 end $$;
 
--- Put an item before the reviewers: a row of kind adjudicate, beside the item's own, in a lane of the same language.
+-- Put an item before the reviewers: a row of kind adjudicate, beside the item's own, in a lane of the same language and severity.
 create or replace function queue_open_dispute(p_row annotation_queuerow) returns bigint language plpgsql as $$
 declare v_lane bigint; v_id bigint;
 begin
-  insert into annotation_queuelane (project_id, kind, stream, language, severity, epoch, floor_rank, floor_tiebreak)
-    select l.project_id, 2, l.stream, l.language, l.severity, 0, '-infinity', 0 from annotation_queuelane l where l.id = p_row.lane_id
+  insert into annotation_queuelane (project_id, kind, stream, language, severity, harms, epoch, floor_rank, floor_tiebreak)
+    select l.project_id, 2, l.stream, l.language, l.severity, l.harms, 0, '-infinity', 0 from annotation_queuelane l where l.id = p_row.lane_id
     on conflict do nothing;
   select a.id into strict v_lane from annotation_queuelane l
-    join annotation_queuelane a on (a.project_id, a.kind, a.stream, a.language, a.severity) = (l.project_id, 2, l.stream, l.language, l.severity)
+    join annotation_queuelane a on (a.project_id, a.kind, a.stream, a.language, a.severity, a.harms) = (l.project_id, 2, l.stream, l.language, l.severity, l.harms)
     where l.id = p_row.lane_id;
   insert into annotation_queuerow (project_id, item_id, lane_id, kind, pass_no, rank, tiebreak, overlap, n_submitted, state, is_closed, draw_id)
     values (p_row.project_id, p_row.item_id, v_lane, 2, p_row.pass_no, p_row.rank, p_row.tiebreak, 1, 0, 0, false, p_row.draw_id)
@@ -114,12 +116,13 @@ end $$;
 -- the unique index, never a hash or a sort), and decide a dispute (kind 2) of an item that they did not label. The clause
 -- stands in five queries on purpose: a function around it would not be inlined, and be called for each row passed.
 --
+-- p_severe: those of the lanes whose seats count as severe; p_exposure: what the other seats count for (care.sql).
 -- p_is_withheld: null where nothing is suggested here. Else, where a model has a suggestion for the item, the seat keeps it
 -- and the arm: withheld, or shown. A person's seat keeps the arm that it was first opened with. What is drawn for an audit
 -- speaks about the world, and is answered without. `learning_suggestion` is installed by the learning app.
 create or replace function queue_claim(
   p_project bigint, p_person bigint, p_kind smallint, p_lanes bigint[], p_seconds int, p_schema bigint, p_guideline bigint,
-  p_now timestamptz, p_is_withheld boolean
+  p_now timestamptz, p_severe bigint[], p_exposure smallint, p_is_withheld boolean
 ) returns bigint language plpgsql as $$
 declare
   v_lane bigint; l record; late record; f record; back record; since record; best record; v_row bigint; v_free smallint;
@@ -245,9 +248,10 @@ begin
     end if;
 
     insert into annotation_seat as s (queue_row_id, person_id, project_id, item_id, lane_id, kind, state, generation,
-        leased_at, expires_at, reason, draw_id, schema_id, guideline_id, suggestion, arm)
+        leased_at, expires_at, reason, draw_id, schema_id, guideline_id, exposure, suggestion, arm)
       select q.id, p_person, q.project_id, q.item_id, q.lane_id, q.kind, 1, 1,
         p_now, p_now + make_interval(secs => p_seconds), '', q.draw_id, p_schema, p_guideline,
+        case when q.lane_id = any (p_severe) then 2 else p_exposure end,
         g.told, case when g.told is null then 0 when p_is_withheld then 2 else 1 end
       from annotation_queuerow q cross join lateral (      -- "offset 0": asked once, and not at all where nothing is suggested
           select case when p_is_withheld is not null and (select d.stream from annotation_draw d where d.id = q.draw_id) is distinct from 'audit'
@@ -256,6 +260,7 @@ begin
       on conflict (queue_row_id, person_id) do update set state = 1, generation = s.generation + 1, leased_at = excluded.leased_at,
         expires_at = excluded.expires_at, ended_at = null, reason = '', lane_id = excluded.lane_id,
         draw_id = excluded.draw_id, schema_id = excluded.schema_id, guideline_id = excluded.guideline_id, annotation_id = null,
+        exposure = excluded.exposure, earlier_seconds = queue_earlier_seconds(s, null, p_now),
         suggestion = coalesce(s.suggestion, excluded.suggestion), arm = case when s.arm = 0 then excluded.arm else s.arm end
         where s.state in (1, 4)
       returning s.id into strict v_seat;
@@ -272,7 +277,8 @@ begin
       'parts', p.parts, 'metadata', i.metadata, 'schema', s.schema_id, 'guideline', s.guideline_id, 'project', s.project_id,
       'suggestion', case when s.arm = 1 then s.suggestion end) order by s.leased_at, s.id), '[]')
   from unnest(p_seats) as w(id) cross join lateral (select * from annotation_seat x where x.id = w.id limit 1) s   -- a probe for each, whatever the plan
-    join annotation_item i on i.id = s.item_id join annotation_itempayload p on p.item_id = s.item_id);
+    join annotation_item i on i.id = s.item_id and i.lifecycle <> 2      -- a place that was being used when its item was sealed shows nothing
+    join annotation_itempayload p on p.item_id = s.item_id);
 end $$;
 
 -- Top up to p_n held seats of a kind. p_chances: two numbers in [0, 1) per seat. The first decides whether it comes from the
@@ -283,6 +289,7 @@ create or replace function queue_lease(
 declare
   prj record; v_now timestamptz; v_seats bigint[]; v_held int; v_seat bigint; v_reason text; v_retry int; i int := 0;
   v_pool bigint[]; v_holdout bigint[]; v_mine bigint[]; v_all bigint[]; v_oldest timestamptz; v_is_withheld boolean;
+  v_is_guarded boolean; c record; v_at timestamptz; v_severe bigint[] := '{}'; v_declined bigint[] := '{}'; v_exposure smallint := 0; v_is_calm boolean := false; v_limit text;
 begin
   perform pg_advisory_xact_lock(p_project::int, p_person::int);
   v_now := clock_timestamp();
@@ -305,23 +312,35 @@ begin
   if prj.state <> 'active' then
     return jsonb_build_object('leases', queue_show(v_seats), 'reason', 'paused', 'retry_after', null);
   end if;
-  select coalesce(array_agg(l.id) filter (where l.stream = 0), '{}'), coalesce(array_agg(l.id) filter (where l.stream = 1), '{}'), coalesce(array_agg(l.id), '{}')
-    into v_pool, v_holdout, v_mine from annotation_queuelane l
+  select coalesce(array_agg(l.id) filter (where l.stream = 0), '{}'), coalesce(array_agg(l.id) filter (where l.stream = 1), '{}'), coalesce(array_agg(l.id), '{}'),
+      coalesce(bool_or(l.severity >= 2 or l.harms <> ''), false)
+    into v_pool, v_holdout, v_mine, v_is_guarded from annotation_queuelane l
     where l.project_id = p_project and l.kind = p_kind and l.stream in (0, 1) and (cardinality(p_languages) = 0 or l.language = '' or l.language = any (p_languages));
+  v_at := v_now;
+  if v_is_guarded then                   -- where no lane asks for care, nothing more is asked
+    select * into c from queue_care(p_project, p_person, v_mine, v_now);
+    v_mine := c.mine; v_severe := c.severe; v_declined := c.declined;
+  end if;
   while cardinality(v_seats) < p_n loop
     if v_held >= prj.max_held then v_reason := 'limit'; exit; end if;
     i := i + 1;
+    if v_is_guarded then
+      v_is_calm := cardinality(v_severe) > 0 and (c.n_left <= 0 or c.in_a_row >= c.most_in_a_row);
+      v_exposure := case when c.in_a_row > 0 then 1 else 0 end;
+      if v_is_calm then v_pool := c.calm_pool; v_holdout := c.calm_holdout; else v_pool := c.pool; v_holdout := c.holdout; end if;
+      v_at := v_at + interval '1 microsecond';      -- seats of one request stand in the order in which they were taken
+    end if;
     -- Reviewers take disputes in order; annotators get a share from the holdout until it is full.
     if p_kind <> 1 then
-      v_seat := queue_claim(p_project, p_person, p_kind, v_mine, prj.lease_seconds, prj.schema_id, prj.guideline_id, v_now, null);
+      v_seat := queue_claim(p_project, p_person, p_kind, case when v_is_calm then v_pool || v_holdout else v_mine end, prj.lease_seconds, prj.schema_id, prj.guideline_id, v_at, v_severe, v_exposure, null);
     else
       v_is_withheld := case when prj.suggestions then p_chances[1 + (2 * i - 1) % cardinality(p_chances)] < prj.blind_share end;
       if p_chances[1 + (2 * i - 2) % cardinality(p_chances)] < prj.holdout_share_now then
-        v_seat := queue_claim(p_project, p_person, p_kind, v_holdout, prj.lease_seconds, prj.schema_id, prj.guideline_id, v_now, null);
-        if v_seat is null then v_seat := queue_claim(p_project, p_person, p_kind, v_pool, prj.lease_seconds, prj.schema_id, prj.guideline_id, v_now, v_is_withheld); end if;
+        v_seat := queue_claim(p_project, p_person, p_kind, v_holdout, prj.lease_seconds, prj.schema_id, prj.guideline_id, v_at, v_severe, v_exposure, null);
+        if v_seat is null then v_seat := queue_claim(p_project, p_person, p_kind, v_pool, prj.lease_seconds, prj.schema_id, prj.guideline_id, v_at, v_severe, v_exposure, v_is_withheld); end if;
       else
-        v_seat := queue_claim(p_project, p_person, p_kind, v_pool, prj.lease_seconds, prj.schema_id, prj.guideline_id, v_now, v_is_withheld);
-        if v_seat is null then v_seat := queue_claim(p_project, p_person, p_kind, v_holdout, prj.lease_seconds, prj.schema_id, prj.guideline_id, v_now, null); end if;
+        v_seat := queue_claim(p_project, p_person, p_kind, v_pool, prj.lease_seconds, prj.schema_id, prj.guideline_id, v_at, v_severe, v_exposure, v_is_withheld);
+        if v_seat is null then v_seat := queue_claim(p_project, p_person, p_kind, v_holdout, prj.lease_seconds, prj.schema_id, prj.guideline_id, v_at, v_severe, v_exposure, null); end if;
       end if;
     end if;
     if v_seat = 0 then
@@ -329,6 +348,12 @@ begin
     end if;
     if v_seat is null then
       -- Why is there nothing? Only asked now, when it is known that there is nothing.
+      if v_is_calm and (exists (select 1 from annotation_offer o where o.lane_id = any (v_severe))
+          or exists (select 1 from annotation_seat s where s.lane_id = any (v_severe) and s.state = 1 and s.expires_at < v_now)) then
+        v_reason := 'limit';
+        if c.n_left <= 0 then v_limit := 'exposure'; v_retry := c.budget_in; else v_limit := 'in_a_row'; v_retry := c.pause_in; end if;
+        exit;
+      end if;
       select coalesce(array_agg(l.id), '{}') into v_all from annotation_queuelane l where l.project_id = p_project and l.kind = p_kind and l.stream in (0, 1);
       -- A place counts as leased where this person could take it once it is free: not on a closed row, whose places nobody
       -- takes over (its holder may still answer, or never), and not on work that they had a part in.
@@ -341,6 +366,8 @@ begin
         v_reason := 'all_leased'; v_retry := greatest(1, v_retry);
       elsif exists (select 1 from annotation_offer o where o.lane_id = any (v_mine)) then
         v_reason := 'done_by_you';
+      elsif exists (select 1 from annotation_offer o where o.lane_id = any (v_declined)) then
+        v_reason := 'limit'; v_limit := 'opted_out';
       elsif exists (select 1 from annotation_offer o where o.lane_id = any (v_all)) then
         v_reason := 'not_qualified';
       else
@@ -349,8 +376,15 @@ begin
       exit;
     end if;
     v_seats := v_seats || v_seat; v_held := v_held + 1;
+    if v_is_guarded then
+      if (select s.exposure from annotation_seat s where s.id = v_seat) = 2 then
+        c.n_left := c.n_left - 1; c.in_a_row := c.in_a_row + 1;
+      else
+        c.in_a_row := 0;
+      end if;
+    end if;
   end loop;
-  return jsonb_build_object('leases', queue_show(v_seats), 'reason', v_reason, 'retry_after', v_retry);
+  return jsonb_build_object('leases', queue_show(v_seats), 'reason', v_reason, 'retry_after', v_retry, 'limit', v_limit);
 end $$;
 
 -- Submit ---------------------------------------------------------------------------------------------------------------
@@ -459,6 +493,7 @@ begin
     return jsonb_build_object('status', 'too_late');
   end if;
   update annotation_seat x set state = 1, generation = x.generation + 1, annotation_id = null, ended_at = null, leased_at = v_now,
+      earlier_seconds = queue_earlier_seconds(s, a.seconds, v_now),
       expires_at = v_now + make_interval(secs => p.lease_seconds) from annotation_project p
     where x.id = s.id and p.id = x.project_id;
   perform queue_settle(s.queue_row_id, -1, false, v_now, 'annotation.undone', p_person, a.id, null);
@@ -482,9 +517,11 @@ begin
   end if;
   update annotation_seat set state = 4, ended_at = v_now where queue_row_id = d.id and state = 1 and person_id <> p_person;
   insert into annotation_seat as x (queue_row_id, person_id, project_id, item_id, lane_id, kind, state, generation, leased_at, expires_at, ended_at, reason,
-      draw_id, schema_id, guideline_id, arm)
-    values (d.id, p_person, d.project_id, d.item_id, d.lane_id, 2, 2, 1, v_now, v_now, v_now, '', d.draw_id, prj.schema_id, prj.guideline_id, 0)
-    on conflict (queue_row_id, person_id) do update set state = 2, ended_at = v_now
+      draw_id, schema_id, guideline_id, arm, exposure)
+    values (d.id, p_person, d.project_id, d.item_id, d.lane_id, 2, 2, 1, v_now, v_now, v_now, '', d.draw_id, prj.schema_id, prj.guideline_id, 0,
+      (select case when l.severity >= 2 then 2 else 0 end from annotation_queuelane l where l.id = d.lane_id))
+    -- a decision is made under the schema of now: its values count at once
+    on conflict (queue_row_id, person_id) do update set state = 2, ended_at = v_now, schema_id = excluded.schema_id
     returning x.id into v_id;
   -- A decision may be taken again, by somebody else too: then there is one place more.
   update annotation_queuerow q set is_closed = true, n_submitted = c.n, overlap = greatest(q.overlap, c.n)
@@ -506,6 +543,25 @@ begin
   -- a seat taken since the first statement is left to its holder if they are just using it
   update annotation_seat set state = 5, ended_at = clock_timestamp() where id in (
     select id from annotation_seat where queue_row_id = any (v_rows) and state = 1 for no key update skip locked);
+end $$;
+
+-- An item that was put away is open again: its newest row as its votes say, its dispute where it is disputed. Whoever had to leave
+-- it may be offered it again.
+create or replace function queue_reopen(p_items bigint[]) returns void language plpgsql as $$
+declare v_rows bigint[];
+begin
+  perform 1 from annotation_seat where item_id = any (p_items) order by id for no key update;    -- seats before rows
+  perform 1 from annotation_queuerow where item_id = any (p_items) order by id for no key update;
+  update annotation_seat set state = 4 where item_id = any (p_items) and state = 5;
+  with newest as (
+    select distinct on (q.item_id) q.item_id, q.pass_no, q.state from annotation_queuerow q
+    where q.item_id = any (p_items) and q.kind in (1, 4) order by q.item_id, q.pass_no desc),
+  opened as (
+    update annotation_queuerow q set is_closed = false from newest n
+    where q.item_id = n.item_id and q.pass_no = n.pass_no
+      and case when q.kind = 2 then n.state = 2 else n.state not in (2, 3) end returning q.id)
+  select coalesce(array_agg(id), '{}') into v_rows from opened;
+  perform queue_offer(v_rows, true);
 end $$;
 
 -- A member who left: their held places open again.
@@ -605,5 +661,5 @@ begin
   end loop;
 end $$;
 
-call keep_plans('queue_offer', 'queue_settle', 'queue_item_state', 'queue_open_dispute', 'queue_close_dispute', 'queue_claim', 'queue_show', 'queue_lease',
+call keep_plans('queue_offer', 'queue_settle', 'queue_item_state', 'queue_open_dispute', 'queue_close_dispute', 'queue_care', 'queue_exposure', 'queue_claim', 'queue_show', 'queue_lease',
   'queue_answer', 'queue_renew', 'queue_give_back', 'queue_may_undo', 'queue_undo', 'queue_move_floors');

@@ -159,6 +159,14 @@ def ago(at: datetime | None) -> str:
     return _("%(since)s ago") % {"since": timesince(at, depth=1)}
 
 
+@register.filter
+def clock(seconds: float | None) -> str:
+    """How long a recording lasts, as players show it: 0:07, 12:30, 1:02:03."""
+    whole = round(seconds or 0)
+    minutes, rest = divmod(whole, 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}" if minutes >= 60 else f"{minutes}:{rest:02}"
+
+
 @register.simple_tag
 def interval_bar(
     value: float | None, low: float | None, high: float | None, start: float = 0.0, end: float = 1.0

@@ -1,4 +1,17 @@
-"""The desk: where people label. `static/js/desk/` fills the page from the API; here is what it starts with."""
+"""The desk: where people label. `static/js/desk/` fills the page from the API; here is what it starts with.
+
+`desk.care` says how content is shown to this person (`annotation/viewing.py`, `annotation/care.py`):
+
+    {"views": {"ordinary": {KIND: VIEW}, "severe": {KIND: VIEW}},   VIEW has those of these that the KIND knows:
+         {"hidden": bool, "blur": 0-5, "grey": bool, "mute": bool, "size": "full"/"medium"/"small", "mask": bool}
+     "masked_words": ["..."], in lower case; covered in text where the view's `mask` is true
+     "support": text of the project and the organisation, "" for none
+     "breaks": {"severe_minutes": 50, "own_minutes": null or n}, after so many active minutes a break is prompted
+     "care_url": the person's settings in the API, "care_page_url": the page}
+
+A lease's `item.care` (`{"severity", "harms"}`, absent for most) says which: views of `severe` where the severity is
+`severe`, else of `ordinary`. The floor is in them already. What is hidden is not requested before it is revealed.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +25,8 @@ from django.urls import reverse
 from django.utils.http import urlencode
 
 from annotation.access import KIND_RIGHTS, Access
+from annotation.care import show_desk_care
+from annotation.desk_keys import own_keys_of, with_own_keys
 from annotation.errors import AbsentError
 from annotation.models import LabelSchema, Seat
 from annotation.progress import OwnWork, own_counts
@@ -27,6 +42,7 @@ VIEWERS = {
     "audio": ("audio", "player", "parts"),
     "video": ("video", "player", "parts"),
 }
+PLAIN_WIDGETS = {"buttons", "number"}  # what every page's stylesheet and words are enough for
 MODULES = sorted(f"js/desk/{path.name}" for path in (settings.BASE_DIR / "static" / "js" / "desk").glob("*.js"))
 
 
@@ -44,9 +60,11 @@ class DeskView(ProjectPage):
             raise AbsentError
         access.require(KIND_RIGHTS[kind])
         schemas = schemas_to_draw(access)
+        widgets = find_widgets(schemas)
         context = {
             "schemas": schemas,
-            "desk": self._desk(access, kind) | {"widgets": find_widgets(schemas), "viewers": find_viewers()},
+            "desk": self._desk(access, kind) | {"widgets": widgets, "viewers": find_viewers()},
+            "has_widget_styles": bool(widgets.keys() - PLAIN_WIDGETS),
             "modules": MODULES,
             "guideline": show_guideline(access.project.guideline, changes_for(access)),
         }
@@ -65,8 +83,15 @@ class DeskView(ProjectPage):
             "leases_url": leases,
             "lease_url": _stem("api-lease"),
             "annotation_url": _stem("api-undo"),
+            "media_url": reverse("api-media", args=[slug, "0"])[:-1],
             "sign_in_url": f"{reverse('sign-in')}?{urlencode({'next': self.request.get_full_path()})}",
+            "items_url": f"{reverse('api-items', kwargs={'slug': slug})}/",
             "overview_url": reverse("project", kwargs={"slug": slug}),
+            "care": {
+                **show_desk_care(access.user, access.project),
+                "care_url": reverse("api-own-care"),
+                "care_page_url": reverse("own-care"),
+            },
         }
 
 
@@ -76,11 +101,12 @@ def _stem(name: str) -> str:
 
 
 def schemas_to_draw(access: Access) -> dict[str, dict[str, Any]]:
-    """The schema in force and those that this person's leases are pinned to, by version, as their kinds render them."""
+    """The schema in force and those that this person's leases are pinned to, by version, with their own keys."""
     held = Seat.objects.filter(project=access.project, person=access.user, state=Seat.State.HELD)
     rows = LabelSchema.objects.filter(project=access.project)
     rows = rows.filter(Q(pk=access.project.schema_id) | Q(pk__in=held.values("schema_id")))
-    return {str(row.version): {"questions": render_schema(row.compiled)} for row in rows}
+    own = own_keys_of(access.project, access.user)
+    return {str(row.version): {"questions": with_own_keys(render_schema(row.compiled), own)} for row in rows}
 
 
 def find_widgets(schemas: dict[str, dict[str, Any]]) -> dict[str, str]:

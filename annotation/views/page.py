@@ -36,6 +36,7 @@ TABS = (
     ("learning", "project-learning", "learn"),
     ("snapshots", "project-snapshots", "snapshot"),
     ("guideline", "project-guideline", "see"),
+    ("quarantine", "project-quarantine", "manage"),
     ("members", "project-members", "manage"),
     ("settings", "project-settings", "manage"),
 )
@@ -97,6 +98,7 @@ def frame(access: Access, tab: str) -> Context:
         "learning": _("Learning"),
         "snapshots": _("Snapshots"),
         "guideline": _("Guideline"),
+        "quarantine": _("Quarantine"),
         "members": _("Members"),
         "settings": _("Settings"),
     }

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from annotation.access import Access
 from annotation.actions import projects as actions
+from annotation.care import LIMITS
 from annotation.errors import AbsentError, TouchstoneError
 from annotation.forms import SETTINGS_FIELDS, SettingsForm
 from annotation.views.page import ProjectPage, add_error
@@ -65,6 +66,11 @@ class SettingsView(ProjectPage):
                 _("Desk"),
                 _("How long an item stays with a person, and what they see beside it."),
                 ("lease_seconds", "max_held", "shown_metadata", "show_external_id"),
+            ),
+            (
+                _("Care"),
+                _("How much that is severe one person is handed. Which items are severe, their metadata says."),
+                (*(f"care_{name}" for name in LIMITS), "care_support", "care_masked_words"),
             ),
             (
                 _("Learning"),

@@ -10,6 +10,7 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
+from annotation.actions.carrying import refuse_while_carrying
 from annotation.actions.events import write_event
 from annotation.actions.jobs import start_job
 from annotation.errors import InvalidError, StateError
@@ -85,7 +86,8 @@ def freeze_members(*, project: Project, query: Mapping[str, Any], job: Job | Non
     """Give the next version (1.0.0, 1.1.0, ...) and copy the accepted labels into it, in one statement.
 
     Under the project's snapshot lock, which undo takes shared: an answer is either copied or taken back (Q9). Done
-    once a job: a repeated attempt gets what was frozen first. Raises StateError where nothing fits the query.
+    once a job: a repeated attempt gets what was frozen first. Raises StateError where nothing fits the query, and while
+    labels are being carried over to a new label schema: a snapshot holds values of one version.
     """
     with connection.cursor() as cursor:
         cursor.execute("select pg_advisory_xact_lock(hashtext('snapshot'), %s::int)", [project.pk])
@@ -147,6 +149,8 @@ def freeze_members(*, project: Project, query: Mapping[str, Any], job: Job | Non
             "select count(distinct item_id) from learning_snapshotmember where snapshot_id = %s", [snapshot.pk]
         )
         n_items = cursor.fetchone()[0]
+    # Asked after the copy: what was published before it is seen here, what is published later had no part in it.
+    refuse_while_carrying(project)
     if not n_items:
         raise StateError(_("There is nothing to publish yet: no accepted label fits the query."))
     Snapshot.objects.filter(pk=snapshot.pk).update(n_items=n_items)

@@ -152,7 +152,9 @@ def iter_content(snapshot: Snapshot, missing: set[str], texts: Mapping[int, str]
         said = _find_texts(snapshot, [payload.item_id for payload in held], texts) if texts else {}
         wanted = {part["media"] for payload in held for part in payload.parts if part.get("media")}
         mimes = dict(
-            Media.objects.filter(project_id=snapshot.project_id, sha256__in=wanted).values_list("sha256", "mime")
+            Media.objects.filter(project_id=snapshot.project_id, sha256__in=wanted, is_sealed=False).values_list(
+                "sha256", "mime"
+            )
         )
         for payload in held:
             row, n_bytes = _content_row(snapshot.project_id, payload, mimes, missing)
@@ -321,8 +323,10 @@ def _content_row(
         sha256 = part.get("media")
         if sha256:
             try:
-                content = media_path(project_id, sha256).read_bytes()
+                content = media_path(project_id, sha256).read_bytes() if sha256 in mimes else None
             except FileNotFoundError:
+                content = None
+            if content is None:  # erased, or sealed by the quarantine of another item that shows it
                 missing.add(sha256)
         size += len(content or b"") + len(part.get("text") or "")
         parts.append(

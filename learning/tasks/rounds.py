@@ -14,6 +14,7 @@ import numpy as np
 from django.utils.translation import gettext as _
 from numpy.typing import NDArray
 
+from annotation.actions.carrying import refuse_while_carrying
 from annotation.errors import TouchstoneError
 from annotation.jobs import JobFailedError, JobLostError, RunningJob, job_kind
 from annotation.kinds import Question
@@ -85,8 +86,12 @@ def conduct(running: RunningJob, round_: Round, *, train: bool, model_id: int | 
 
 
 def carry_out(running: RunningJob, round_: Round, *, train: bool, model_id: int | None) -> None:
-    """All of a round, from wherever an earlier attempt left it. JobFailedError where there is nothing to go by."""
+    """All of a round, from wherever an earlier attempt left it.
+
+    JobFailedError where there is nothing to go by; StateError while labels are of two versions of the schema.
+    """
     project = round_.project
+    refuse_while_carrying(project)
     question = next((q for q in learnable_questions(project) if q["id"] == round_.question), None)
     if question is None:
         raise JobFailedError(_("The question of this round is no longer one that can be learned."))

@@ -9,13 +9,13 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from annotation.access import Access
+from annotation.faces import Face, find_faces
 from annotation.models import Import, Item, ItemPayload, QueueRow
 from annotation.schema import find_question
 from annotation.views.page import ProjectPage, first_url, next_url, read_position
 from learning.api_items import MAX_WORDS
 from learning.items import ORDERS, STATES, list_items
 from reviewers.answers import compiled_schema, tell_value
-from reviewers.views import excerpt_of
 
 ROWS = 50
 
@@ -67,12 +67,12 @@ class ItemsView(ProjectPage):
         parts = dict(ItemPayload.objects.filter(item__in=ids).values_list("item", "parts"))
         places = QueueRow.objects.filter(item__in=ids, kind__in=(1, 4)).order_by("pass_no")
         overlaps = dict(places.values_list("item", "overlap"))
+        sealed = {int(row["id"]) for row in rows if row["state"] in ("quarantined", "erased")}
+        faces = find_faces(access, {pk: parts.get(pk, []) for pk in ids if pk not in sealed})
         may_review = access.may("review")
         shown = []
         for row in rows:
             pk = int(row["id"])
-            is_sealed = row["state"] in ("quarantined", "erased")
-            text, src = ("", "") if is_sealed else excerpt_of(parts.get(pk, []), access)
             accepted = {}
             for name, resolution in row["resolutions"].items():
                 question = find_question(compiled, name)
@@ -83,11 +83,10 @@ class ItemsView(ProjectPage):
                 row
                 | {
                     "split": "holdout" if splits.get(pk) == Item.Split.HOLDOUT else "train",
-                    "excerpt": text,
-                    "src": src,
+                    "face": faces.get(pk, Face()),
                     "resolutions": accepted,
                     "overlap": overlaps.get(pk, 0),
-                    "url": reverse("project-dispute", kwargs=where) if may_review and not is_sealed else "",
+                    "url": reverse("project-dispute", kwargs=where) if may_review and pk not in sealed else "",
                 }
             )
         return shown

@@ -1,13 +1,15 @@
 """`manage.py simulate learning FILE --text COL --label COL`: query strategies compared offline, on any labelled file.
 
 The same features, model, strategies and evaluation as in a real round, without a database: the file is asked for its
-own labels. Progress goes to stderr, the table (or JSON) to stdout.
+own labels. `simulate consensus FILE` does the like for consensus methods (reviewers/offline_consensus.py). Progress
+goes to stderr, the table (or JSON) to stdout.
 """
 
 from __future__ import annotations
 
 import json
 from argparse import ArgumentParser
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,7 @@ from django.utils.translation import gettext as _
 from annotation.errors import TouchstoneError
 from annotation.importing.formats import RowProblem, detect_source, read_rows
 from annotation.settings import STRATEGIES
+from reviewers import offline_consensus
 
 if TYPE_CHECKING:
     from learning.algorithms.simulation import CurvePoint
@@ -29,17 +32,17 @@ FORMATS = ("jsonl", "csv", "tsv", "parquet")
 class Command(BaseCommand):
     """Offline simulations over labelled files."""
 
-    help = "Compare query strategies on a labelled file. Nothing is stored."
+    help = "Compare query strategies, or consensus methods, on a labelled file. Nothing is stored."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """`learning` and what it takes."""
+        """`learning` and `consensus`, and what they take."""
         kinds = parser.add_subparsers(dest="what", required=True)
+        consensus = kinds.add_parser("consensus", help="consensus methods, as a table: how often each is right")
+        offline_consensus.add_arguments(consensus)
         learning = kinds.add_parser("learning", help="learning curves of query strategies, as a table")
-        learning.add_argument("file", type=Path, help="JSONL, CSV, TSV or Parquet, each also .gz or .xz")
         learning.add_argument("--text", required=True, metavar="COL", help="the column with the text")
         learning.add_argument("--label", required=True, metavar="COL", help="the column with the label")
-        learning.add_argument("--format", choices=FORMATS, help="where the file's name does not say")
         learning.add_argument("--rounds", type=int, default=10)
         learning.add_argument("--batch", type=int, default=100, help="labels in each round")
         learning.add_argument(
@@ -53,10 +56,32 @@ class Command(BaseCommand):
             help="columns that count the votes for each label: then simulated annotators answer by them",
         )
         learning.add_argument("--annotators", type=int, default=3, help="answers to each item; with --votes")
-        learning.add_argument("--json", action="store_true", help="JSON instead of a table")
+        for kind in (consensus, learning):
+            kind.add_argument("file", type=Path, help="JSONL, CSV, TSV or Parquet, each also .gz or .xz")
+            kind.add_argument("--format", choices=FORMATS, help="where the file's name does not say")
+            kind.add_argument("--json", action="store_true", help="JSON instead of a table")
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        """Read the file, run the strategies one after the other, print what came of it."""
+        """Read the file, run what is compared one after the other, print what came of it."""
+        if options["what"] == "consensus":
+            self._compare_methods(options)
+        else:
+            self._compare_strategies(options)
+
+    def _compare_methods(self, options: dict[str, Any]) -> None:
+        names = {name: options[name] for name in ("item", "annotator", "label", "gold")}
+        if options["seed"] < 0:
+            raise CommandError(_("--seed begins at 0."))
+        try:
+            file = offline_consensus.read_labels(_read_table(options), **names)
+        except offline_consensus.FileError as error:
+            raise CommandError(error.detail) from error
+        self.stderr.write(f"{len(file.item)} rows, {file.n_passed} without item, annotator or label")
+        comparison = offline_consensus.compare_file(file, seed=options["seed"], tell=self.stderr.write)
+        shown = offline_consensus.as_json(comparison, file.values)
+        self.stdout.write(json.dumps(shown) if options["json"] else offline_consensus.as_table(comparison))
+
+    def _compare_strategies(self, options: dict[str, Any]) -> None:
         strategies = [name.strip() for name in options["strategies"].split(",") if name.strip()]
         unknown = sorted(set(strategies) - set(STRATEGIES))
         if unknown or not strategies:
@@ -81,17 +106,8 @@ class Command(BaseCommand):
             self.stdout.write(format_table(curves))
 
     def _read(self, options: dict[str, Any], columns: dict[str, str]) -> tuple[list[str], list[str], Any]:
-        path: Path = options["file"]
-        try:
-            packed = path.suffix if path.suffix in (".gz", ".xz") else ""
-            name = f"file.{options['format']}{packed}" if options["format"] else path.name
-            rows = list(read_rows(path, detect_source(name)))
-        except (TouchstoneError, OSError) as error:
-            raise CommandError(getattr(error, "detail", None) or str(error)) from error
         texts, labels, counts, n_passed = [], [], [], 0
-        for line, row in rows:
-            if isinstance(row, RowProblem):
-                raise CommandError(_("Line %(line)d: %(reason)s") % {"line": line, "reason": row.reason})
+        for line, row in _read_table(options):
             text, label = row.get(options["text"]), row.get(options["label"])
             if text is None or label is None:
                 n_passed += 1
@@ -145,6 +161,20 @@ class Command(BaseCommand):
                 on_round=tell,
             )
         return curves
+
+
+def _read_table(options: dict[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The rows of the file that the command line names, by line. CommandError says what and where."""
+    path: Path = options["file"]
+    try:
+        packed = path.suffix if path.suffix in (".gz", ".xz") else ""
+        name = f"file.{options['format']}{packed}" if options["format"] else path.name
+        for line, row in read_rows(path, detect_source(name)):
+            if isinstance(row, RowProblem):
+                raise CommandError(_("Line %(line)d: %(reason)s") % {"line": line, "reason": row.reason})
+            yield line, row
+    except (TouchstoneError, OSError) as error:
+        raise CommandError(getattr(error, "detail", None) or str(error)) from error
 
 
 def _parse_votes(sent: str | None) -> dict[str, str]:

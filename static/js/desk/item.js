@@ -17,6 +17,7 @@
 
    A key that no answer wants goes to the viewer in use: the one used last, else the first of those to be judged. Where the
    focus is inside a viewer, its keys are its own before they are an answer's. */
+import * as care from "./care.js";
 import { $, desk, element, say } from "./page.js";
 
 const viewers = {}; // kind -> module, fetched when the first part of that kind comes in
@@ -24,6 +25,7 @@ const kindOf = (part) => (part.kind in desk.viewers ? part.kind : "text");
 
 let shown = []; // [{part, box, element, ...}] of the item on the page
 let inUse = null;
+let told = ""; // the item in words, for those who listen
 
 /* Those to be judged first. */
 const byRole = () => [...shown.filter((one) => one.part.role !== "context"), ...shown.filter((one) => one.part.role === "context")];
@@ -36,25 +38,39 @@ export function fetchViewers(items) {
 
 /* Fetches what can be fetched before the item is shown. */
 export function preload(item) {
-  for (const part of item.parts) viewers[kindOf(part)].prepare(part);
+  for (const part of item.parts) if (!care.isCovered(item, part)) viewers[kindOf(part)].prepare(part);
 }
 
 /* Returns what the questions may need of the page: [{part, element}], the element that shows the content.
-   `onBroken()` is called where media do not load, and says whether they are fetched again. `states`: by name of the part. */
+   `onBroken()` is called where media do not load, and says whether they are fetched again. `states`: by name of the part.
+   Parts that are covered (care.js) are neither drawn nor fetched, and not among what is returned. */
 export function drawItem(item, onBroken, states = {}) {
   for (const one of shown) one.leave?.();
   const box = element("div", { class: "item" });
+  const hint = care.drawHint(item);
+  if (hint) box.append(hint);
   const isThread = item.parts.length > 1 && item.parts.some((part) => part.role === "context");
+  const words = hint ? [hint.textContent] : [];
   inUse = null;
-  shown = item.parts.map((part) => ({ part, ...viewers[kindOf(part)].build(part, { onBroken, state: states[part.name] }) }));
-  for (const { part, box: view } of shown) {
+  shown = [];
+  for (const part of item.parts) {
     const isContext = part.role === "context";
     const holder = element("div", { class: `part${isContext ? " part-context" : isThread ? " part-target" : ""}` });
     const role = isContext ? say("context") : isThread ? say("target") : "";
     if (item.parts.length > 1 || isContext) holder.append(element("p", { class: "part-name", dir: "auto", text: role ? `${part.name} · ${role}` : part.name }));
-    holder.append(view);
+    if (care.isCovered(item, part)) {
+      holder.append(care.drawCover(item, part, () => $("item").dispatchEvent(new Event("uncover"))));
+      words.push(say(`hidden_${part.kind}`, { name: part.name }));
+    } else {
+      const viewer = { part, ...viewers[kindOf(part)].build(part, { onBroken, state: states[part.name] }) };
+      care.apply(item, part, viewer.element);
+      shown.push(viewer);
+      words.push(part.kind === "text" ? String(part.text ?? "") : viewer.element.alt || say(part.kind, { name: part.name }));
+      holder.append(viewer.box);
+    }
     box.append(holder);
   }
+  told = words.join(" ");
   const jump = element("button", { class: "button button-small thread-jump", type: "button", "data-do": "view", text: say("go_target") }, element("kbd", { text: "V" }));
   box.prepend(jump);
   box.addEventListener("focusin", (event) => { inUse = shown.find((one) => one.box.contains(event.target)) || inUse; });
@@ -68,16 +84,20 @@ export function drawItem(item, onBroken, states = {}) {
   $("item").replaceChildren(box);
   for (const one of shown) one.drawn?.();
   const [target] = byRole();
-  jump.hidden = !isThread || target.box.getBoundingClientRect().top + scrollY < innerHeight - 60;
+  jump.hidden = !isThread || !target || target.box.getBoundingClientRect().top + scrollY < innerHeight - 60;
   return shown;
 }
 
 /* Draws the item anew, with new links, where one had ended: players at the second where they stood. Null: none had. */
 export function mendItem(item, onBroken) {
-  if (!document.querySelector("#item [data-broken]")) return null;
-  const at = shown.findIndex((one) => one.box.contains(document.activeElement));
+  return document.querySelector("#item [data-broken]") ? drawAgain(item, onBroken) : null;
+}
+
+/* Draws the item anew, as it is to be shown by now: players at the second where they stood. */
+export function drawAgain(item, onBroken) {
+  const name = shown.find((one) => one.box.contains(document.activeElement))?.part.name;
   const views = drawItem(item, onBroken, Object.fromEntries(shown.map((one) => [one.part.name, one.state?.()])));
-  shown[at]?.focus();
+  if (name !== undefined) shown.find((one) => one.part.name === name)?.focus();
   return views;
 }
 
@@ -96,12 +116,11 @@ export function takeKeyInside(event) {
   return !(event.key === " " && event.target.closest("button")) && Boolean(viewer.takeKey?.(event));
 }
 
-/* The item in words, for those who listen. */
-export const tell = () => shown.map(({ part, element: one }) => (part.kind === "text" ? String(part.text ?? "") : one.alt || say(part.kind, { name: part.name }))).join(" ");
+export const tell = () => told;
 
 /* A key that nobody else wanted, for the viewer in use; true where it was one of its own. */
 export function takeKey(event) {
-  if (event.target.closest("button, a, summary")) return false;
+  if (event.target.isContentEditable || event.target.closest("button, a, summary")) return false;
   const viewer = inUse?.takeKey ? inUse : byRole().find((one) => one.takeKey);
   return Boolean(viewer?.takeKey(event));
 }

@@ -3,14 +3,14 @@
 import { $ } from "./page.js";
 import * as questions from "./questions.js";
 
-const keyed = { enter: "submit", z: "undo", s: "skip", u: "unsure", f: "flag", c: "comment", g: "guideline", v: "view", x: "hidden", "?": "help", h: "help" };
+const keyed = { enter: "submit", z: "undo", s: "skip", u: "unsure", f: "flag", c: "comment", g: "guideline", v: "view", x: "hidden", r: "reveal", q: "quarantine", "?": "help", h: "help" };
 
 /* `answers()`: those of the item shown, or null; `refresh()` draws the questions anew; `viewers`: see item.js. */
 export function listenForKeys({ actions, answers, refresh, viewers, leaveComment }) {
   let held = null; // the key that a viewer took: held down it goes on, other keys count once
   document.addEventListener("keydown", (event) => {
-    if (event.repeat && event.key === held && (viewers.takeKeyInside(event) || viewers.takeKey(event))) event.preventDefault();
-    if (event.isComposing || event.repeat || event.altKey || event.metaKey) return;
+    if (event.repeat && event.key === held && (viewers.takeKeyInside(event) || viewers.takeKey(event))) { event.preventDefault(); return; }
+    if (event.isComposing || isForWidgetFirst(event) || event.repeat || event.altKey || event.metaKey) return;
     held = null;
     const key = event.key.toLowerCase();
     if (event.target === $("comment")) {
@@ -28,7 +28,7 @@ export function listenForKeys({ actions, answers, refresh, viewers, leaveComment
       return;
     }
     if (document.querySelector("dialog[open]")) return;
-    if (key === "enter" && event.target.closest("a, summary, button:not(.choice[aria-pressed=true])")) return;
+    if (key === "enter" && event.target.closest("a, summary, button:not(.choice[aria-pressed=true], [data-submits])")) return;
     if (isForViewer(event, viewers.takeKeyInside)) return;
     if (answers() && isForQuestion(event, key)) return;
     if (isForViewer(event, viewers.takeKey)) return;
@@ -37,9 +37,15 @@ export function listenForKeys({ actions, answers, refresh, viewers, leaveComment
 
   function isForViewer(event, take) {
     if (!answers() || event.defaultPrevented || !take(event)) return false;
-    held = event.key;
+    held = event.key === " " ? null : event.key;
     event.preventDefault();
     return true;
+  }
+
+  function isForWidgetFirst(event) {
+    if (event.target.closest("input, textarea, select") || document.querySelector("dialog[open]")) return false;
+    const given = answers();
+    return Boolean(given && questions.active(given)?.widget.takeFirst?.(event));
   }
 
   function isForQuestion(event, key) {
@@ -53,6 +59,8 @@ export function listenForKeys({ actions, answers, refresh, viewers, leaveComment
     if ((isNext || key === "arrowup" || key === "k") && !isOwn) {
       if (questions.move(given, isNext ? 1 : -1)) {
         event.preventDefault();
+        // What was marked in the item belongs to the question that is left.
+        if ($("item").contains(document.activeElement)) $("item").focus({ preventScroll: true });
         refresh();
         questions.active(given).field.scrollIntoView({ block: "nearest" });
       }

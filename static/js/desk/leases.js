@@ -42,7 +42,7 @@ export function askIn(seconds, then) {
   timer = setTimeout(() => ask(then), seconds * 1000);
 }
 
-/* `then(leases, reason, retryAfter)`, or `then(null, "refused", undefined, detail)`. Without an answer it asks again. */
+/* `then(leases, reason, retryAfter, undefined, limit)`, or `then(null, "refused", undefined, detail)`. Without an answer it asks again. */
 export async function ask(then) {
   if (isAsking) return;
   isAsking = true;
@@ -58,7 +58,7 @@ export async function ask(then) {
     askIn(delay, then);
     return;
   } finally { isAsking = false; }
-  if (answer.ok) then(answer.data.leases, answer.data.reason, answer.data.retry_after);
+  if (answer.ok) then(answer.data.leases, answer.data.reason, answer.data.retry_after, undefined, answer.data.limit);
   else if (isSignedOut(answer)) signedOut();
   else then(null, "refused", undefined, answer.data.detail);
 }

@@ -2,6 +2,8 @@
    next item, and loses none. Everything else here is a part of it; this is where they meet. */
 import * as activeTime from "./active_time.js";
 import * as guideline from "./guideline.js";
+import * as breaks from "./breaks.js";
+import * as care from "./care.js";
 import * as item from "./item.js";
 import { listenForKeys } from "./keyboard.js";
 import * as kept from "./kept.js";
@@ -18,6 +20,7 @@ let current = null; // {lease, draft} on the page
 let nSitting = 0;
 const past = []; // [{annotation, draft}] what can be undone
 let isUndoWanted = false;
+let isResting = false; // nothing is shown until they come back
 
 // --- leases come in ---
 let isFetching = false; // what draws them
@@ -39,7 +42,7 @@ function take(offered) {
     leases.add(lease);
     item.preload(lease.item);
   }
-  if (!current) showNext();
+  if (!current && !isResting) showNext();
 }
 function takeIn(seconds, offered) {
   notice("offline", say("offline", { seconds }), "warn");
@@ -50,10 +53,10 @@ function ask() {
   if (!current) showEmpty("loading");
   leases.ask(onLeases);
 }
-function onLeases(offered, reason, retryAfter, detail) {
+function onLeases(offered, reason, retryAfter, detail, limit) {
   if (offered) take(offered);
-  if (current || isFetching || !outbox.isEmpty()) return;
-  showEmpty(reason || "empty", detail);
+  if (current || isResting || isFetching || !outbox.isEmpty()) return;
+  showEmpty(care.reasonOf(reason, limit) || "empty", detail);
   if (retryAfter) leases.askIn(Math.max(1, retryAfter), onLeases);
 }
 
@@ -71,6 +74,7 @@ function onBroken() {
 // --- showing ---
 function showNext() {
   current = null;
+  if (breaks.due()) { askBreak(); return; }
   const lease = leases.takeNext();
   if (lease) {
     show(lease);
@@ -83,6 +87,7 @@ function showNext() {
 const freshDraft = () => ({ answers: {}, unsure: false, flag: null, comment: "", clauses: [], seconds: 0 });
 
 function show(lease, draft) {
+  if (isResting) { isResting = false; offer("ask", "look_again"); }
   current = { lease, draft: draft || store.read(`draft:${lease.id}`) || freshDraft() };
   activeTime.restart();
   notice("lease", "");
@@ -95,7 +100,7 @@ function show(lease, draft) {
   }
   $("empty").hidden = true;
   $("desk").hidden = false;
-  questions.build(lease.schema_version, onChange);
+  questions.build(lease.schema_version, onChange, refresh);
   questions.attach(item.drawItem(lease.item, onBroken));
   drawSuggestion(lease.item.suggestion);
   $("comment").value = current.draft.comment;
@@ -209,7 +214,8 @@ function setAside(one, answer) {
   const minutes = Math.floor((now() - Date.parse(one.ends)) / 60_000);
   const text = answer.status === 409 ? (minutes >= 1 ? say("lease_ended", { minutes }) : say("place_taken")) : `${say("not_stored")} ${answer.data.detail || ""}`;
   const first = one.lease?.item.parts.find((part) => part.text);
-  kept.keep({ key: one.key, text, told: one.told, comment: one.draft.comment, excerpt: String(first?.text ?? "").slice(0, 240) });
+  const excerpt = first && !care.comesCovered(one.lease.item, first) ? String(first.text).slice(0, 240) : "";
+  kept.keep({ key: one.key, text, told: one.told, comment: one.draft.comment, excerpt });
   if (!current) showNext();
 }
 
@@ -266,6 +272,64 @@ async function undo() {
   } catch { past.push(last); toast(say("offline", { seconds: 0 })); }
 }
 
+// --- care ---
+function draw() {
+  questions.mend(item.drawAgain(current.lease.item, onBroken));
+  refresh();
+  $("item").focus({ preventScroll: true });
+  announce(item.tell().slice(0, 400));
+}
+$("item").addEventListener("uncover", draw);
+
+function seal() {
+  $("quarantine").close();
+  if (!current) return;
+  const { lease } = current;
+  leases.end(lease.id);
+  store.write(`draft:${lease.id}`, null);
+  showNext(); // it is off the page before anything is sent
+  send(lease);
+}
+async function send(lease) {
+  let answer;
+  try { answer = await request("POST", `${desk.items_url}${lease.item.id}/quarantine`, {}); } catch {
+    notice("seal", say("not_sealed"), "bad");
+    setTimeout(() => send(lease), 3000);
+    return;
+  }
+  notice("seal", "");
+  if (isSignedOut(answer)) { leases.reopen(lease.id); signedOut(); return; }
+  if (!answer.ok) { notice("fault", answer.data.detail || "", "bad"); return; }
+  toast(say("sealed"));
+  if (!current && !isResting) ask();
+}
+
+function askBreak() {
+  const { minutes, isSevere } = breaks.due();
+  isResting = true;
+  showEmpty("break");
+  $("empty-text").textContent = say(isSevere ? "break_severe" : "break_own", { minutes });
+  offer("rest", "take_break", "later");
+}
+function rest() {
+  breaks.take();
+  showEmpty("resting");
+  offer("goOn", "go_on");
+}
+function goOn() {
+  isResting = false;
+  offer("ask", "look_again");
+  showNext();
+}
+function later() { breaks.postpone(); goOn(); }
+
+/* The buttons of the page that stands in for an item. */
+function offer(main, word, other = "") {
+  $("empty-ask").dataset.do = main;
+  $("empty-ask").textContent = say(word);
+  $("empty-later").hidden = !other;
+}
+
 function openComment(isOpen) {
   $("comment-box").hidden = !isOpen;
   document.querySelector('[data-do="comment"]').setAttribute("aria-expanded", String(isOpen));
@@ -290,6 +354,13 @@ const actions = {
   view: () => current && item.focusNext(),
   hidden: () => current && item.toggleHidden(),
   fetch: () => leases.ask(onLeases),
+  reveal: () => { if (current && care.reveal(current.lease.item)) draw(); },
+  quarantine: () => current && $("quarantine").showModal(),
+  seal,
+  support: () => $("support").showModal(),
+  rest,
+  later,
+  goOn,
 };
 
 document.addEventListener("click", (event) => {
@@ -315,7 +386,11 @@ listenForKeys({
 window.addEventListener("beforeunload", (event) => { if (!outbox.isEmpty() && !store.isLasting()) event.preventDefault(); });
 window.addEventListener("online", () => { outbox.flush(); if (!current) ask(); });
 
-activeTime.count((seconds) => { if (current) current.draft.seconds += seconds; }, () => leases.renew(current?.lease));
+activeTime.count((seconds) => {
+  if (!current) return;
+  current.draft.seconds += seconds;
+  breaks.spend(seconds, care.isSevere(current.lease.item));
+}, () => leases.renew(current?.lease));
 setInterval(() => leases.renew(current?.lease), 15_000);
 outbox.listen(onAnswer);
 guideline.restore();

@@ -1,21 +1,26 @@
 /* The questions of a schema version on the page: built once, then only their state changes. What an answer looks like and
-   how it is given is its widget's affair, a module of widgets/ that exports build(question, {change}):
+   how it is given is its widget's affair, a module of widgets/ that exports build(question, {change, claim}):
 
    `question`   as its kind renders it
    `change(value, {isDone, option})`   the answer is now `value`, undefined for none; `isDone`: the next question is up;
                 `option`: the value of the option that was pressed
+   `claim()`    keys belong to this question from now on
    and returns
    `element`    what stands below the question's text; `hint`: words beside that text
    `options`    [{value, key, text, clause, press()}]: what can be pressed with a key
    `isOneKey`   an answer is whole with one key
-   `draw(value)`   show this answer; undefined: none
+   `draw(value, {isActive, isAsked})`   show this answer; undefined: none. `isActive`: keys belong to this question;
+                `isAsked`: the answers so far call for it
    `tell(value)`   it in words
    and where it has them
    `reset()`    another item is shown        `attach(views)`   what that item's parts are drawn with: see item.js
    `fault()`    words for what stands there and is no answer, or ""
+   `isEmpty(value)`  whether the value is no answer, where it is another one than nothing and []
    `focus()`    put the cursor in            `takeKey(event)`  true where the key is its own
+   `takeFirst(event)`  the same, asked before options and actions, also with Ctrl, Alt and Meta and while a key repeats
    `chosen()`   the options that the answer stands for
-   `suggest(value)`   mark what a model suggests; undefined: nothing */
+   `suggest(value)`   mark what a model suggests; undefined: nothing
+   What `tell` says outlives the page in this browser: answers, never content. */
 import { $, desk, element, say, schemas } from "./page.js";
 
 const widgets = Object.fromEntries(await Promise.all(Object.entries(desk.widgets).map(async ([name, url]) => [name, await import(url)])));
@@ -25,10 +30,11 @@ let version = null;
 let activeName = null; // the question that keys belong to, where somebody chose one
 
 const isRequired = (question) => question.required !== false;
-export const isEmpty = (value) => value === undefined || value === null || (Array.isArray(value) && !value.length);
+const isNothing = (value) => value === undefined || value === null || (Array.isArray(value) && !value.length);
+const isUnanswered = ({ question, widget }, answers) => (widget.isEmpty ?? isNothing)(answers[question.name]);
 
-/* `change(name, value, {isDone, option})` is called with each answer. */
-export function build(schemaVersion, change) {
+/* `change(name, value, {isDone, option})` is called with each answer, `claim()` when keys belong to another question. */
+export function build(schemaVersion, change, claim) {
   if (version === schemaVersion) return;
   version = schemaVersion;
   rows = schemas[version].questions.map((question) => {
@@ -36,6 +42,11 @@ export function build(schemaVersion, change) {
       change(value, how = {}) {
         activeName = how.isDone ? null : question.name;
         change(question.name, value, how);
+      },
+      claim() {
+        if (activeName === question.name) return;
+        activeName = question.name;
+        claim();
       },
     });
     const hint = [widget.hint, isRequired(question) ? "" : say("optional")].filter(Boolean).join(", ");
@@ -66,7 +77,7 @@ export function asked(answers) {
 /* The row that keys belong to: the one chosen, else the first without an answer, else the last. */
 export function active(answers) {
   const shown = asked(answers);
-  return shown.find((row) => row.question.name === activeName) || shown.find((row) => isEmpty(answers[row.question.name])) || shown[shown.length - 1];
+  return shown.find((row) => row.question.name === activeName) || shown.find((row) => isUnanswered(row, answers)) || shown[shown.length - 1];
 }
 export function leave() { activeName = null; }
 export function move(answers, by) {
@@ -82,10 +93,10 @@ export function draw(answers) {
   for (const row of rows) {
     row.field.hidden = !shown.includes(row);
     row.field.classList.toggle("is-active", row === at);
-    row.widget.draw(answers[row.question.name]);
+    row.widget.draw(answers[row.question.name], { isActive: row === at, isAsked: shown.includes(row) });
   }
   // One question, one key: the button would only be in the way.
-  $("submit").hidden = isOneKey() && isEmpty(answers[rows[0].question.name]);
+  $("submit").hidden = isOneKey() && isUnanswered(rows[0], answers);
 }
 export const isOneKey = () => rows.length === 1 && isRequired(rows[0].question) && Boolean(rows[0].widget.isOneKey);
 
@@ -97,8 +108,9 @@ export function suggest(answers) { for (const row of rows) row.widget.suggest?.(
 /* The answers in words. */
 export function tell(answers) {
   const parts = [];
-  for (const { question, widget } of rows) {
-    if (isEmpty(answers[question.name])) continue;
+  for (const row of rows) {
+    const { question, widget } = row;
+    if (isUnanswered(row, answers)) continue;
     const text = widget.tell(answers[question.name]);
     parts.push(rows.length > 1 ? `${question.text || question.name}: ${text}` : text);
   }
@@ -109,8 +121,8 @@ export function tell(answers) {
 export function collect(answers) {
   const shown = asked(answers);
   const wrong = shown.find((row) => row.widget.fault?.());
-  const row = wrong || shown.find((one) => isRequired(one.question) && isEmpty(answers[one.question.name]));
-  if (!row) return { answers: Object.fromEntries(shown.filter(({ question }) => !isEmpty(answers[question.name])).map(({ question }) => [question.name, answers[question.name]])) };
+  const row = wrong || shown.find((one) => isRequired(one.question) && isUnanswered(one, answers));
+  if (!row) return { answers: Object.fromEntries(shown.filter((one) => !isUnanswered(one, answers)).map(({ question }) => [question.name, answers[question.name]])) };
   activeName = row.question.name;
   draw(answers);
   row.field.scrollIntoView({ block: "nearest" });

@@ -7,6 +7,7 @@ const NEAREST = 16; // screen pixels for one of the image's
 const TINY = 96; // pixels along the longer side up to which every pixel is to be seen
 const TINY_SHOWN = 320;
 const CRISP = 3; // screen pixels for one of the image's, from which on they are not blurred into each other
+const ROOMS = { "view-medium": [420, 320], "view-small": [200, 160] }; // pixels that somebody lets images have (care.js)
 const MOVE = 60; // pixels by one arrow
 
 const prepared = new WeakMap(); // part -> its <img>, loading
@@ -41,7 +42,8 @@ export function build(part, { onBroken, state }) {
   function measure() {
     const [width, height] = size();
     const room = [stage.clientWidth, parseFloat(getComputedStyle(stage).maxHeight) || innerHeight];
-    const whole = Math.min(room[0] / width, room[1] / height);
+    const [own] = Object.keys(ROOMS).filter((name) => image.classList.contains(name)).map((name) => ROOMS[name]);
+    const whole = Math.min(Math.min(room[0], own?.[0] ?? Infinity) / width, Math.min(room[1], own?.[1] ?? Infinity) / height);
     if (Math.max(width, height) > TINY) return Math.min(whole, 1);
     return Math.max(1, Math.floor(Math.min(whole, TINY_SHOWN / Math.max(width, height))));
   }

@@ -78,10 +78,10 @@ const prepared = new WeakMap(); // part -> its <p> and more: a text of 100 kB is
 
 function draw(part) {
   const text = String(part.text ?? "");
-  // Its paragraphs' directions are the stylesheet's affair (plaintext): dir=auto would be found out anew with each piece.
   const shown = element("p", { class: `item-text${text.length > 600 ? " is-long" : ""}` });
   const { pieces, n } = drawPieces(text);
   if (n) shown.append(pieces); else shown.textContent = text;
+  shown.dir = "auto"; // last: with each piece that goes in it would be found out anew, 6 s for 20,000 of them
   return { shown, n };
 }
 

@@ -49,6 +49,9 @@ async function addSheet(part, viewer, button) {
   if (poster) viewer.element.poster = poster.src;
   if (!sheet || !Array.isArray(sheet.seconds)) return;
   const holder = element("div", { class: "contact-sheet", hidden: "" }, element("img", { src: sheet.src, alt: say("sheet_of", { name: part.name }), loading: "lazy" }));
+  // Blurred or grey like the video itself.
+  const isLook = (name) => name === "view" || name.startsWith("view-blur") || name === "view-grey";
+  holder.firstChild.classList.add(...[...viewer.element.classList].filter(isLook));
   const { columns, rows } = sheet;
   sheet.seconds.slice(0, columns * rows).forEach((seconds, at) => {
     const place = element("button", { class: "sheet-place", type: "button", "aria-label": say("go_to", { time: showTime(seconds) }), click: () => viewer.seek(seconds) }, element("span", { class: "number", text: showTime(seconds) }));

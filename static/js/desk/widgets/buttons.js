@@ -17,11 +17,11 @@ export function build(question, { change }) {
   }
 
   for (const one of question.options) {
-    if (!one.is_leaf) { list.append(element("p", { class: "choice-group", text: one.text })); continue; }
+    if (!one.is_leaf) { list.append(element("p", { class: "choice-group", "data-depth": one.depth, text: one.text })); continue; }
     const key = (one.key || "").toLowerCase();
     const note = element("span", { class: "choice-clause", text: one.clause || "" });
     // Of many answers two stand side by side, those with long names alone.
-    const button = element("button", { class: isMany && one.text.length + (one.clause || "").length > 18 ? "choice is-long" : "choice", type: "button", "aria-pressed": "false", value: one.value, click: () => choose(one.value) });
+    const button = element("button", { class: isMany && one.text.length + (one.clause || "").length > 18 ? "choice is-long" : "choice", type: "button", "aria-pressed": "false", value: one.value, "data-depth": one.depth ?? 0, click: () => choose(one.value) });
     if (key) button.append(element("span", { class: "key", "aria-hidden": "true", text: key.toUpperCase() }));
     const tick = element("span", { class: "choice-tick" });
     tick.append($("tick").content.cloneNode(true));

@@ -1,0 +1,268 @@
+"""The one client that asks other servers for files, on behalf of whoever imports: everything in it is a limit.
+
+An address is taken apart and looked up once; every address that its name stands for must be public, and the connection
+goes to one of those, so that a name which means something else a moment later gains nothing. No redirect is followed,
+no proxy of the environment is asked, no cookie or password is sent. What comes back is bytes on disk, which are read as
+all media are; nothing of a server's answer is shown to anybody but its status.
+
+Loopback, private, link-local and other special networks are refused, among them those by which clouds hand out
+credentials, unless the setting FETCH_NETWORKS names them; and so are ports other than 80 and 443.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import ipaddress
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import BinaryIO
+from urllib.parse import SplitResult, quote, urlsplit
+
+from django.conf import settings
+from django.utils.translation import gettext as _
+
+from annotation.plain_text import quote as quote_text
+
+MAX_URL = 2000
+TRIES = 3
+PORTS = {"http": 80, "https": 443}
+
+_CHUNK = 64 * 1024
+_WORTH_REPEATING = (408, 425, 429, 500, 502, 503, 504)
+# What `ipaddress` takes for global, or took in some release, and is not somebody's public server.
+_SPECIAL = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        "100.64.0.0/10",  # carriers' own; one cloud's metadata
+        "168.63.129.16/32",  # another cloud's
+        "192.0.0.0/24",
+        "192.88.99.0/24",
+        "198.18.0.0/15",
+        "64:ff9b::/96",  # these hold an IPv4 address that a gateway would go on to
+        "64:ff9b:1::/48",
+        "2001::/23",
+        "2002::/16",
+        "3fff::/20",
+        "fec0::/10",
+    )
+)
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class FetchError(Exception):
+    """The file could not be fetched. `detail` is a sentence that names no more of the address than host and path."""
+
+    def __init__(self, detail: str, *, is_worth_repeating: bool = False) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.is_worth_repeating = is_worth_repeating
+
+
+@dataclass(frozen=True, slots=True)
+class FetchLimits:
+    """For one try, in seconds: until a connection stands, of silence, and for all of it. `pause` before the next."""
+
+    connect_seconds: float = 10.0
+    silent_seconds: float = 15.0
+    wall_seconds: float = 120.0
+    pause_seconds: float = 1.0
+
+
+def check_url(url: object) -> str:
+    """Return the address where it is one that may be asked; else FetchError. Looks nothing up."""
+    if not isinstance(url, str) or not 1 <= len(url) <= MAX_URL:
+        raise FetchError(_("`url` must be a text of 1 to %(most)d characters.") % {"most": MAX_URL})
+    _take_apart(url)
+    return url
+
+
+def fetch(url: str, out: BinaryIO, most: int, limits: FetchLimits | None = None) -> int:
+    """Write what the address holds, at most `most` bytes, to `out` and return how much that is.
+
+    Tried up to three times where the network or the server failed; `out` is emptied before each. Raises FetchError.
+    """
+    limits = limits or FetchLimits()
+    for n_tried in range(1, TRIES + 1):
+        out.seek(0)
+        out.truncate()
+        try:
+            return _try_once(url, out, most, limits)
+        except FetchError as error:
+            if not error.is_worth_repeating or n_tried == TRIES:
+                raise
+        time.sleep(limits.pause_seconds * 4 ** (n_tried - 1))
+    raise AssertionError("unreachable")
+
+
+def is_public(address: Address) -> bool:
+    """Whether an address is one on the public internet: not loopback, private, link-local, reserved or a gateway's."""
+    inner = getattr(address, "ipv4_mapped", None)
+    if inner is not None:
+        address = inner
+    is_special = (
+        address.is_private
+        or address.is_loopback
+        or address.is_link_local
+        or address.is_multicast
+        or address.is_reserved
+        or address.is_unspecified
+        or any(address.version == network.version and address in network for network in _SPECIAL)
+    )
+    return address.is_global and not is_special
+
+
+def _take_apart(url: str) -> SplitResult:
+    if not url.isprintable() or " " in url or "\\" in url:
+        raise FetchError(_("`url` holds a character that no address has."))
+    try:
+        parts = urlsplit(url)
+        host, _port = parts.hostname, parts.port
+        if host:
+            host.encode("idna")
+    except ValueError as error:  # UnicodeError is one
+        raise FetchError(_("`url` is not an address.")) from error
+    if parts.scheme not in PORTS:
+        raise FetchError(_("`url` must begin with https:// or http://."))
+    if not host:
+        raise FetchError(_("`url` names no server."))
+    if parts.username is not None or parts.password is not None:
+        raise FetchError(_("`url` holds a user name or a password. Leave them out: addresses are not kept secret."))
+    return parts
+
+
+def _try_once(url: str, out: BinaryIO, most: int, limits: FetchLimits) -> int:
+    parts = _take_apart(url)
+    assert parts.hostname is not None
+    host = parts.hostname.encode("idna").decode()
+    port = parts.port or PORTS[parts.scheme]
+    shown = _show(parts)
+    deadline = time.monotonic() + limits.wall_seconds
+    connected = _connect(_look_up(host, port, shown), port, limits, shown)
+    clock = threading.Timer(max(0.0, deadline - time.monotonic()), lambda: _cut_off(connected))
+    clock.daemon = True
+    clock.start()
+    try:
+        size = _talk(connected, parts, host, port, out, most, limits, shown)
+        if time.monotonic() >= deadline:  # cut off, a body whose length nobody stated looks whole
+            raise TimeoutError
+        return size
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        if time.monotonic() >= deadline or isinstance(error, TimeoutError):
+            raise FetchError(_("%(url)s: the server is too slow.") % {"url": shown}, is_worth_repeating=True) from error
+        if isinstance(error, ssl.SSLCertVerificationError):
+            raise FetchError(_("%(url)s: the server's certificate is not valid.") % {"url": shown}) from error
+        raise FetchError(_("%(url)s: the connection broke off.") % {"url": shown}, is_worth_repeating=True) from error
+    finally:
+        clock.cancel()
+        connected.close()
+
+
+def _look_up(host: str, port: int, shown: str) -> list[Address]:
+    """Every address of the host, asked for once. FetchError where one of them may not be connected to."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise FetchError(
+            _("%(url)s: the server's name is not known.") % {"url": shown},
+            is_worth_repeating=isinstance(error, socket.gaierror) and error.errno == socket.EAI_AGAIN,
+        ) from error
+    addresses = list(dict.fromkeys(ipaddress.ip_address(str(entry[4][0])) for entry in found))
+    allowed: Sequence[Network] = settings.FETCH_NETWORKS
+    for address in addresses:
+        plain = getattr(address, "ipv4_mapped", None) or address
+        if any(plain.version == network.version and plain in network for network in allowed):
+            continue
+        if not is_public(address):
+            raise FetchError(
+                _("%(url)s: the server is not on the public internet. Upload the file, or have its network allowed.")
+                % {"url": shown}
+            )
+        if port not in PORTS.values():
+            raise FetchError(_("%(url)s: only the ports 80 and 443 are asked.") % {"url": shown})
+    return addresses
+
+
+def _connect(addresses: list[Address], port: int, limits: FetchLimits, shown: str) -> socket.socket:
+    fault: OSError | None = None
+    for address in addresses[:4]:
+        try:
+            return socket.create_connection((str(address), port), timeout=limits.connect_seconds)
+        except OSError as error:
+            fault = error
+    raise FetchError(_("%(url)s: the server cannot be reached.") % {"url": shown}, is_worth_repeating=True) from fault
+
+
+def _cut_off(connected: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # ended by itself at this very moment
+        connected.shutdown(socket.SHUT_RDWR)
+
+
+def _talk(
+    connected: socket.socket,
+    parts: SplitResult,
+    host: str,
+    port: int,
+    out: BinaryIO,
+    most: int,
+    limits: FetchLimits,
+    shown: str,
+) -> int:
+    connected.settimeout(limits.silent_seconds)
+    is_tls = parts.scheme == "https"
+    kind = http.client.HTTPSConnection if is_tls else http.client.HTTPConnection
+    asking = kind(host, port)
+    asking.auto_open = 0  # this connection and no other
+    # A second handle on the socket: TLS takes the first one over, and the clock must still be able to end it.
+    inner = connected.dup()
+    try:
+        asking.sock = ssl.create_default_context().wrap_socket(inner, server_hostname=host) if is_tls else inner
+        path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._") + (
+            "?" + quote(parts.query, safe="/%:@!$&'()*+,;=~-._?") if parts.query else ""
+        )
+        headers = {"User-Agent": "Touchstone", "Accept": "*/*", "Accept-Encoding": "identity", "Connection": "close"}
+        asking.request("GET", path, headers=headers)
+        with contextlib.closing(asking.getresponse()) as answer:
+            return _read(answer, out, most, shown)
+    finally:
+        asking.close()
+        inner.close()
+
+
+def _read(answer: http.client.HTTPResponse, out: BinaryIO, most: int, shown: str) -> int:
+    if 300 <= answer.status < 400:
+        raise FetchError(
+            _("%(url)s: the server answers with a redirect, which is not followed. Give the final address.")
+            % {"url": shown}
+        )
+    if answer.status != 200:
+        raise FetchError(
+            _("%(url)s: the server answers with the status %(status)d.") % {"url": shown, "status": answer.status},
+            is_worth_repeating=answer.status in _WORTH_REPEATING,
+        )
+    if answer.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+        raise FetchError(_("%(url)s: the server sends the file packed, though it was not asked to.") % {"url": shown})
+    expected, size = answer.length, 0
+    too_large = FetchError(_("%(url)s: the file is larger than %(most)d MB.") % {"url": shown, "most": most // 1024**2})
+    if expected is not None and expected > most:
+        raise too_large
+    while chunk := answer.read1(_CHUNK):
+        size += len(chunk)
+        if size > most:
+            raise too_large
+        out.write(chunk)
+    if expected is not None and size < expected:
+        raise http.client.IncompleteRead(b"", expected - size)
+    out.flush()
+    return size
+
+
+def _show(parts: SplitResult) -> str:
+    """Server and path: what follows may be a key."""
+    return quote_text(f"{parts.scheme}://{parts.netloc}{parts.path}", 200)
