@@ -126,6 +126,17 @@ def _look_at_asked(new: Compiled, kept: dict[int, LabelValue], fates: dict[int, 
             fates[question_id] = Fate.ASKED
 
 
+def carry_decision(passage: Passage, values: Mapping[int, LabelValue]) -> Carried:
+    """As `carry`, for what a reviewer decided: of a decision no text is required, as nobody votes on texts."""
+    result = carry(passage, values)
+    texts = {question["id"] for question in passage.new["questions"] if KINDS[question["kind"]].COLUMN == "text"}
+    asked_again = {number for number, fate in result.fates.items() if fate == Fate.ASKED}
+    return Carried(
+        result.values,
+        {number: fate for number, fate in result.fates.items() if number not in texts & asked_again},
+    )
+
+
 def carry_through(passages: Iterable[Passage], values: Mapping[int, LabelValue]) -> Carried:
     """Take one answer through several passages, oldest first; through none it stays as it is."""
     result = Carried(dict(values), dict.fromkeys(values, Fate.KEPT))

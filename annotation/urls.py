@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from annotation.views import care, desk, guideline, imports, keys, members, projects, quarantine, settings, sign_in
+from annotation.views import (
+    care,
+    desk,
+    guideline,
+    guideline_edit,
+    imports,
+    keys,
+    members,
+    projects,
+    quarantine,
+    schema,
+    settings,
+    sign_in,
+)
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", projects.ProjectListView.as_view(), name="project-list"),
@@ -18,6 +31,14 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("p/<slug:slug>/label/keys/", keys.KeysView.as_view(), name="project-keys"),
     path("p/<slug:slug>/items/import/", imports.ImportView.as_view(), name="project-import"),
     path("p/<slug:slug>/guideline/", guideline.GuidelineView.as_view(), name="project-guideline"),
+    path("p/<slug:slug>/guideline/edit/", guideline_edit.GuidelineEditView.as_view(), name="project-guideline-edit"),
+    path("p/<slug:slug>/schema/", schema.SchemaView.as_view(), name="project-schema"),
+    path("p/<slug:slug>/schema/preview/", schema.SchemaPreviewView.as_view(), name="project-schema-preview"),
+    path(
+        "p/<slug:slug>/schema/preview/<path:call>",
+        schema.SchemaPreviewCallView.as_view(),
+        name="project-schema-preview-call",
+    ),
     path("p/<slug:slug>/quarantine/", quarantine.QuarantineView.as_view(), name="project-quarantine"),
     path("p/<slug:slug>/members/", members.MembersView.as_view(), name="project-members"),
     path("p/<slug:slug>/settings/", settings.SettingsView.as_view(), name="project-settings"),

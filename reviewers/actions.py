@@ -14,7 +14,7 @@ from annotation import queue
 from annotation.access import Access
 from annotation.actions.carrying import Batch, Way
 from annotation.actions.events import write_event
-from annotation.carrying import Carried, Fate, carry_through
+from annotation.carrying import Carried, Fate, carry_decision
 from annotation.commitments import commit, commit_answer, make_salt
 from annotation.errors import InvalidError, StateError
 from annotation.kinds import KINDS, LabelValue, Question
@@ -159,7 +159,7 @@ def carry_decisions(*, project: Project, way: Way, batch: Batch, is_late: bool =
         values = {number: value for number, one in found[pk].items() if (value := read_value(one)) is not None}
         # Decisions are made under the version of now, and were carried to every breaking one since.
         is_old = not is_late and decided_on is not None and decided_on.schema_id < way.target
-        carried = _ask_for_no_text(carry_through([way.versions[-1][1]] if is_old else [], values), questions)
+        carried = carry_decision(way.versions[-1][1], values) if is_old else Carried(values, {})
         _carry_decision(project, row, found[pk], carried)
         if carried.is_asked_again:
             again.append(pk)
@@ -175,14 +175,10 @@ def carry_decisions(*, project: Project, way: Way, batch: Batch, is_late: bool =
             ref_id=pk,
             data={"state": "disputed"},
         )
+    # What is sealed or erased stays closed, whatever its votes say now.
+    sealed = Item.objects.filter(pk__in=[row.item_id for row in rows.values()]).exclude(lifecycle=Item.Lifecycle.OPEN)
+    queue.close_items(item_ids=list(sealed.values_list("pk", flat=True)))
     return len(again)
-
-
-def _ask_for_no_text(carried: Carried, questions: Mapping[int, Question]) -> Carried:
-    """A decision is whole without its texts, which reviewers need not write."""
-    texts = {number for number, question in questions.items() if KINDS[question["kind"]].COLUMN == "text"}
-    fates = {number: fate for number, fate in carried.fates.items() if fate != Fate.ASKED or number not in texts}
-    return Carried(carried.values, fates)
 
 
 def _carry_decision(project: Project, row: QueueRow, known: Mapping[int, Resolution], carried: Carried) -> None:

@@ -180,6 +180,9 @@ PAGE_BODIES: dict[tuple[str, str], MakeBody] = {
         action="ask", quarantine=w.names["quarantine"], reason="a false alarm"
     ),
     (PAGE + "members/", "POST"): lambda w: as_form(action="add", username="mallory", role="annotator"),
+    (PAGE + "schema/", "POST"): lambda w: as_form(action="add"),
+    (PAGE + "schema/preview/<path:call>", "POST"): lambda w: as_json({"n": 2}, path={"call": "leases"}),
+    (PAGE + "guideline/edit/", "POST"): lambda w: as_form(action="add"),
     (PAGE + "settings/", "POST"): lambda w: as_form(**_settings(w)),
 }
 

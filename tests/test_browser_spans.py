@@ -227,6 +227,40 @@ def test_marks_of_a_question_that_is_not_asked_any_more_are_not_drawn(
     expect(watched.locator("mark.span")).to_have_count(0)
 
 
+def test_marks_of_a_text_that_is_hidden_are_drawn_once_it_is_revealed(
+    watched: Page, live_server: LiveServer, make_desk: MakeDesk
+) -> None:
+    row = {"external_id": "a", "text": "hard words", "metadata": {"severity": "severe", "harm": "violence"}}
+    desk = make_desk(schema={"questions": [MARKS]}, rows=[row], overlap=1)
+    sign_in(watched, f"{live_server.url}/p/forum/label/", "alice")
+    expect(watched.locator(".cover")).to_be_visible()
+    press(watched, "r", "ArrowRight", "Control+Shift+ArrowRight", "1")
+    expect(watched.locator("mark.span")).to_have_text("hard")
+    watched.reload()
+    expect(watched.locator(".cover")).to_be_visible()
+    expect(watched.locator(".mark-list")).to_have_text("Slur0–4")
+    press(watched, "r")
+    expect(watched.locator("mark.span")).to_have_text("hard")
+    expect(watched.locator(".mark-list")).to_have_text("Slur“hard”")
+    press(watched, "Enter")
+    assert stored(watched, desk) == [[(0, 4, 1)]]
+
+
+def test_words_that_are_covered_stay_so_when_they_are_marked(
+    watched: Page, live_server: LiveServer, make_desk: MakeDesk
+) -> None:
+    row = {"external_id": "a", "text": "you bad words you", "metadata": {"severity": "severe", "harm": "violence"}}
+    masked = {"masked_words": ["bad words"]}
+    desk = make_desk(schema={"questions": [MARKS]}, rows=[row], overlap=1, care=masked)
+    sign_in(watched, f"{live_server.url}/p/forum/label/", "alice")
+    expect(watched.locator(".cover")).to_be_visible()
+    press(watched, "r", "ArrowRight", *["ArrowRight"] * 2, *["Shift+ArrowRight"] * 13, "1")
+    expect(watched.locator(".mark-list")).to_have_text("Slur“u ••••••••• y”")
+    expect(watched.locator("mark .masked")).to_have_text("bad words")
+    press(watched, "Enter")
+    assert stored(watched, desk) == [[(2, 15, 1)]]
+
+
 def test_long_text_with_many_marks_stays_quick(watched: Page, open_spans: OpenSpans) -> None:
     words = " ".join(f"word{i:05}" for i in range(10_000))  # 100 kB
     desk = open_spans(words)

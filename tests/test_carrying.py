@@ -10,16 +10,18 @@ import pytest
 from annotation import queue
 from annotation.actions.carrying import KIND, is_carrying
 from annotation.actions.imports import load_items
+from annotation.actions.items import quarantine_item
 from annotation.actions.jobs import claim_job
 from annotation.actions.projects import put_schema
 from annotation.audit import find_violations
 from annotation.carrying import Carried, Fate, carry, make_passage
+from annotation.commitments import commit_answer
 from annotation.errors import StateError, UndoTooLateError
 from annotation.events import dispatch_events
 from annotation.importing.rows import parse_row
 from annotation.jobs import JobLostError, RunningJob, run_job
 from annotation.kinds import LabelValue
-from annotation.models import Annotation, Event, Job, Label, Offer, Project, QueueRow, Seat
+from annotation.models import Annotation, AnnotationText, Event, Job, Label, Offer, Project, QueueRow, Seat
 from annotation.progress import own_counts
 from annotation.schema import AnswersError, MapError, compile_schema, parse_answers, show_answers
 from learning.actions.snapshots import freeze_members
@@ -272,8 +274,8 @@ def test_a_question_that_left_has_no_label_and_no_resolution_any_more(make_desk:
     assert_sound()
 
 
-def decide(desk: Desk, verdict: str) -> None:
-    adjudicate(access=desk.access("rita"), item=desk.item("t-1"), answers={"verdict": verdict}, reason="ambiguous")
+def decide(desk: Desk, verdict: str, name: str = "t-1") -> None:
+    adjudicate(access=desk.access("rita"), item=desk.item(name), answers={"verdict": verdict}, reason="ambiguous")
 
 
 def test_a_decision_is_mapped_and_the_votes_stand_beside_it(make_desk: MakeDesk) -> None:
@@ -361,6 +363,9 @@ def test_spans_and_texts_go_along_where_another_question_breaks(make_desk: MakeD
     }
     [answer, _other] = dispute_detail(desk.access("rita"), desk.item("t-1"))["answers"]
     assert answer["answers"] == {"verdict": "scam", **SAID}
+    text = AnnotationText.objects.latest("pk")
+    label = Label.objects.get(annotation=text.annotation_id, question=3)
+    assert bytes(label.text_commitment or b"") == commit_answer(3, "because", bytes(text.salt))
     assert_sound()
 
 
@@ -411,6 +416,31 @@ def test_two_breaking_versions_one_after_the_other_carry_each_value_once(make_de
     assert_sound()
 
 
+@pytest.mark.parametrize("decision", ["none", "insult"])
+def test_a_sealed_item_stays_closed_whatever_its_votes_say_now(make_desk: MakeDesk, decision: str) -> None:
+    desk = make_desk(n=2, overlap=2)
+    desk.vote("t-1", alice="insult", bob="none")
+    desk.vote("t-2", alice="insult", bob="none")
+    decide(desk, decision)
+    for name in ("t-1", "t-2"):
+        quarantine_item(item=desk.item(name), actor=desk.cast.rita)
+    finish(publish(desk))
+    assert Offer.objects.count() == 0
+    assert desk.lease("carol").leases == []
+    assert desk.lease("olga", kind="adjudicate").leases == []
+    assert_sound()
+
+
+def test_a_decision_under_the_new_version_is_not_carried_a_second_time(make_desk: MakeDesk) -> None:
+    desk = make_desk(n=1, overlap=2)
+    desk.vote("t-1", alice="none", bob="spam")
+    swapped = {"questions": [{**VERDICT, "choices": [{"value": "none"}, {"value": "spam"}]}]}
+    job = publish(desk, swapped, {"verdict": {"none": "spam", "spam": "none", "insult": None}})
+    decide(desk, "spam")
+    finish(job)
+    assert accepted(desk) == {"verdict": ("adjudicated", "spam")}
+
+
 # The job
 
 
@@ -421,6 +451,7 @@ def test_a_job_that_was_cut_off_goes_on_and_carries_nothing_twice(
     desk = make_desk(n=4)
     for name in ("t-1", "t-2", "t-3", "t-4"):
         desk.vote(name, alice="spam")
+        decide(desk, "spam", name)
     swapped = {"questions": [{**VERDICT, "choices": [{"value": "none"}, {"value": "spam"}]}]}
     job = publish(desk, swapped, {"verdict": {"none": "spam", "spam": "none", "insult": None}})
     assert job is not None
@@ -442,7 +473,7 @@ def test_a_job_that_was_cut_off_goes_on_and_carries_nothing_twice(
     assert finish(job) == {"carried": 4, "asked_again": 0, "reopened": 0, "decisions": 0}
     assert (job.attempt, job.done, job.total) == (2, 4, 4)
     assert Annotation.objects.filter(schema=desk.project.schema).count() == 4
-    assert {accepted(desk, f"t-{n}")["verdict"][1] for n in range(1, 5)} == {"none"}
+    assert {accepted(desk, f"t-{n}")["verdict"] for n in range(1, 5)} == {("adjudicated", "none")}
     assert_sound()
 
 

@@ -35,6 +35,7 @@ TABS = {
         "Learning",
         "Snapshots",
         "Guideline",
+        "Questions",
         "Quarantine",
         "Members",
         "Settings",

@@ -286,4 +286,7 @@ def count_carried(project: Project, target: int | None) -> dict[str, int]:
 
 
 def _batches(project: Project, target: int | None) -> QuerySet[Event]:
-    return Event.objects.filter(project=project, kind=EVENT, ref_id=target)
+    """The events of the batches for a version: all later than its publication, which is found from the newest on."""
+    published = Event.objects.filter(project=project, kind="schema.published", ref_id=target).order_by("-pk")
+    began = published.values_list("pk", flat=True).first() or 0
+    return Event.objects.filter(project=project, kind=EVENT, ref_id=target, pk__gt=began)

@@ -15,6 +15,7 @@ from annotation.kinds.kind import LabelValue, Part, Parts, Question
 
 NAME = "boxes"
 KEYS = marks.KEYS
+FORM = marks.FORM
 LEVEL = ""
 COLUMN = "data"
 PARTS = frozenset({"image"})

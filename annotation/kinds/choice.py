@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from annotation.kinds import choice_tree
-from annotation.kinds.kind import AnswerError, LabelValue, Parts, Question
+from annotation.kinds.kind import AnswerError, FormField, LabelValue, Parts, Question
 from annotation.plain_text import quote
 
 NAME = "choice"
@@ -16,6 +17,7 @@ KEYS = frozenset({"choices"})
 LEVEL = "nominal"
 COLUMN = "choice"
 PARTS: frozenset[str] = frozenset()
+FORM = (FormField("choices", _lazy("Choices"), "choices"),)
 MANY_LEAVES = 30  # more than can be overlooked
 
 

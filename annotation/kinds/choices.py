@@ -16,6 +16,7 @@ KEYS = frozenset({"choices"})
 LEVEL = "nominal"
 COLUMN = "choices"
 PARTS: frozenset[str] = frozenset()
+FORM = choice.FORM
 
 compile_question = choice.compile_question
 show_question = choice.show_question

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from annotation.errors import TouchstoneError
 
@@ -67,11 +67,27 @@ class AnswerError(TouchstoneError):
         self.question = question
 
 
+@dataclass(frozen=True, slots=True)
+class FormField:
+    """One of a kind's own keys, as a field of the form in which owners edit a question.
+
+    `widget`: "number", "line" (a short text), "check" (true, or left out), or "choices" (a list of choices with their
+    texts, keys, clauses and children). A module lists its fields in `FORM`; what it does not list there is edited as
+    JSON in the same form.
+    """
+
+    key: str
+    label: Any  # translated when it is shown
+    widget: Literal["number", "line", "check", "choices"] = "line"
+    hint: Any = ""
+
+
 class Kind(Protocol):
     """A module of this package, one per question kind. Questions passed in are compiled ones."""
 
     NAME: str
     KEYS: frozenset[str]  # what the kind's schema may hold beside name, kind, text, required, when
+    FORM: tuple[FormField, ...]  # which of these have fields in the owner's form; the rest is edited there as JSON
     LEVEL: str  # level of measurement for agreement: "nominal", "ordinal" or "interval"; "" where it is not measured
     COLUMN: str  # what holds an answer: "choice", "choices", "number", "data" or "text", as in LabelValue
     PARTS: frozenset[str]  # the kinds of parts that an answer points into; empty where the item need not be known

@@ -16,13 +16,20 @@ from math import lcm, prod
 from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from annotation.kinds import choice_tree
-from annotation.kinds.kind import AnswerError, LabelValue, Part, Parts, Question, SchemaError
+from annotation.kinds.kind import AnswerError, FormField, LabelValue, Part, Parts, Question, SchemaError
 from annotation.kinds.number import shorten
 from annotation.plain_text import find_line_fault, quote
 
 KEYS = frozenset({"labels", "parts", "min", "max", "iou"})
+FORM = (
+    FormField("labels", _lazy("Labels"), "choices"),
+    FormField("min", _lazy("Marks at least"), "number"),
+    FormField("max", _lazy("Marks at most"), "number"),
+    FormField("iou", _lazy("Same place from an overlap of"), "number", _lazy("Above 0, at most 1.")),
+)
 MAX_MARKS = 500
 MAX_PARTS = 50
 MAX_PART_NAME = 100

@@ -10,8 +10,9 @@ from fractions import Fraction
 from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
-from annotation.kinds.kind import AnswerError, LabelValue, Parts, Question, SchemaError
+from annotation.kinds.kind import AnswerError, FormField, LabelValue, Parts, Question, SchemaError
 from annotation.plain_text import find_line_fault, quote
 
 NAME = "number"
@@ -19,6 +20,13 @@ KEYS = frozenset({"min", "max", "step", "unit", "tolerance"})
 LEVEL = "interval"
 COLUMN = "number"
 PARTS: frozenset[str] = frozenset()
+FORM = (
+    FormField("min", _lazy("Lowest"), "number", _lazy("Leave empty for no bound.")),
+    FormField("max", _lazy("Highest"), "number", _lazy("Leave empty for no bound.")),
+    FormField("step", _lazy("Step"), "number", _lazy("1 for whole numbers; empty for any.")),
+    FormField("unit", _lazy("Unit"), "line", _lazy("Shown beside the number, such as cm.")),
+    FormField("tolerance", _lazy("Tolerance"), "number", _lazy("Answers no further apart count as the same.")),
+)
 BOUND = 10**12
 LEAST_STEP = 1e-6
 MAX_UNIT = 20

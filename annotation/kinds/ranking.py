@@ -10,13 +10,19 @@ from itertools import combinations
 from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from annotation.kinds import choice_tree
-from annotation.kinds.kind import AnswerError, LabelValue, Parts, Question, SchemaError
+from annotation.kinds.kind import AnswerError, FormField, LabelValue, Parts, Question, SchemaError
 from annotation.plain_text import quote
 
 NAME = "ranking"
 KEYS = frozenset({"choices", "ties", "top"})
+FORM = (
+    FormField("choices", _lazy("Choices"), "choices"),
+    FormField("top", _lazy("Only the best"), "number", _lazy("Leave empty to rank all.")),
+    FormField("ties", _lazy("Choices may share a place"), "check"),
+)
 LEVEL = ""
 COLUMN = "data"
 PARTS: frozenset[str] = frozenset()

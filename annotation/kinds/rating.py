@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from annotation.kinds import number
 from annotation.kinds.hotkeys import assign_keys
-from annotation.kinds.kind import AnswerError, LabelValue, Parts, Question, SchemaError
+from annotation.kinds.kind import AnswerError, FormField, LabelValue, Parts, Question, SchemaError
 from annotation.plain_text import quote
 
 NAME = "rating"
@@ -17,6 +18,10 @@ KEYS = frozenset({"min", "max"})
 LEVEL = "ordinal"
 COLUMN = "number"
 PARTS: frozenset[str] = frozenset()
+FORM = (
+    FormField("min", _lazy("Lowest"), "number"),
+    FormField("max", _lazy("Highest"), "number"),
+)
 BOUND = 1000
 MAX_BUTTONS = 21
 

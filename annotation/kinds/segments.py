@@ -12,6 +12,7 @@ from annotation.kinds.kind import LabelValue, Part, Parts, Question
 
 NAME = "segments"
 KEYS = marks.KEYS
+FORM = marks.FORM
 LEVEL = ""
 COLUMN = "data"
 PARTS = frozenset({"audio", "video"})

@@ -11,13 +11,15 @@ from itertools import pairwise
 from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from annotation.kinds import marks
-from annotation.kinds.kind import AnswerError, LabelValue, Part, Parts, Question, SchemaError
+from annotation.kinds.kind import AnswerError, FormField, LabelValue, Part, Parts, Question, SchemaError
 from annotation.plain_text import quote
 
 NAME = "spans"
 KEYS = marks.KEYS | {"overlapping"}
+FORM = (*marks.FORM, FormField("overlapping", _lazy("Spans may overlap"), "check"))
 LEVEL = ""
 COLUMN = "data"
 PARTS = frozenset({"text"})

@@ -10,12 +10,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
-from annotation.kinds.kind import AnswerError, LabelValue, Parts, Question, SchemaError
+from annotation.kinds.kind import AnswerError, FormField, LabelValue, Parts, Question, SchemaError
 from annotation.plain_text import find_text_fault, quote
 
 NAME = "text"
 KEYS = frozenset({"min_length", "max_length"})
+FORM = (
+    FormField("min_length", _lazy("Characters at least"), "number"),
+    FormField("max_length", _lazy("Characters at most"), "number", _lazy("10,000 if empty.")),
+)
 LEVEL = ""
 COLUMN = "text"
 PARTS: frozenset[str] = frozenset()

@@ -10,7 +10,7 @@ from .events import Event, EventPosition, Job
 from .items import Import, Item, ItemPayload, Media
 from .labels import Annotation, AnnotationText, Label
 from .people import ApiToken, CareProfile, Organisation, SetupLink, User
-from .projects import DeskKeys, Guideline, GuidelineReading, LabelSchema, Member, Project
+from .projects import DeskKeys, Draft, Guideline, GuidelineReading, LabelSchema, Member, Project
 from .quarantine import Quarantine
 from .queue import Offer, QueueCursor, QueueLane, QueueRow, Seat
 
@@ -20,6 +20,7 @@ __all__ = [
     "ApiToken",
     "CareProfile",
     "DeskKeys",
+    "Draft",
     "Draw",
     "DrawItem",
     "Event",

@@ -140,6 +140,33 @@ class Guideline(models.Model):
         return f"guideline {self.version} of {self.project_id}"
 
 
+class Draft(models.Model):
+    """A label schema or a guideline that an owner is editing: theirs alone, and of no effect until it is published.
+
+    `base_version` is the version that it began from (0: there was none): whoever publishes second is told.
+    """
+
+    class Kind(models.TextChoices):
+        SCHEMA = "schema", _("label schema")
+        GUIDELINE = "guideline", _("guideline")
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    content = models.JSONField(help_text="as it would be sent, possibly faulty")
+    base_version = models.PositiveIntegerField()
+    changed_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["project", "user", "kind"], name="draft_once"),
+            models.CheckConstraint(condition=Q(kind__in=["schema", "guideline"]), name="draft_kind_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"draft of a {self.kind} for {self.project_id}"
+
+
 class GuidelineReading(models.Model):
     """The newest version of a guideline that a person has had before them, so that they are told what changed since."""
 

@@ -38,7 +38,8 @@ begin
           (select a.seconds from annotation_annotation a where a.id = e.annotation_id limit 1) as told,      -- a probe for each, whatever the plan
           coalesce(e.ended_at, least(e.expires_at, p_now)) as till
         from annotation_seat e
-        where e.person_id = p_person and e.exposure = 2 and e.leased_at > p_now - interval '24 hours') y) x) t;
+        where e.person_id = p_person and e.exposure = 2 and e.leased_at > p_now - interval '24 hours'
+        order by e.leased_at offset 0) y) x) t;       -- in the order of the one index that holds no others, whatever the plan
   in_a_row := 0;
   for s in select e.exposure, e.leased_at, coalesce(e.ended_at, least(e.expires_at, p_now)) as till from annotation_seat e
     where e.person_id = p_person and e.exposure > 0 and e.leased_at > p_now - interval '24 hours' order by e.leased_at desc limit p_row

@@ -59,40 +59,45 @@ class DeskView(ProjectPage):
         if kind not in KINDS:
             raise AbsentError
         access.require(KIND_RIGHTS[kind])
-        schemas = schemas_to_draw(access)
-        widgets = find_widgets(schemas)
-        context = {
-            "schemas": schemas,
-            "desk": self._desk(access, kind) | {"widgets": widgets, "viewers": find_viewers()},
-            "has_widget_styles": bool(widgets.keys() - PLAIN_WIDGETS),
-            "modules": MODULES,
-            "guideline": show_guideline(access.project.guideline, changes_for(access)),
-        }
+        context = desk_page(access, schemas_to_draw(access), kind, request.get_full_path())
         return self.show(access, "annotation/label.html", context)
 
-    def _desk(self, access: Access, kind: str) -> dict[str, Any]:
-        slug = access.project.slug
-        mine = own_counts(access.user, [access.project.pk]).get(access.project.pk, OwnWork())
-        leases = reverse("api-leases", kwargs={"slug": slug})
-        return {
-            "project": slug,
-            "person": access.user.username,
-            "kind": kind,
-            "n_today": mine.n_today,
-            "n_total": mine.n_total,
-            "leases_url": leases,
-            "lease_url": _stem("api-lease"),
-            "annotation_url": _stem("api-undo"),
-            "media_url": reverse("api-media", args=[slug, "0"])[:-1],
-            "sign_in_url": f"{reverse('sign-in')}?{urlencode({'next': self.request.get_full_path()})}",
-            "items_url": f"{reverse('api-items', kwargs={'slug': slug})}/",
-            "overview_url": reverse("project", kwargs={"slug": slug}),
-            "care": {
-                **show_desk_care(access.user, access.project),
-                "care_url": reverse("api-own-care"),
-                "care_page_url": reverse("own-care"),
-            },
-        }
+
+def desk_page(access: Access, schemas: dict[str, dict[str, Any]], kind: str, here: str) -> dict[str, Any]:
+    """What `annotation/label.html` shows of these schemas. `here` is where a person comes back to after signing in."""
+    widgets = find_widgets(schemas)
+    return {
+        "schemas": schemas,
+        "desk": _desk(access, kind, here) | {"widgets": widgets, "viewers": find_viewers()},
+        "has_widget_styles": bool(widgets.keys() - PLAIN_WIDGETS),
+        "modules": MODULES,
+        "guideline": show_guideline(access.project.guideline, changes_for(access)),
+    }
+
+
+def _desk(access: Access, kind: str, here: str) -> dict[str, Any]:
+    slug = access.project.slug
+    mine = own_counts(access.user, [access.project.pk]).get(access.project.pk, OwnWork())
+    leases = reverse("api-leases", kwargs={"slug": slug})
+    return {
+        "project": slug,
+        "person": access.user.username,
+        "kind": kind,
+        "n_today": mine.n_today,
+        "n_total": mine.n_total,
+        "leases_url": leases,
+        "lease_url": _stem("api-lease"),
+        "annotation_url": _stem("api-undo"),
+        "media_url": reverse("api-media", args=[slug, "0"])[:-1],
+        "sign_in_url": f"{reverse('sign-in')}?{urlencode({'next': here})}",
+        "items_url": f"{reverse('api-items', kwargs={'slug': slug})}/",
+        "overview_url": reverse("project", kwargs={"slug": slug}),
+        "care": {
+            **show_desk_care(access.user, access.project),
+            "care_url": reverse("api-own-care"),
+            "care_page_url": reverse("own-care"),
+        },
+    }
 
 
 def _stem(name: str) -> str:

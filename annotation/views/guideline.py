@@ -1,4 +1,4 @@
-"""The guideline and its versions, and what changed since a person last read it. A new one is published by the API."""
+"""The guideline, its versions, and what changed since a person last read it. `guideline_edit.py` writes new ones."""
 
 from __future__ import annotations
 

@@ -36,6 +36,7 @@ TABS = (
     ("learning", "project-learning", "learn"),
     ("snapshots", "project-snapshots", "snapshot"),
     ("guideline", "project-guideline", "see"),
+    ("schema", "project-schema", "manage"),
     ("quarantine", "project-quarantine", "manage"),
     ("members", "project-members", "manage"),
     ("settings", "project-settings", "manage"),
@@ -98,6 +99,7 @@ def frame(access: Access, tab: str) -> Context:
         "learning": _("Learning"),
         "snapshots": _("Snapshots"),
         "guideline": _("Guideline"),
+        "schema": _("Questions"),
         "quarantine": _("Quarantine"),
         "members": _("Members"),
         "settings": _("Settings"),
@@ -150,6 +152,13 @@ def ask_to_sign_in(request: HttpRequest) -> HttpResponse:
     where = reverse("sign-in")
     if request.get_full_path() != "/":
         where = f"{where}?{urlencode({'next': request.get_full_path()})}"
+    if request.headers.get("HX-Request"):
+        return HttpResponse(headers={"HX-Redirect": where})
+    return HttpResponseRedirect(where)
+
+
+def go_to(request: HttpRequest, where: str) -> HttpResponse:
+    """To another page: the whole page, also where htmx asked for a part of it."""
     if request.headers.get("HX-Request"):
         return HttpResponse(headers={"HX-Redirect": where})
     return HttpResponseRedirect(where)

@@ -111,6 +111,12 @@ export function buildPanel(question, { change, claim }, widget) {
       }
       return event.key === "Escape" && !event.repeat && panel.letGo();
     },
+    /* The item is drawn anew, or another one is: what the rows say of it may be another thing. */
+    renew() {
+      rows = new WeakMap();
+      drawn = null;
+      drawPanel();
+    },
     complain,
     // What a widget hands on as its own.
     element: element("div", { class: "marks" }),
@@ -185,10 +191,10 @@ export function buildPanel(question, { change, claim }, widget) {
     addButton({ value: one.value, key: (one.key || "").toLowerCase(), text: one.text, clause: one.clause, press: () => press(one.value) }, "", one.text, one.clause);
     panel.options[panel.options.length - 1].button.style.setProperty("--mark", panel.colour(one.value));
   }
-  if (!least) addButton({ value: null, key: panel.options.some((one) => one.key === "0") ? "" : "0", text: say("nothing_to_mark"), press: sayNothing }, "is-nothing", say("nothing_to_mark"));
+  if (!least) addButton({ value: null, key: ["0", "-"].find((key) => !panel.options.some((one) => one.key === key)) ?? "", text: say("nothing_to_mark"), press: sayNothing }, "is-nothing", say("nothing_to_mark"));
 
   // --- the list of marks ---
-  const rows = new WeakMap(); // mark -> its row
+  let rows = new WeakMap(); // mark -> its row
   const list = element("ol", { class: "mark-list", "aria-label": say("marked_list") });
   const suggestion = element("button", { class: "button button-small marks-suggested", type: "button", click: takeSuggestion });
   list.addEventListener("keydown", (event) => {

@@ -86,6 +86,14 @@ function buildSurface(element, text) {
     start = points.toUnit(points.toPoint(start) - (isInPair(start) ? 1 : 0));
     return { start, end: points.toUnit(points.toPoint(end)) };
   }
+  /* What stands there, for elsewhere on the page: words that are covered in the text are covered there too. */
+  function quote(start, end) {
+    const isMasked = (piece) => element.classList.contains("view-mask") && piece.frame?.classList.contains("masked");
+    return pieces.filter((piece) => piece.end > start && piece.start < end).map((piece) => {
+      const part = text.slice(Math.max(piece.start, start), Math.min(piece.end, end));
+      return isMasked(piece) ? "•".repeat(part.length) : part;
+    }).join("");
+  }
   const isInPair = (unit) => unit > 0 && /[\udc00-\udfff]/.test(text[unit] ?? "") && /[\ud800-\udbff]/.test(text[unit - 1]);
 
   // --- drawing ---
@@ -169,7 +177,7 @@ function buildSurface(element, text) {
   });
 
   return {
-    element, text, points, selected, setSelection, readSelection, enter,
+    element, points, quote, selected, setSelection, readSelection, enter,
     keeper: null, // the owner whose question keys belong to while the focus is here
     get hasFocus() { return document.activeElement === element; },
     put(owner, layer) { for (const one of layer.marks) one.owner = owner; layers.set(owner, layer); draw(); },

@@ -187,7 +187,7 @@ export function build(question, { change, claim }) {
         return one;
       });
       last = null;
-      redraw();
+      panel.renew();
     },
     reset() {
       open = stopAt = last = null;

@@ -39,7 +39,7 @@ export function build(question, { change, claim }) {
   function quote(mark) {
     if (!surfaces.has(mark.part)) return `${mark.start}–${mark.end}`;
     const { start, end } = unitsOf(mark);
-    const text = surfaces.get(mark.part).surface.text.slice(start, end).replace(/\s+/g, " ");
+    const text = surfaces.get(mark.part).surface.quote(start, end).replace(/\s+/g, " ");
     return `“${text.length > MAX_SHOWN ? `${[...text].slice(0, MAX_SHOWN).join("")}…` : text}”`;
   }
   function findSelected() {
@@ -143,7 +143,7 @@ export function build(question, { change, claim }) {
         // Before the viewer that it stands in has them.
         view.element.addEventListener("keydown", (event) => { if (isAsked && isActive && takeFirst(event)) event.stopPropagation(); });
       }
-      redraw();
+      panel.renew();
     },
     draw(value, how) {
       ({ isAsked, isActive } = how);
