@@ -666,7 +666,7 @@ def test_what_draws_a_kind_is_fetched_when_an_item_needs_it(show_items: ShowItem
     watched.on("request", lambda request: asked.append(request.url.rpartition("/viewers/")[2]))
     page = show_items([file("image")])
     page.wait_for_load_state("networkidle")
-    assert {name for name in asked if name.endswith(".js") and "/" not in name} == {"image.js", "parts.js"}
+    assert {name for name in asked if name.endswith(".js") and "/" not in name} == {"image.js"}
 
 
 def test_a_viewer_that_cannot_be_fetched_is_fetched_again(

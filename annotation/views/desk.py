@@ -38,9 +38,9 @@ KINDS = ("label", "relabel")
 # What draws a part of each kind: its module, and what that needs; fetched when the first such part is leased.
 VIEWERS = {
     "text": ("text",),
-    "image": ("image", "parts"),
-    "audio": ("audio", "player", "parts"),
-    "video": ("video", "player", "parts"),
+    "image": ("image",),
+    "audio": ("audio", "player"),
+    "video": ("video", "player"),
 }
 PLAIN_WIDGETS = {"buttons", "number"}  # what every page's stylesheet and words are enough for
 MODULES = sorted(f"js/desk/{path.name}" for path in (settings.BASE_DIR / "static" / "js" / "desk").glob("*.js"))

@@ -1,6 +1,5 @@
 /* An image: fitted to its place, nearer, moved about, turned. A tiny one is shown several times as large, pixel by pixel. */
-import { element, say } from "../page.js";
-import { showFault, toolButton } from "./parts.js";
+import { element, say, showFault, toolButton } from "../page.js";
 
 const STEP = 1.25; // of one key press
 const NEAREST = 16; // screen pixels for one of the image's

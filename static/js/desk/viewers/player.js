@@ -1,6 +1,5 @@
 /* What sound and moving pictures share: play, seek, speed, and a part that is played over and over. */
-import { desk, element, say } from "../page.js";
-import { nameButton, showFault, toolButton } from "./parts.js";
+import { desk, element, nameButton, say, showFault, toolButton } from "../page.js";
 
 const SPEEDS = [0.5, 0.75, 1, 1.25, 1.5, 2, 2.5, 3];
 const SHORTEST = 0.05; // seconds that a loop has at least

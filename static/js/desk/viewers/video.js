@@ -1,7 +1,6 @@
 /* A video, muted at first: one frame on or back, and where the server has made one a sheet of its pictures, each of
    which leads to its place. */
-import { element, say } from "../page.js";
-import { toolButton } from "./parts.js";
+import { element, say, toolButton } from "../page.js";
 import { buildPlayer, findMade, prepare, showTime } from "./player.js";
 
 export { prepare };
