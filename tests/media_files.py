@@ -1,8 +1,9 @@
-"""Files as tests send them: small sound ones of each kind, and hostile ones."""
+"""Files as tests send them: small sound ones of each kind, some that really play, and hostile ones."""
 
 from __future__ import annotations
 
 import io
+import math
 import struct
 import wave
 import zlib
@@ -66,6 +67,23 @@ def make_wav(seconds: float = 0.1) -> bytes:
     return out.getvalue()
 
 
+def make_tones(seconds: float = 12.0) -> bytes:
+    """A tone of 440 Hz that swells and dies away once in every two seconds, and is silent in every third of them."""
+    rate = 8000
+    frames = []
+    for n in range(int(rate * seconds)):
+        at = n / rate
+        loud = 0.0 if int(at / 2) % 3 == 2 else math.sin(math.pi * (at % 2) / 2) ** 2
+        frames.append(int(28_000 * loud * math.sin(2 * math.pi * 440 * at)))
+    out = io.BytesIO()
+    with wave.open(out, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(struct.pack(f"<{len(frames)}h", *frames))
+    return out.getvalue()
+
+
 def make_mp3(frames: int = 10, tag: bytes = b"") -> bytes:
     """MPEG 1 layer III, 128 kbit/s at 44,100 Hz, after an ID3 tag."""
     size = len(tag)
@@ -115,3 +133,52 @@ def make_webm(codec: bytes = b"V_VP9", doc_type: bytes = b"webm") -> bytes:
     tracks = element(0x1654AE6B, element(0xAE, element(0x86, codec)))
     cluster = element(0x1F43B675, element(0xE7, b"\0") + element(0xA3, bytes(20)))
     return element(0x1A45DFA3, element(0x4282, doc_type)) + element(0x18538067, tracks + cluster)
+
+
+def _number(value: int) -> bytes:
+    return value.to_bytes(8, "big")
+
+
+def make_video(frames: list[Image.Image], fps: int = 25) -> bytes:
+    """A WebM that plays these pictures, all of one size: each one a key frame of VP8, as lossy WebP holds it."""
+    width, height = frames[0].size
+    head = element(
+        0x1A45DFA3,
+        b"".join(
+            [
+                element(0x4286, _number(1)),
+                element(0x42F7, _number(1)),
+                element(0x42F2, _number(4)),
+                element(0x42F3, _number(8)),
+                element(0x4282, b"webm"),
+                element(0x4287, _number(2)),
+                element(0x4285, _number(2)),
+            ]
+        ),
+    )
+    info = element(
+        0x1549A966, element(0x2AD7B1, _number(1_000_000)) + element(0x4489, struct.pack(">d", len(frames) * 1000 / fps))
+    )
+    picture = element(0xE0, element(0xB0, _number(width)) + element(0xBA, _number(height)))
+    track = (
+        element(0xD7, _number(1))
+        + element(0x73C5, _number(1))
+        + element(0x83, _number(1))
+        + element(0x86, b"V_VP8")
+        + picture
+    )
+    body = info + element(0x1654AE6B, element(0xAE, track))
+    cues = b""
+    for n, frame in enumerate(frames):
+        out = io.BytesIO()
+        frame.convert("RGB").save(out, "WEBP", quality=70)
+        start = out.getvalue().index(b"VP8 ") + 8
+        size = int.from_bytes(out.getvalue()[start - 4 : start], "little")
+        at = n * 1000 // fps
+        place = element(0xB7, element(0xF7, _number(1)) + element(0xF1, _number(len(body))))
+        cues += element(0xBB, element(0xB3, _number(at)) + place)
+        body += element(
+            0x1F43B675,
+            element(0xE7, _number(at)) + element(0xA3, b"\x81\0\0\x80" + out.getvalue()[start : start + size]),
+        )
+    return head + element(0x18538067, body + element(0x1C53BB6B, cues))

@@ -35,6 +35,13 @@ from annotation.views.guideline import changes_for, show_guideline
 from annotation.views.page import ProjectPage
 
 KINDS = ("label", "relabel")
+# What draws a part of each kind: its module, and what that needs; fetched when the first such part is leased.
+VIEWERS = {
+    "text": ("text",),
+    "image": ("image",),
+    "audio": ("audio", "player"),
+    "video": ("video", "player"),
+}
 PLAIN_WIDGETS = {"buttons", "number"}  # what every page's stylesheet and words are enough for
 MODULES = sorted(f"js/desk/{path.name}" for path in (settings.BASE_DIR / "static" / "js" / "desk").glob("*.js"))
 
@@ -61,7 +68,7 @@ def desk_page(access: Access, schemas: dict[str, dict[str, Any]], kind: str, her
     widgets = find_widgets(schemas)
     return {
         "schemas": schemas,
-        "desk": _desk(access, kind, here) | {"widgets": widgets},
+        "desk": _desk(access, kind, here) | {"widgets": widgets, "viewers": find_viewers()},
         "has_widget_styles": bool(widgets.keys() - PLAIN_WIDGETS),
         "modules": MODULES,
         "guideline": show_guideline(access.project.guideline, changes_for(access)),
@@ -82,6 +89,7 @@ def _desk(access: Access, kind: str, here: str) -> dict[str, Any]:
         "precedents_url": _stem("project-precedents", slug),
         "lease_url": _stem("api-lease"),
         "annotation_url": _stem("api-undo"),
+        "media_url": reverse("api-media", args=[slug, "0"])[:-1],
         "sign_in_url": f"{reverse('sign-in')}?{urlencode({'next': here})}",
         "items_url": f"{reverse('api-items', kwargs={'slug': slug})}/",
         "overview_url": reverse("project", kwargs={"slug": slug}),
@@ -111,3 +119,8 @@ def find_widgets(schemas: dict[str, dict[str, Any]]) -> dict[str, str]:
     """The modules that draw the questions of these schemas: name of the widget -> address."""
     names = {question["widget"] for schema in schemas.values() for question in schema["questions"]}
     return {name: static(f"js/desk/widgets/{name}.js") for name in sorted(names)}
+
+
+def find_viewers() -> dict[str, list[str]]:
+    """Kind of part -> the addresses of what draws it, its own module first."""
+    return {kind: [static(f"js/desk/viewers/{name}.js") for name in names] for kind, names in VIEWERS.items()}

@@ -1,13 +1,17 @@
-/* Every key of the page. A key belongs to the question that is active, then to any answer, then to the desk's actions. */
+/* Every key of the page. A key belongs to the viewer that the focus is in, then to the question that is active, then to any
+   answer, then to the viewer in use, then to the desk's actions. */
 import { $ } from "./page.js";
 import * as questions from "./questions.js";
 
-const keyed = { enter: "submit", z: "undo", s: "skip", u: "unsure", f: "flag", c: "comment", g: "guideline", l: "history", r: "reveal", q: "quarantine", "?": "help", h: "help" };
+const keyed = { enter: "submit", z: "undo", s: "skip", u: "unsure", f: "flag", c: "comment", g: "guideline", l: "history", v: "view", x: "hidden", r: "reveal", q: "quarantine", "?": "help", h: "help" };
 
-/* `answers()`: those of the item shown, or null; `refresh()` draws the questions anew. */
-export function listenForKeys({ actions, answers, refresh, leaveComment }) {
+/* `answers()`: those of the item shown, or null; `refresh()` draws the questions anew; `viewers`: see item.js. */
+export function listenForKeys({ actions, answers, refresh, viewers, leaveComment }) {
+  let held = null; // the key that a viewer took: held down it goes on, other keys count once
   document.addEventListener("keydown", (event) => {
+    if (event.repeat && event.key === held && (viewers.takeKeyInside(event) || viewers.takeKey(event))) { event.preventDefault(); return; }
     if (event.isComposing || isForWidgetFirst(event) || event.repeat || event.altKey || event.metaKey) return;
+    held = null;
     const key = event.key.toLowerCase();
     if (event.target === $("comment")) {
       if (key === "escape") leaveComment();
@@ -25,9 +29,18 @@ export function listenForKeys({ actions, answers, refresh, leaveComment }) {
     }
     if (document.querySelector("dialog[open]")) return;
     if (key === "enter" && event.target.closest("a, summary, button:not(.choice[aria-pressed=true], [data-submits])")) return;
+    if (isForViewer(event, viewers.takeKeyInside)) return;
     if (answers() && isForQuestion(event, key)) return;
+    if (isForViewer(event, viewers.takeKey)) return;
     if (keyed[key]) { event.preventDefault(); actions[keyed[key]](); }
   });
+
+  function isForViewer(event, take) {
+    if (!answers() || event.defaultPrevented || !take(event)) return false;
+    held = event.key === " " ? null : event.key;
+    event.preventDefault();
+    return true;
+  }
 
   function isForWidgetFirst(event) {
     if (event.target.closest("input, textarea, select") || document.querySelector("dialog[open]")) return false;

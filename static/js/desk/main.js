@@ -5,7 +5,7 @@ import * as guideline from "./guideline.js";
 import * as history from "./history.js";
 import * as breaks from "./breaks.js";
 import * as care from "./care.js";
-import { drawAgain, drawItem, mendItem, preload } from "./item.js";
+import * as item from "./item.js";
 import { listenForKeys } from "./keyboard.js";
 import * as kept from "./kept.js";
 import * as leases from "./leases.js";
@@ -26,22 +26,30 @@ let undoWanted = null; // which answer to take back once the outbox is empty: on
 let isResting = false; // nothing is shown until they come back
 
 // --- leases come in ---
+let isFetching = false; // what draws them
 function take(offered) {
+  const fetching = item.fetchViewers((offered || []).map((lease) => lease.item));
+  isFetching = Boolean(fetching);
+  if (fetching) { fetching.then(() => { notice("offline", ""); take(offered); }, () => takeIn(2, offered)); return; }
   for (const lease of offered || []) {
     if (leases.isOver(lease.id) || outbox.holds(lease.id)) continue;
     leases.stamp(lease);
     if (current?.lease.id === lease.id) {
       Object.assign(current.lease, lease);
-      const views = mendItem(current.lease.item, onBroken);
+      const views = item.mendItem(current.lease.item, onBroken);
       if (views) questions.mend(views);
       continue;
     }
     const known = leases.find(lease.id);
     if (known) { Object.assign(known, lease); continue; }
     leases.add(lease);
-    preload(lease.item);
+    item.preload(lease.item);
   }
   if (!current && !isResting) showNext();
+}
+function takeIn(seconds, offered) {
+  notice("offline", say("offline", { seconds }), "warn");
+  setTimeout(() => take(offered), seconds * 1000);
 }
 
 function ask() {
@@ -50,18 +58,20 @@ function ask() {
 }
 function onLeases(offered, reason, retryAfter, detail, limit) {
   if (offered) take(offered);
-  if (current || isResting || !outbox.isEmpty()) return;
+  if (current || isResting || isFetching || !outbox.isEmpty()) return;
   showEmpty(care.reasonOf(reason, limit) || "empty", detail);
   if (retryAfter) leases.askIn(Math.max(1, retryAfter), onLeases);
 }
 
-/* Media that do not load: their link has ended (leasing again brings a new one), or once for any other cause. */
+/* Media that do not load: their link has ended (leasing again brings a new one), or once for any other cause. Whether they
+   are fetched again. */
 function onBroken() {
   const { lease } = current;
   const isOld = now() - lease.fetchedAt > LINK_MS;
-  if (!isOld && lease.isRetried) return;
+  if (!isOld && lease.isRetried) return false;
   lease.isRetried = true;
   setTimeout(() => leases.ask(onLeases), isOld ? 0 : 1500);
+  return true;
 }
 
 // --- showing ---
@@ -72,7 +82,7 @@ function showNext() {
   if (lease) {
     show(lease);
     // The focus stays where it is, on the item, so that its words have to be said here.
-    if (!$("desk").hidden) announce(`${say("next")} ${$("item").innerText.slice(0, 400)}`);
+    if (!$("desk").hidden) announce(`${say("next")} ${item.tell().slice(0, 400)}`);
   } else if (outbox.isEmpty()) ask();
   else showEmpty("loading");
 }
@@ -94,7 +104,7 @@ function show(lease, draft) {
   $("empty").hidden = true;
   $("desk").hidden = false;
   questions.build(lease.schema_version, onChange, refresh);
-  questions.attach(drawItem(lease.item, onBroken));
+  questions.attach(item.drawItem(lease.item, onBroken));
   suggestion.draw(lease.item.suggestion);
   $("comment").value = current.draft.comment;
   openComment(Boolean(current.draft.comment));
@@ -105,6 +115,7 @@ function show(lease, draft) {
 
 function showEmpty(reason, detail) {
   $("desk").hidden = true;
+  item.clearItem();
   $("empty").hidden = false;
   const isLoading = reason === "loading";
   $("empty-title").textContent = isLoading ? say("loading") : has(`${reason}_title`) ? say(`${reason}_title`) : "";
@@ -247,6 +258,7 @@ async function undo(chosen) {
     const answer = await request("POST", `${desk.annotation_url}${last.annotation}/undo`, {});
     if (isSignedOut(answer)) { past.push(last); signedOut(); return; }
     if (!answer.ok) { notice("fault", answer.data.detail || "", "warn"); return; }
+    await item.fetchViewers([answer.data.lease.item]);
     leases.reopen(answer.data.lease.id);
     stash();
     show(leases.stamp(answer.data.lease), { ...last.draft, seconds: 0 });
@@ -259,10 +271,10 @@ async function undo(chosen) {
 
 // --- care ---
 function draw() {
-  questions.mend(drawAgain(current.lease.item, onBroken));
+  questions.mend(item.drawAgain(current.lease.item, onBroken));
   refresh();
   $("item").focus({ preventScroll: true });
-  announce($("item").innerText.slice(0, 400));
+  announce(item.tell().slice(0, 400));
 }
 $("item").addEventListener("uncover", draw);
 
@@ -337,6 +349,9 @@ const actions = {
   comment: () => { if (current) { openComment(true); $("comment").focus(); } },
   guideline: () => { guideline.toggle(); if (current && !$("desk").hidden) refresh(); },
   history: history.open,
+  view: () => current && item.focusNext(),
+  hidden: () => current && item.toggleHidden(),
+  fetch: () => leases.ask(onLeases),
   reveal: () => { if (current && care.reveal(current.lease.item)) draw(); },
   quarantine: () => current && $("quarantine").showModal(),
   seal,
@@ -362,6 +377,7 @@ listenForKeys({
   actions,
   answers: () => (current && !$("desk").hidden ? current.draft.answers : null),
   refresh,
+  viewers: item,
   leaveComment: () => { openComment(Boolean(current?.draft.comment)); $("item").focus(); },
 });
 

@@ -126,7 +126,10 @@ function buildSurface(element, text) {
       leaves.push({ node, start, end });
       made.append(open.length ? drawMarked(framed ?? node, end, open) : framed ?? node);
     }
+    // With dir=auto the direction would be found out anew with each piece.
+    element.removeAttribute("dir");
     element.replaceChildren(made);
+    element.dir = "auto";
     if (isHeld) setSelection(range.anchor, range.focus);
   }
   function drawMarked(piece, end, open) {
