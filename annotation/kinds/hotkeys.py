@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 # The page's own keys (skip, comment, unsure, flag, guideline, help, next and previous question, last answers, reveal,
-# seal, undo).
+# seal, undo, the viewer, hidden characters).
 # A schema may still claim one of them for a choice; it is only never given out by default.
-DESK_KEYS = frozenset("scufghjklrqz?")
+DESK_KEYS = frozenset("scufghjklrqvxz?")
 RESERVED_KEYS = DESK_KEYS | {"n"}  # which the reviewers' pages have
 # As they lie on the keyboard: the digits, then the row below them, and so on.
 _DEFAULT_KEYS = tuple(c for c in "1234567890qwertyuiopasdfghjklzxcvbnm" if c not in RESERVED_KEYS)
