@@ -68,10 +68,10 @@ def test_letters_that_do_two_things_are_told() -> None:
     tone = {
         "name": "tone",
         "kind": "choice",
-        "choices": [{"value": "calm", "key": "x"}, {"value": "shrill", "key": "s"}],
+        "choices": [{"value": "calm", "key": "y"}, {"value": "shrill", "key": "s"}],
     }
     questions = [
-        *with_own_keys(rendered(), {"verdict": {"spam": "x"}}),
+        *with_own_keys(rendered(), {"verdict": {"spam": "y"}}),
         *render_schema(compile_schema({"questions": [tone]})),
     ]
     told = find_shared(questions)
