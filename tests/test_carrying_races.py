@@ -74,7 +74,7 @@ def test_nothing_is_lost_or_of_two_versions_where_people_label_meanwhile(
     )
     dispatch_events()
     run_all()
-    assert not is_carrying(desk.project)
+    assert not is_carrying(desk.project), list(Job.objects.filter(kind=KIND).values_list("args", "state", "error"))
     # Whoever was asked again has their place still.
     for name in ("alice", "bob", "carol"):
         work(desk, name)

@@ -259,6 +259,7 @@ class SchemaPreviewView(ProjectPage):
             "lease_url": f"{calls}leases/",
             "annotation_url": f"{calls}annotations/",
             "items_url": f"{calls}items/",
+            "media_url": f"{calls}media/",
             "care": context["desk"]["care"] | {"care_url": f"{calls}care"},
         }
         return self.show(access, "annotation/schema_preview.html", context)
