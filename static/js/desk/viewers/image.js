@@ -142,10 +142,15 @@ function layStill(image, tools, wasPlaying = false) {
   }
   function toggle() {
     isPlaying = !isPlaying;
-    nameButton(button, isPlaying ? "stop_animation" : "play_animation", say("space"));
+    name();
     draw();
   }
-  if (isPlaying) nameButton(button, "stop_animation", say("space"));
+  // Nobody is to judge the first frame alone and not know that there are more.
+  function name() {
+    nameButton(button, isPlaying ? "stop_animation" : "play_animation", say("space"));
+    button.classList.toggle("button-main", !isPlaying);
+  }
+  name();
   image.classList.toggle("is-stilled", !isPlaying);
   return { draw, toggle, isPlaying: () => isPlaying };
 }
