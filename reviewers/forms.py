@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django import forms
@@ -24,15 +25,13 @@ class RuleForm(forms.Form):
     )
     threshold = forms.FloatField(
         label=_("How sure"),
-        required=False,
         min_value=0.5,
         max_value=0.9999,
-        help_text=_("From 0.5 to below 1. At 0.95 about one accepted answer in twenty may be wrong."),
+        help_text=_("From 0.5 to below 1. At 0.95 at most one accepted answer in twenty is expected to be wrong."),
         widget=forms.NumberInput(attrs={"step": "any"}),
     )
     method = forms.ChoiceField(
         label=_("Annotators are told apart by"),
-        required=False,
         choices=[
             ("evidence", _("what foretells answers best")),
             ("one_coin", _("one accuracy for each")),
@@ -41,12 +40,13 @@ class RuleForm(forms.Form):
         ],
     )
 
-    def __init__(self, data: Any = None, *, project: Project) -> None:
-        super().__init__(data, initial={**POSTERIOR_DEFAULTS, **project.rule})
+    def __init__(self, data: Mapping[str, Any] | None = None, *, project: Project) -> None:
+        sent = None if data is None else {**POSTERIOR_DEFAULTS, **{name: data[name] for name in data}}
+        super().__init__(sent, initial={**POSTERIOR_DEFAULTS, **project.rule})
 
     def rule(self) -> dict[str, Any]:
         """The rule that a valid form says, as it is sent."""
         found = self.cleaned_data
         if found["kind"] != "posterior":
             return {"kind": found["kind"]}
-        return {"kind": "posterior", **{name: found[name] or value for name, value in POSTERIOR_DEFAULTS.items()}}
+        return {name: found[name] for name in ("kind", *POSTERIOR_DEFAULTS)}
