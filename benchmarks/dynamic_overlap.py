@@ -2,7 +2,7 @@
 
     .venv/bin/python -m benchmarks.dynamic_overlap [--data FOLDER]
 
-Files with a gold label of every item, and made-up labels. Each item's labels come in a random order, drawn ten times.
+Files with a gold label of every item, and made-up labels. Each item's labels come in a random order, drawn five times.
 Fixed: the first three of each, accepted by the majority, by Dawid and Skene, and by what the default rule chooses.
 Dynamic: two of each first; then, as the project's rule does it, the skills are fitted to what has been said whenever a
 tenth is new, and items that are less sure than the threshold get one label more, up to five. An item that stays unsure
@@ -31,7 +31,7 @@ from reviewers.algorithms.majority import majority_vote
 from reviewers.algorithms.posterior import weigh
 
 FIXED, LEAST, MOST = 3, 2, 5
-THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
+THRESHOLDS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 REFIT_SHARE = 0.1
 COMPARED = ("majority", "chosen")
 Ints = NDArray[np.int64]
@@ -180,7 +180,7 @@ def main() -> None:
     """Read, draw, ask, print a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
-    parser.add_argument("--draws", type=int, default=10)
+    parser.add_argument("--draws", type=int, default=5)
     parser.add_argument("--only", nargs="+", metavar="NAME")
     arguments = parser.parse_args()
     folder: Path = arguments.data

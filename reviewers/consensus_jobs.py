@@ -37,7 +37,7 @@ def run_fit(running: RunningJob) -> dict[str, Any]:
             _("No question here can be weighed: it takes one with a single choice or a rating, of at most 50 values.")
         )
     crowds = [load_crowd(project, question) for question in questions]
-    begin_fit(project=project, n_labels=sum(labels.n_labels for labels in crowds), check=running.check)
+    begin_fit(project=project, n_labels=max(labels.n_labels for labels in crowds), check=running.check)
     fits = [_fit(running, project, *one) for one in zip(questions, crowds, strict=True)]
     looked_at = changed = 0
     if project.rule["kind"] == "posterior":
