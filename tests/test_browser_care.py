@@ -12,7 +12,9 @@ from pytest_django.live_server_helper import LiveServer
 
 from annotation.actions.care import change_care, change_organisation_care
 from annotation.actions.media import add_media
+from annotation.actions.projects import put_guideline
 from annotation.models import Annotation, Item, Label
+from reviewers.actions import adjudicate
 from tests.api_client import make_png
 from tests.cast import Desk, MakeDesk, import_rows
 from tests.test_browser import faults, forgive_network, sign_in, watched
@@ -106,6 +108,72 @@ def test_words_on_the_list_are_covered_until_a_key_shows_them(
     assert text.locator(".masked").count() == 0
     watched.keyboard.press("r")
     expect(text.locator(".masked")).to_have_count(2)
+
+
+def test_listed_words_are_covered_in_last_answers_and_decided_cases_until_the_same_key_shows_them(
+    watched: Page, live_server: LiveServer, make_desk: MakeDesk
+) -> None:
+    rows = [{"external_id": f"t-{i}", "text": f"cheap slurs, cheap slur number {i}"} for i in range(3)]
+    desk = make_desk(rows=rows, care={"masked_words": ["slur"]})
+    put_guideline(
+        project=desk.project,
+        change="minor",
+        clauses=[{"id": "c-1", "title": "Clause", "text": "One.", "examples": []}],
+        actor=desk.cast.olga,
+    )
+    adjudicate(
+        access=desk.access("rita"),
+        item=desk.item("t-0"),
+        answers={"verdict": "spam"},
+        reason="ambiguous",
+        note="This slur sells.",
+        precedent=True,
+    )
+    change_care(person=desk.cast.alice, changes={"views": {"ordinary": {"text": {"mask": True}}}})
+    desk.label("alice")
+    start(watched, live_server)
+    expect(watched.locator("#item .masked")).to_have_text("slur")
+    watched.keyboard.press("g")
+    cases = watched.locator("#precedents")
+    expect(cases.locator(".masked")).to_have_text(["slur", "slur", "slur"])  # its text, its note, the words in common
+    shown_by = "one => getComputedStyle(one).webkitTextFillColor"
+    transparent = "rgba(0, 0, 0, 0)"
+    assert cases.locator(".masked").first.evaluate(shown_by) == transparent
+    watched.keyboard.press("r")
+    expect(watched.locator("#item .masked")).to_have_count(0)
+    assert cases.locator(".masked").first.evaluate(shown_by) != transparent
+    watched.keyboard.press("r")
+    assert cases.locator(".masked").first.evaluate(shown_by) == transparent
+    watched.keyboard.press("l")
+    words = watched.locator("#history .history-item .masked")
+    expect(words).to_have_text("slur")
+    assert words.evaluate(shown_by) == transparent
+    watched.keyboard.press("r")
+    assert words.evaluate(shown_by) != transparent
+    watched.click("#history >> text=Show or cover listed words")
+    assert words.evaluate(shown_by) == transparent
+
+
+def test_decided_cases_tell_nothing_of_a_text_before_it_is_revealed(
+    watched: Page, live_server: LiveServer, make_desk: MakeDesk
+) -> None:
+    desk = make_desk(rows=[severe("a", "hard words")])
+    put_guideline(
+        project=desk.project,
+        change="minor",
+        clauses=[{"id": "c-1", "title": "Clause", "text": "One.", "examples": []}],
+        actor=desk.cast.olga,
+    )
+    asked: list[str] = []
+    watched.on("request", lambda request: asked.append(request.url) if "/precedents/" in request.url else None)
+    start(watched, live_server)
+    expect(watched.locator(".cover")).to_be_visible()
+    watched.keyboard.press("g")
+    watched.wait_for_timeout(600)
+    assert asked == []
+    watched.keyboard.press("r")
+    expect(watched.locator("#precedents")).to_contain_text("No decided case is like this one yet.")
+    assert len(asked) == 1
 
 
 def test_a_text_is_marked_once_it_is_revealed_and_its_words_stay_covered(

@@ -27,6 +27,7 @@ export function listenForKeys({ actions, answers, refresh, viewers, leaveComment
       if (button?.value) { event.preventDefault(); button.click(); }
       return;
     }
+    if ($("history").open && keyed[key] === "reveal") { event.preventDefault(); actions.words(); }
     if (document.querySelector("dialog[open]")) return;
     if (key === "enter" && event.target.closest("a, summary, button:not(.choice[aria-pressed=true], [data-submits])")) return;
     if (isForViewer(event, viewers.takeKeyInside)) return;
