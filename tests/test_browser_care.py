@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Page, Request, expect
 from pytest_django.live_server_helper import LiveServer
 
@@ -17,6 +18,7 @@ from annotation.models import Annotation, Item, Label
 from reviewers.actions import adjudicate
 from tests.api_client import make_png
 from tests.cast import Desk, MakeDesk, import_rows
+from tests.media_files import make_video, make_wav
 from tests.test_browser import faults, forgive_network, sign_in, watched
 
 __all__ = ["faults", "watched"]
@@ -40,7 +42,8 @@ def test_the_hint_stands_before_a_severe_text_and_one_key_reveals_it(
     make_desk(rows=[severe("a", "hard words")])
     start(watched, live_server)
     expect(watched.locator(".care-hint")).to_have_text("severeviolence · text")
-    expect(watched.locator("#item")).not_to_contain_text("hard words")
+    assert "hard words" not in watched.content()  # nor in what is said to those who listen
+    assert "hard words" not in watched.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}])")
     watched.keyboard.press("r")
     expect(watched.locator("#item .item-text")).to_have_text("hard words")
     expect(watched.locator(".care-hint")).to_be_visible()
@@ -90,6 +93,40 @@ def test_media_of_a_severe_item_are_not_requested_before_they_are_revealed(
     expect(image).not_to_have_class(re.compile("view-blur"))
     watched.keyboard.press("r")
     expect(image).to_have_class(re.compile("view-blur-4"))
+    forgive_network(faults)  # no worker has made the blurred pictures
+
+
+def test_of_several_media_each_is_requested_once_it_is_revealed_and_none_before(
+    watched: Page, live_server: LiveServer, make_desk: MakeDesk, faults: list[str]
+) -> None:
+    desk = make_desk(rows=[{"text": "an item that is answered before"}])
+    desk.label("alice")
+    film = make_video([Image.new("RGB", (64, 36), (shade, 80, 120)) for shade in range(0, 200, 20)])
+    files = {"audio": make_wav(), "video": film, "image": make_png(40, 30, 9)}
+    kept = {
+        kind: add_media(project=desk.project, source=io.BytesIO(data), actor=None)[0] for kind, data in files.items()
+    }
+    parts = [{"kind": kind, "media": media.sha256} for kind, media in kept.items()]
+    import_rows(desk.project, [{"parts": parts, "metadata": {"severity": "severe"}}])
+    asked: list[str] = []
+
+    def listen(request: Request) -> None:
+        found = re.search(r"/media/(?:forum/)?([0-9a-f]{64})", request.url)
+        if found and "v=blurred" not in request.url:
+            asked.append(found[1])
+
+    watched.on("request", listen)
+    start(watched, live_server)
+    expect(watched.locator(".cover")).to_have_count(3)
+    watched.wait_for_timeout(500)
+    assert asked == []
+    for n, (kind, media) in enumerate(kept.items()):
+        watched.keyboard.press("r")
+        expect(watched.locator(".cover")).to_have_count(2 - n)
+        expect(watched.locator(f"#item [data-part={kind}], #item img.item-image")).to_have_count(1)
+        watched.wait_for_timeout(200)
+        assert set(asked) == {one.sha256 for one in list(kept.values())[: n + 1]}, kind
+        assert media.sha256 in asked
     forgive_network(faults)  # no worker has made the blurred pictures
 
 
