@@ -1,6 +1,6 @@
 /* How an item comes to this person (desk.care, described in annotation/views/desk.py): the hint before it, covers over what
    is hidden until revealed, blur, grey, sizes, sound, and words that are covered. */
-import { desk, element, say, has } from "./page.js";
+import { desk, drawKey, element, say, has } from "./page.js";
 import { showAs } from "./view.js";
 
 const revealed = new Set(); // keys of parts that were revealed in this tab
@@ -35,13 +35,13 @@ export function drawHint(item) {
   const hint = element("div", { class: "care-hint", role: "note" });
   if (severity !== "none") hint.append(element("span", { class: `chip ${severity === "severe" ? "chip-bad" : "chip-warn"}`, text: say(`severity_${severity}`) }));
   hint.append(element("span", { text: [harms.map((one) => one.replaceAll("_", " ")).join(", "), forms].filter(Boolean).join(" · ") }));
-  if (!isAnyCovered && isMilder(item)) hint.append(element("button", { class: "button button-small", type: "button", "data-do": "reveal", text: say(cleared.has(item.id) ? "show_as_set" : "show_clear") }, element("kbd", { text: "R" })));
+  if (!isAnyCovered && isMilder(item)) hint.append(element("button", { class: "button button-small", type: "button", "data-do": "reveal", text: say(cleared.has(item.id) ? "show_as_set" : "show_clear") }, drawKey("reveal")));
   return hint;
 }
 
 /* Stands where a part is hidden. Of a picture, what the server made of it in which nothing can be recognised. */
 export function drawCover(item, part, onReveal) {
-  const button = element("button", { class: "button", type: "button", text: say("reveal"), click: () => { uncover(item, part); onReveal(); } }, element("kbd", { text: "R" }));
+  const button = element("button", { class: "button", type: "button", text: say("reveal"), click: () => { uncover(item, part); onReveal(); } }, drawKey("reveal"));
   const cover = element("div", { class: "cover", role: "group", "aria-label": say(`hidden_${part.kind}`, { name: part.name }), "data-cover": part.name });
   if (part.src && (part.kind === "image" || part.kind === "video")) {
     const blurred = element("img", { class: "cover-blurred", alt: "" });
