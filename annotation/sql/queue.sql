@@ -35,16 +35,20 @@ end $$;
 -- what state the item came to by it. The one place where n_submitted, state and overlap of a single row change together,
 -- under the row's lock. p_event null: nobody did anything (an import, another overlap); then only a new state is an event.
 -- p_returned: a place opened again. `reviewers_vote` is installed by the reviewers app.
+-- An item that was put away (sealed, archived, erased) stays closed whatever its votes come to: so does the dispute about it.
 create or replace function queue_settle(
   p_row bigint, p_submitted int, p_returned boolean, p_now timestamptz, p_event text, p_actor bigint, p_ref bigint, p_data jsonb
 ) returns smallint language plpgsql as $$
-declare r annotation_queuerow; v record; v_closed boolean;
+declare r annotation_queuerow; v record; v_closed boolean; v_away boolean := false;
 begin
   select * into strict r from annotation_queuerow where id = p_row for no key update;
+  if r.is_closed then      -- asked of these alone: whoever puts an item away closes its rows
+    v_away := (select i.lifecycle <> 0 from annotation_item i where i.id = r.item_id);
+  end if;
   r.n_submitted := r.n_submitted + p_submitted;
   if r.kind in (1, 4) and r.state <> 3 then
     select * into v from reviewers_vote(r, p_now);
-    v_closed := case when v.state = 2 then true when r.state = 2 then false else r.is_closed end;
+    v_closed := case when v.state = 2 then true when r.state = 2 then v_away else r.is_closed end;
   else
     select r.overlap as overlap, r.state as state into v;
     v_closed := r.is_closed;
@@ -57,6 +61,7 @@ begin
   end if;
   if v.state = 2 and r.state <> 2 then
     perform queue_open_dispute(r);
+    if v_away then perform queue_close_dispute(r); end if;      -- it is there for when the item is let out
   elsif v.state <> 2 and r.state = 2 then
     perform queue_close_dispute(r);
   end if;
