@@ -58,7 +58,4 @@ def _settle(project: Project, item_ids: Sequence[int]) -> tuple[int, int]:
     before = dict(rows.exclude(Exists(newer)).values_list("pk", "state"))
     queue.settle(row_ids=list(before))
     now = dict(QueueRow.objects.filter(pk__in=before).values_list("pk", "state"))
-    # What was sealed or erased meanwhile stays closed, whatever its votes say now.
-    sealed = Item.objects.filter(pk__in=item_ids).exclude(lifecycle=Item.Lifecycle.OPEN)
-    queue.close_items(item_ids=list(sealed.values_list("pk", flat=True)))
     return len(before), sum(now[pk] != state for pk, state in before.items())

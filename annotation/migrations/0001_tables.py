@@ -984,6 +984,7 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("keys", models.JSONField(help_text="{question name: {choice's value: key}}")),
+                ("page", models.JSONField(default=dict, help_text="{action of the page: key}")),
                 (
                     "person",
                     models.ForeignKey(

@@ -182,11 +182,12 @@ class GuidelineReading(models.Model):
 
 
 class DeskKeys(models.Model):
-    """The keys that a person gave to answers of a project, where they are not the schema's own."""
+    """The keys that a person gave to answers of a project and to what its desk does, where they are other ones."""
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+", db_index=False)
     person = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
     keys = models.JSONField(help_text="{question name: {choice's value: key}}")
+    page = models.JSONField(default=dict, help_text="{action of the page: key}")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["project", "person"], name="desk_keys_once")]

@@ -63,39 +63,67 @@ begin
   end if;
 end $$;
 
--- Whether two stored answers of a question with the column `data` are the same. p_overlap null: equal. Else each mark (span, box,
--- segment) of the one must be paired with one of the other: of the same part and label, overlapping at least so far (intersection
--- over union, in decimals). A largest matching by augmenting paths; annotation/kinds/marks.py says the same in Python.
+-- The marks (spans, boxes, segments) of an answer as rectangles of numbers as they were written; a stretch is 1 high.
+create or replace function reviewers_marks(p_marks jsonb, out no int, out kin text, out x numeric, out to_x numeric, out y numeric, out to_y numeric)
+returns setof record language sql immutable as $$
+  select z.no::int, (m ->> 'label') || ' ' || (m ->> 'part') collate "C", coalesce(m ->> 'start', m ->> 'x')::numeric,
+    coalesce((m ->> 'end')::numeric, (m ->> 'x')::numeric + (m ->> 'w')::numeric),
+    coalesce((m ->> 'y')::numeric, 0), coalesce((m ->> 'y')::numeric + (m ->> 'h')::numeric, 1)
+  from jsonb_array_elements(p_marks) with ordinality z(m, no)
+$$;
+
+-- Whether two rectangles overlap at least so far: intersection over union, in decimals.
+create or replace function reviewers_near(x numeric, to_x numeric, y numeric, to_y numeric, u numeric, to_u numeric, v numeric, to_v numeric, p_overlap numeric)
+returns boolean language sql immutable as $$
+  select x < to_u and u < to_x and y < to_v and v < to_y
+    and (1 + p_overlap) * (least(to_x, to_u) - greatest(x, u)) * (least(to_y, to_v) - greatest(y, v))
+      >= p_overlap * ((to_x - x) * (to_y - y) + (to_u - u) * (to_v - v))
+$$;
+
+-- Whether two stored answers of a question with the column `data` are the same. p_overlap null: equal. Else each mark of the one
+-- must be paired with one of the other: of the same part and label, and overlapping at least so far. annotation/kinds/marks.py says
+-- the same in Python. What is usual is told by one walk along both answers in order (other labels, or each mark beside its like), or by
+-- a mark that is beside none. Only where that tells nothing all pairs are looked at, for a largest matching by augmenting paths.
 create or replace function reviewers_same(a jsonb, b jsonb, p_overlap numeric) returns boolean language plpgsql immutable as $$
 declare
-  n int; v_near boolean[]; v_of_left int[]; v_of_right int[]; v_from int[]; v_waiting int[]; v_at int; v_left int; v_free int; v_next int;
+  n int; v_is_kin boolean; v_is_near boolean; v_is_alone boolean; v_near int[]; v_begin int[]; v_of_left int[]; v_of_right int[]; v_from int[]; v_waiting int[];
+  v_at int; v_left int; v_free int; v_next int; v_right int;
 begin
   if a is null or b is null then return a is null and b is null; end if;
   if a = b then return true; end if;
   n := jsonb_array_length(a);
   if p_overlap is null or n <> jsonb_array_length(b) then return false; end if;
-  -- near[(i - 1) * n + j]: mark i of a beside mark j of b
-  with sides as (
-    select s, z.no, m -> 'part' as part, m -> 'label' as label, coalesce(m ->> 'start', m ->> 'x')::numeric as x,
-        coalesce((m ->> 'end')::numeric, (m ->> 'x')::numeric + (m ->> 'w')::numeric) as to_x,
-        coalesce((m ->> 'y')::numeric, 0) as y, coalesce((m ->> 'y')::numeric + (m ->> 'h')::numeric, 1) as to_y
-    from (values ('a', a), ('b', b)) v(s, marks), jsonb_array_elements(v.marks) with ordinality z(m, no)),
-  pairs as (
-    select l.no as left_no, r.no as right_no, l.part = r.part and l.label = r.label as is_kin,
-        greatest(0, least(l.to_x, r.to_x) - greatest(l.x, r.x)) * greatest(0, least(l.to_y, r.to_y) - greatest(l.y, r.y)) as common,
-        (l.to_x - l.x) * (l.to_y - l.y) + (r.to_x - r.x) * (r.to_y - r.y) as sizes
-    from sides l cross join sides r where l.s = 'a' and r.s = 'b')
-  select array_agg(is_kin and common > 0 and common >= p_overlap * (sizes - common) order by left_no, right_no) into v_near from pairs;
+  with sides as (select 1 as side, m.* from reviewers_marks(a) m union all select 2, m.* from reviewers_marks(b) m),
+  placed as (select s.*, row_number() over (partition by side order by kin, x, to_x, y, to_y) as place from sides s),
+  zipped as (      -- lead(): the mark of b in the same place
+    select side, kin, x, to_x, y, to_y, lead(kin) over w as kin_b, lead(x) over w as u, lead(to_x) over w as to_u, lead(y) over w as v, lead(to_y) over w as to_v
+    from placed window w as (order by place, side))
+  select bool_and(kin = kin_b), bool_and(reviewers_near(x, to_x, y, to_y, u, to_u, v, to_v, p_overlap)) into v_is_kin, v_is_near from zipped where side = 1;
+  if not v_is_kin or v_is_near then return v_is_kin; end if;
+  with l as materialized (select * from reviewers_marks(a)), r as materialized (select * from reviewers_marks(b))
+  select exists (select 1 from l where not exists (
+        select 1 from r where r.kin = l.kin and reviewers_near(l.x, l.to_x, l.y, l.to_y, r.x, r.to_x, r.y, r.to_y, p_overlap)))
+      or exists (select 1 from r where not exists (
+        select 1 from l where r.kin = l.kin and reviewers_near(l.x, l.to_x, l.y, l.to_y, r.x, r.to_x, r.y, r.to_y, p_overlap))) into v_is_alone;
+  if v_is_alone then return false; end if;
+
+  with l as materialized (select * from reviewers_marks(a)), r as materialized (select * from reviewers_marks(b)),
+  pairs as (select l.no as i, r.no as j from l join r on l.kin = r.kin and reviewers_near(l.x, l.to_x, l.y, l.to_y, r.x, r.to_x, r.y, r.to_y, p_overlap))
+  select array_agg(j order by i, j), array_agg(i order by i, j) into v_near, v_waiting from pairs;
+  -- v_near[v_begin[i]] to v_near[v_begin[i + 1] - 1]: the marks of b beside mark i of a
+  v_begin := array_fill(0, array[n + 1]); v_begin[n + 1] := coalesce(cardinality(v_near), 0) + 1;
+  for k in reverse coalesce(cardinality(v_near), 0)..1 loop v_begin[v_waiting[k]] := k; end loop;
   v_of_left := array_fill(0, array[n]); v_of_right := v_of_left;
   for i in 1..n loop
     v_from := array_fill(0, array[n]); v_waiting := array[i]; v_at := 1; v_free := 0;
     while v_at <= cardinality(v_waiting) and v_free = 0 loop
       v_left := v_waiting[v_at]; v_at := v_at + 1;
-      for j in 1..n loop
-        if v_from[j] = 0 and v_near[(v_left - 1) * n + j] then
-          v_from[j] := v_left;
-          if v_of_right[j] = 0 then v_free := j; exit; end if;
-          v_waiting := v_waiting || v_of_right[j];
+      for k in v_begin[v_left]..v_begin[v_left + 1] - 1 loop
+        v_right := v_near[k];
+        if v_from[v_right] = 0 then
+          v_from[v_right] := v_left;
+          if v_of_right[v_right] = 0 then v_free := v_right; exit; end if;
+          v_waiting := v_waiting || v_of_right[v_right];
         end if;
       end loop;
     end loop;
