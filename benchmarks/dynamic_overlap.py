@@ -31,7 +31,7 @@ from reviewers.algorithms.majority import majority_vote
 from reviewers.algorithms.posterior import weigh
 
 FIXED, LEAST, MOST = 3, 2, 5
-THRESHOLDS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
+THRESHOLDS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.99)
 REFIT_SHARE = 0.1
 COMPARED = ("majority", "chosen")
 Ints = NDArray[np.int64]
@@ -122,8 +122,8 @@ def compare(name: str, worlds: Sequence[World]) -> Iterator[str]:
             if not cheapest[kind] and right >= base[kind]:
                 cheapest[kind] = spent
         yield f"| {name} | {' | '.join(shown)} | {threshold:g} | {spent:.0%} | {right:.4f} | {' | '.join(cells)} |"
-    told = "; ".join(f"{kind} of three: {spent:.0%}" for kind, spent in cheapest.items())
-    yield f"{name}: at least as often right as {told} of the labels"
+    told = "; ".join(f"{kind} of three: {f'{spent:.0%}' if spent else 'never'}" for kind, spent in cheapest.items())
+    yield f"{name}: labels spent where it is at least as often right as {told}"
 
 
 def simulate(n_items: int, accuracy: tuple[float, float], n_values: int, seed: int) -> tuple[CrowdLabels, Ints]:

@@ -23,8 +23,9 @@ from reviewers.models import ConsensusAnnotator, ConsensusFit, ConsensusWatch, R
 from reviewers.reports import resolution_rows
 from reviewers.weighing import find_outdated, load_crowd, skills_of, weighed_questions
 from tests.api_client import Api
-from tests.cast import CHOICE_SCHEMA, Desk, MakeDesk
-from tests.posterior_desk import PEOPLE, POSTERIOR, fit, know, make_known_desk, past_rows, state_of
+from tests.cast import CHOICE_SCHEMA, Desk, MakeDesk, import_rows
+from tests.posterior_desk import PEOPLE, POSTERIOR, VALUES, fit, know, make_known_desk, past_rows, state_of
+from tests.test_queue_plans import read_rows
 
 pytestmark = pytest.mark.django_db
 
@@ -278,3 +279,27 @@ def test_resolutions_carry_posterior_and_method(desk: Desk) -> None:
 
 def _settle(desk: Desk, name: str) -> None:
     queue.settle(row_ids=[QueueRow.objects.get(pk=desk.row(name).pk).pk])
+
+
+def test_a_submit_reads_the_voters_tables_alone(desk: Desk) -> None:
+    """Whatever the tables were like when its plans were made, and however many annotators a fit knows."""
+    with connection.cursor() as cursor:
+        cursor.execute("analyze")
+    desk.vote("t-1", alice="spam", bob="spam")  # the plans of this connection
+    given = [
+        [{"annotator": f"ann-{(i + k) % 40}", "answers": {"verdict": VALUES[i % 3]}} for k in range(2)]
+        for i in range(600)
+    ]
+    rows = [{"external_id": f"a-{i}", "text": "x", "annotations": said} for i, said in enumerate(given)]
+    import_rows(desk.project, rows)
+    fit(desk)
+    assert ConsensusFit.objects.get(is_current=True).n_annotators == 45
+    know(desk, alice=0.98, bob=0.98)
+    queue.set_ranks(project_id=desk.project.pk, priorities={desk.item("t-2").pk: 9.0}, draw_id=None)
+    desk.submit("alice", desk.lease_one("alice"), "spam")
+    raw = desk.lease_one("bob")
+    before = read_rows()
+    assert desk.submit("bob", raw, "spam").item_state == "agreed"
+    read = {name: n - before.get(name, 0) for name, n in read_rows().items()}
+    assert {name: n for name, n in read.items() if n > 40} == {}
+    assert read["reviewers_consensusfit"] == 1
