@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 
-from annotation.actions.carrying import EVENT as CARRIED
+from annotation.actions.carrying import KIND as CARRYING
 from annotation.actions.carrying import find_target, is_carrying, start_carrying
 from annotation.models import Annotation, Event, Project
 from reviewers.actions import erase_notes
@@ -21,7 +21,9 @@ def read_events(events: list[Event]) -> None:
 
 
 def read_new_answers(events: list[Event]) -> None:
-    """Start a fit in projects under the posterior rule, once enough is new or the rule was just made that."""
+    """Start a fit in projects under the posterior rule: once enough is new, the rule was just made that, or labels were
+    carried over to other values.
+    """
     n_new: Counter[int] = Counter()
     is_wanted: set[int] = set()
     for event in events:
@@ -32,7 +34,9 @@ def read_new_answers(events: list[Event]) -> None:
             n_new[event.project_id] += 1
         elif event.kind == "annotations.imported":
             n_new[event.project_id] += int(data.get("n", 0))
-        elif event.kind == CARRIED or (event.kind == "project.changed" and "rule" in data.get("settings", ())):
+        elif (event.kind == "job.finished" and data.get("kind") == CARRYING) or (
+            event.kind == "project.changed" and "rule" in data.get("settings", ())
+        ):
             is_wanted.add(event.project_id)
     concerned = Project.objects.filter(pk__in=n_new.keys() | is_wanted, rule__kind="posterior")
     for project in concerned.filter(state=Project.State.ACTIVE):
