@@ -232,6 +232,20 @@ def test_under_another_rule_answers_start_no_fit(make_desk: MakeDesk) -> None:
     assert not Job.objects.filter(kind="consensus").exists()
 
 
+def test_where_nothing_can_be_weighed_answers_start_no_fit(make_desk: MakeDesk) -> None:
+    schema = {"questions": [{"name": "why", "kind": "text", "required": True}]}
+    desk = make_desk(1, schema, overlap=2, rule=POSTERIOR)
+    read_new_answers([_submitted(desk)] * 500)
+    assert not Job.objects.filter(kind="consensus").exists()
+
+
+def test_a_fit_that_fails_is_not_asked_for_again_at_once(desk: Desk) -> None:
+    read_new_answers([_submitted(desk)] * LEAST_NEW)
+    Job.objects.filter(kind="consensus").update(state="failed")
+    read_new_answers([_submitted(desk)])
+    assert not Job.objects.filter(kind="consensus", state="queued").exists()
+
+
 def _submitted(desk: Desk) -> Event:
     return Event(project=desk.project, kind="annotation.submitted", data=None)
 
