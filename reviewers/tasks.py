@@ -1,4 +1,7 @@
-"""The job that carries labels, and what was decided from them, over to a breaking version of the label schema."""
+"""The job that carries labels, and what was decided from them, over to a breaking version of the label schema.
+
+The app's other jobs are in modules of their own, which this one makes known to the worker.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,10 @@ from annotation.actions.carrying import KIND, Way, carried_up_to, carry_items, c
 from annotation.deadlocks import in_turn
 from annotation.jobs import RunningJob, job_kind
 from annotation.models import Item
+from reviewers import consensus_jobs
 from reviewers.actions import carry_decisions
+
+__all__ = ["consensus_jobs", "run_carrying"]
 
 BATCH = 100  # items: people who label them wait for it
 

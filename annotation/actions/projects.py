@@ -69,13 +69,16 @@ def create_project(
 
 @transaction.atomic
 def change_project(*, project: Project, settings: Mapping[str, Any], actor: User | None) -> Project:
-    """Change the settings named. A new overlap reaches waiting items by a job. Raises InvalidError, NotYetError."""
+    """Change the settings named. A new overlap, and a new rule, reach the items by a job each.
+
+    Raises InvalidError, NotYetError.
+    """
     project = Project.objects.select_for_update(of=("self",), no_key=True).select_related("schema").get(pk=project.pk)
     assert project.schema is not None
     if project.state == Project.State.ARCHIVED and project.schema is not None and settings.get("state") != "archived":
         raise StateError(_("This project is archived. Its labels and history stay as they are."))
     columns = parse_settings(settings, project.schema.compiled, Organisation.objects.get(), current=project)
-    had_overlap = project.overlap_min
+    had_overlap, had_rule = project.overlap_min, project.rule
     for column, value in columns.items():
         setattr(project, column, value)
     if project.overlap_max < project.overlap_min:
@@ -87,7 +90,14 @@ def change_project(*, project: Project, settings: Mapping[str, Any], actor: User
     )
     if project.overlap_min != had_overlap:
         start_job(kind="overlap", project=project, created_by=actor, args={}, lock=f"overlap:{project.pk}")
+    if project.rule != had_rule:
+        start_job(kind="rule", project=project, created_by=actor, args={}, lock=settling_lock(project))
     return project
+
+
+def settling_lock(project: Project) -> str:
+    """The lock of the jobs that let the vote rule look at all items anew: one at a time."""
+    return f"settling:{project.pk}"
 
 
 @transaction.atomic

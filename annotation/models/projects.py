@@ -27,7 +27,7 @@ class Project(models.Model):
 
     overlap_min = models.PositiveSmallIntegerField(default=1)
     overlap_max = models.PositiveSmallIntegerField(default=1)
-    rule = models.JSONField(help_text='{"kind": "majority" or "unanimous"}')
+    rule = models.JSONField(help_text='{"kind": "majority", "unanimous" or "posterior", ...}')
     skips_to_dispute = models.PositiveSmallIntegerField(default=3)
     lease_seconds = models.PositiveIntegerField(default=600)
     max_held = models.PositiveSmallIntegerField(default=5)
