@@ -191,4 +191,4 @@ def find_own_keys(project: Project, person: User) -> DeskKeys:
 
 def page_keys_of(own: DeskKeys) -> dict[str, str]:
     """The keys in force for what the page does, by action."""
-    return PAGE_KEYS | own.page
+    return {**PAGE_KEYS, **own.page}
