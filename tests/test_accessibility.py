@@ -55,7 +55,7 @@ def test_no_page_breaks_a_rule_of_accessibility(
     watched.goto(f"{live_server.url}/sign-in/")
     found = {"sign-in": find_violations(watched)}
     sign_in(watched, f"{live_server.url}/p/forum/", "olga")
-    for path in [*PAGES, "label/keys/", "settings/", f"disputes/{desk.item('t-1').pk}/"]:
+    for path in [*PAGES, "label/keys/", "settings/", "rule/?kind=unanimous", f"disputes/{desk.item('t-1').pk}/"]:
         watched.goto(f"{live_server.url}/p/forum/{path}")
         expect(watched.locator("h1")).to_have_count(1)
         watched.wait_for_load_state("networkidle")
