@@ -423,10 +423,17 @@ def test_sound_is_played_sought_and_looped_by_keys(show_items: ShowItems) -> Non
     expect(page.get_by_text("2.5×")).to_be_visible()
     page.keyboard.press("End")
     assert at(page) == pytest.approx(12)
+    wait_for(page, "#item audio", "!one.seeking")  # as a person does: a busy Chromium never ends a seek that overtakes
+    page.evaluate(
+        """{
+          window.rounds = 0;
+          const count = (event) => { window.rounds += Math.abs(event.target.currentTime - 5) < 0.5; };
+          document.querySelector("#item audio").addEventListener("seeking", count);
+        }"""
+    )
     page.keyboard.press("Space")
-    wait_for(page, "#item audio", "!one.paused && one.currentTime > 5 && one.currentTime < 6.2")
-    page.wait_for_timeout(800)  # 2 s of the sound: it has come around at least once
-    assert 4.9 < at(page) < 6.3
+    wait_for(page, "#item audio", "window.rounds >= 3")  # from the end to where the loop begins, and around twice
+    assert 4.9 < at(page) < 12
     page.keyboard.press("Space")
     expect(page.get_by_role("button", name="Play")).to_be_visible()
     assert js(page, "#item audio", "one.paused")
