@@ -355,12 +355,18 @@ def _stratify(project: Project, question: Question, by: str) -> Row:
                 "by": by,
                 "value": name,
                 "metrics": _show_all(
-                    project, question, count_vectors(labels.table(name)), labels.values, least=LEAST_ITEMS
+                    project, question, _in_order(count_vectors(labels.table(name))), labels.values, least=LEAST_ITEMS
                 ),
             }
             for name in labels.names
         ]
     }
+
+
+def _in_order(vectors: CountVectors) -> CountVectors:
+    """The same vectors in the order in which a histogram has them: the same labels give the same intervals."""
+    order = np.lexsort(vectors.counts.T[::-1])
+    return replace(vectors, counts=vectors.counts[order], n_items=vectors.n_items[order])
 
 
 def _number_strata(project: Project, question: Question, by: str | None) -> list[Row]:

@@ -85,7 +85,7 @@ def list_ways(access: Access, question: Question) -> list[tuple[str, str]]:
     if question["kind"] not in MEASURED_KINDS or question["kind"] in MARK_METRICS:
         return []
     project = access.project
-    ways = [("pair", _("two annotators"))] if access.may("review") and question["kind"] != "number" else []
+    ways = [("pair", _("pair of annotators"))] if access.may("review") and question["kind"] != "number" else []
     if Member.objects.filter(project=project).exclude(team="").exists():
         ways.append(("team", _("team")))
     keys = metadata_keys(project)

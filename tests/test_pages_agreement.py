@@ -131,7 +131,7 @@ def test_a_pair_opens_what_both_have_answered(desk: Desk) -> None:
 def test_who_said_what_is_for_reviewers(desk: Desk) -> None:
     html = page(desk.cast.enzo, "?by=pair")
     assert "A / B" not in html
-    assert "two annotators" not in html
+    assert "pair of annotators" not in html
     a = User.objects.get(shown_name="A")
     assert len(listed(page(desk.cast.enzo, f"?question=verdict&people={a.pk}", "items"))) == 24
     assert Api(desk.cast.enzo).get("projects/forum/agreement?by=pair").status_code == 403
@@ -171,6 +171,8 @@ def test_strata_by_week_draw_a_line(desk: Desk) -> None:
     assert re.fullmatch(r"20\d\d-W\d\d", week["value"])
     assert week["metrics"][0]["n_items"] == 24
     assert week["value"] in html
+    whole = Api(desk.cast.enzo).get("projects/forum/agreement").json()
+    assert week["metrics"] == whole["metrics"]  # all labels are of this week: the same intervals too
 
 
 def test_strata_by_team_are_pairs_within_a_team(make_desk: MakeDesk) -> None:

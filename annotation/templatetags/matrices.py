@@ -20,7 +20,7 @@ from annotation.templatetags.charts import EMPTY, nothing_drawn, shorten
 register = template.Library()
 
 N_SHADES = 5
-WIDTH, HEIGHT, LEFT, TOP, END = 64, 34, 132, 92, 64
+WIDTH, HEIGHT = 64, 34
 LETTERS = 16
 
 
@@ -51,22 +51,28 @@ def matrix_chart(
     if not names:
         return nothing_drawn(title, refusal)
     key = f"matrix-{slugify(title) or 'cells'}"
-    n = len(names)
-    width, height = LEFT + WIDTH * n + END, TOP + HEIGHT * n + 2
+    n, longest = len(names), min(LETTERS, max(len(name) for name in names))
+    left, top = 24 + 7 * longest, 24 + 5 * longest  # room for the names beside and, slanting, above
+    width, height = left + WIDTH * n + 4 * longest, top + HEIGHT * n + 2
     across = format_html_join(
         "",
         '<text transform="translate({} {}) rotate(-40)">{}<title>{}</title></text>',
-        ((LEFT + WIDTH * x + WIDTH // 2, TOP - 8, shorten(name, LETTERS), name) for x, name in enumerate(names)),
+        ((left + WIDTH * x + WIDTH // 2, top - 8, shorten(name, LETTERS), name) for x, name in enumerate(names)),
     )
     down = format_html_join(
         "",
         '<text x="{}" y="{}" text-anchor="end">{}<title>{}</title></text>',
-        ((LEFT - 8, TOP + HEIGHT * y + 21, shorten(name, LETTERS), name) for y, name in enumerate(names)),
+        ((left - 8, top + HEIGHT * y + 21, shorten(name, LETTERS), name) for y, name in enumerate(names)),
     )
     drawn = format_html_join(
         "",
         "{}",
-        ((_draw(cell, x, y),) for y, row in enumerate(cells) for x, cell in enumerate(row) if cell is not None),
+        (
+            (_draw(cell, left + WIDTH * x, top + HEIGHT * y),)
+            for y, row in enumerate(cells)
+            for x, cell in enumerate(row)
+            if cell is not None
+        ),
     )
     return format_html(
         '<figure class="chart chart-matrix"><figcaption class="chart-title">{title}</figcaption>'
@@ -87,9 +93,8 @@ def matrix_chart(
     )
 
 
-def _draw(cell: Cell, x: int, y: int) -> SafeString:
+def _draw(cell: Cell, left: int, top: int) -> SafeString:
     shade = "apart" if cell["shade"] is None else str(round(min(max(cell["shade"], 0.0), 1.0) * N_SHADES))
-    left, top = LEFT + WIDTH * x, TOP + HEIGHT * y
     body = format_html(
         '<rect class="cell cell-{}" x="{}" y="{}" width="{}" height="{}" rx="3"/>'
         '<text class="value" x="{}" y="{}" text-anchor="middle">{}</text><title>{}</title>',
