@@ -130,7 +130,8 @@ class World:
 
     def answers(self) -> dict[str, Any]:
         rng = self.rng
-        said: dict[str, Any] = {"verdict": rng.choice(["none", "none", "spam", "insult"]), "size": rng.random()}
+        said: dict[str, Any] = {"verdict": rng.choice(["none", "none", "spam", "insult"])}
+        said |= rng.choice([{}, {}, {"size": rng.random()}])
         said |= rng.choice([{}, {"tags": rng.sample(["x", "y", "z"], rng.randrange(4))}])
         return said | rng.choice([{}, {"grade": rng.randrange(-1, 4)}])
 
@@ -187,6 +188,9 @@ def test_the_counts_are_those_of_the_labels_whatever_happens(make_desk: MakeDesk
         for _ in range(15):
             world.step()
         folding.read(limit=world.rng.randrange(1, 40))
+    folding.read()
+    assert counted(desk.project) == stands(fresh(desk))
+    assert voters(desk.project) == voters_that_stand(fresh(desk))
     put_schema(project=desk.project, schema=BREAKING, map=TO_BREAKING, actor=desk.cast.olga)
     folding.read(limit=3)
     run_job(Job.objects.filter(kind="schema").latest("pk").pk)

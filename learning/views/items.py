@@ -123,14 +123,15 @@ def read_said(access: Access, query: Mapping[str, str]) -> tuple[Said | None, st
     votes = find_spellings(access.project, question, wanted) if wanted else None
     parts = []
     if len(wanted) == 1 and len(texts) == 2:
-        parts.append(_("two people said “%(said)s”") % {"said": texts[0]})
+        parts.append(_("two people said “%(said)s”") % {"said": tell_value(question, texts[0])})
     elif wanted:
-        parts.append(_(" and ").join(_("somebody said “%(said)s”") % {"said": text} for text in texts))
+        told = [_("somebody said “%(said)s”") % {"said": tell_value(question, text)} for text in texts]
+        parts.append(_(" and ").join(told))
     if persons:
         parts.append(_("answered by %(names)s") % {"names": _(" and ").join(sorted(person.name for person in persons))})
-    told = _("%(question)s: %(parts)s") % {"question": question["name"], "parts": ", ".join(parts)}
+    sentence = _("%(question)s: %(parts)s") % {"question": question["name"], "parts": ", ".join(parts)}
     kept = {name: query[name] for name in ("question", "said", "also", "people") if query.get(name)}
-    return Said(question["id"], votes, [person.pk for person in persons]), told, kept
+    return Said(question["id"], votes, [person.pk for person in persons]), sentence, kept
 
 
 def _state_words() -> dict[str, str]:

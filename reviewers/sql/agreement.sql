@@ -6,7 +6,7 @@
 -- the newest pass point to. As reviewers/loading.py has them.
 create or replace function agreement_votes(p_project bigint, p_items bigint[], p_questions smallint[])
 returns table (item_id bigint, question smallint, votes text, persons bigint[]) language sql stable as $$
-  with said as materialized (
+  with said as (
     select q.item_id, l.question, s.person_id,
       case when l.choice is not null then l.choice::text when l.choices is not null then array_to_string(l.choices, ',')
         else l.number::int::text end as value
@@ -15,10 +15,12 @@ returns table (item_id bigint, question smallint, votes text, persons bigint[]) 
     join annotation_label l on l.annotation_id = s.annotation_id and l.question = any (p_questions)
     where q.item_id = any (p_items) and q.project_id = p_project and q.kind in (1, 4)
       and not exists (select 1 from annotation_queuerow n where n.item_id = q.item_id and n.kind = 4 and n.pass_no > q.pass_no)),
-  counted as (select c.item_id, c.question, c.value, count(*) as n from said c group by 1, 2, 3),
-  spelt as (select c.item_id, c.question, string_agg(c.value || ':' || c.n, ';' order by c.value collate "C") as votes from counted c group by 1, 2),
-  named as (select c.item_id, c.question, array_agg(c.person_id order by c.person_id) as persons from said c group by 1, 2)
-  select t.item_id, t.question, t.votes, m.persons from spelt t join named m on m.item_id = t.item_id and m.question = t.question
+  counted as (
+    select c.*, count(*) over same as n, row_number() over same = 1 as is_first from said c
+    window same as (partition by c.item_id, c.question, c.value order by c.person_id rows between unbounded preceding and unbounded following))
+  select c.item_id, c.question, string_agg(c.value || ':' || c.n, ';' order by c.value collate "C") filter (where c.is_first),
+    array_agg(c.person_id order by c.person_id)
+  from counted c group by 1, 2
 $$;
 
 -- Count the votes on some items anew, and move them in the histogram from where they were counted before. One at a time in a
