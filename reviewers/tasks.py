@@ -1,23 +1,23 @@
-"""Jobs of the reviewers' app, and what beat does for it: labels carried over to a breaking version of the label schema
-with what was decided from them, and the daily recount of votes.
+"""The job that carries labels, and what was decided from them, over to a breaking version of the label schema.
+
+The app's other jobs are in modules of their own, which this one makes known to the worker.
 """
 
 from __future__ import annotations
 
-from time import monotonic
 from typing import Any
 
 from celery import shared_task
-from django.db import OperationalError, connection, transaction
-from django.utils.translation import gettext as _
-from psycopg.errors import DeadlockDetected
 
 from annotation.actions.carrying import KIND, Way, carried_up_to, carry_items, count_carried, find_way, tell_carried
-from annotation.jobs import JobFailedError, RunningJob, job_kind
-from annotation.models import Item, Project
-from reviewers.actions import carry_decisions, fold_votes, settle_recount, start_recount_if_due, sum_up_votes
-from reviewers.recount import KIND as RECOUNT
-from reviewers.recount import BehindError, Difference, find_differences
+from annotation.deadlocks import in_turn
+from annotation.jobs import RunningJob, job_kind
+from annotation.models import Item
+from reviewers import consensus_jobs, recount_jobs
+from reviewers.actions import carry_decisions
+from reviewers.actions.votes import start_recount_if_due
+
+__all__ = ["consensus_jobs", "recount_jobs", "run_carrying", "start_recount"]
 
 BATCH = 100  # items: people who label them wait for it
 
@@ -51,52 +51,20 @@ def run_carrying(running: RunningJob) -> dict[str, Any]:
 
 
 def _carry_batch(running: RunningJob, way: Way, ids: list[int], *, is_late: bool) -> None:
-    """One transaction. It holds many rows: where it and somebody's request wait for each other, it gives way."""
+    """One transaction, which says how far it went."""
     project, actor = running.project, running.job.created_by
-    for attempt in range(5):
-        try:
-            with transaction.atomic():
-                running.check()
-                batch = carry_items(project=project, way=way, item_ids=ids, actor=actor)
-                n = carry_decisions(project=project, way=way, batch=batch, is_late=is_late)
-                tell_carried(
-                    project=project,
-                    way=way,
-                    actor=actor,
-                    batch=batch,
-                    n_decisions=n,
-                    up_to=None if is_late else ids[-1],
-                )
-            return
-        except OperationalError as error:
-            if attempt == 4 or connection.in_atomic_block or not isinstance(error.__cause__, DeadlockDetected):
-                raise
+
+    def carry() -> None:
+        running.check()
+        batch = carry_items(project=project, way=way, item_ids=ids, actor=actor)
+        n = carry_decisions(project=project, way=way, batch=batch, is_late=is_late)
+        up_to = None if is_late else ids[-1]
+        tell_carried(project=project, way=way, actor=actor, batch=batch, n_decisions=n, up_to=up_to)
+
+    in_turn(carry)
 
 
 @shared_task(name="reviewers.tasks.start_recount")
 def start_recount() -> None:
     """Have the votes counted again where that is due."""
     start_recount_if_due()
-
-
-@job_kind(RECOUNT)
-def run_recount(running: RunningJob) -> dict[str, Any] | None:
-    """Count the votes of all projects again, and put right what was counted otherwise; see `reviewers/recount.py`."""
-    began = monotonic()
-    differences = []
-    for project in Project.objects.order_by("pk"):
-        try:
-            found = find_differences(project, running.progress)
-        except BehindError:
-            told = _("The events are not being read, so that nothing can be said about the counts made from them.")
-            raise JobFailedError(told) from None
-        if found:
-            fold_votes(project_id=project.pk, item_ids=found)
-        n_rows = sum_up_votes(project_id=project.pk)
-        if found or n_rows:
-            differences.append(Difference(project, len(found), n_rows))
-    with transaction.atomic():
-        running.check()
-        result = settle_recount(job=running.job, differences=differences, seconds=monotonic() - began)
-        running.finish(result)
-    return None

@@ -6,6 +6,7 @@ from django.urls import URLPattern, URLResolver, path
 
 from reviewers.agreement_views import AgreementView
 from reviewers.desk_parts import HistoryView, PrecedentsView
+from reviewers.rule_views import RuleView
 from reviewers.schema_views import PublishSchemaView
 from reviewers.views import DisputesView, DisputeView
 
@@ -15,5 +16,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("p/<slug:slug>/agreement/", AgreementView.as_view(), name="project-agreement"),
     path("p/<slug:slug>/disputes/", DisputesView.as_view(), name="project-disputes"),
     path("p/<slug:slug>/disputes/<str:item_id>/", DisputeView.as_view(), name="project-dispute"),
+    path("p/<slug:slug>/rule/", RuleView.as_view(), name="project-rule"),
     path("p/<slug:slug>/schema/publish/", PublishSchemaView.as_view(), name="project-schema-publish"),
 ]

@@ -22,7 +22,7 @@ from annotation.jobs import run_job
 from annotation.kinds import choice
 from annotation.models import Event, Item, Job, Project, User
 from reviewers import recount, tasks, vote_counts
-from reviewers.actions import start_recount_if_due
+from reviewers.actions.votes import start_recount_if_due
 from reviewers.agreement import project_agreement
 from reviewers.consumers import read_votes
 from reviewers.loading import load_coded

@@ -1,5 +1,5 @@
-"""The vote rule that the queue calls by name, history that refuses change (`reviewers/sql/vote.sql`), and the counting
-of votes for agreement (`reviewers/sql/agreement.sql`).
+"""The vote rule that the queue calls by name, history that refuses change, and votes counted for agreement
+(`reviewers/sql/`).
 """
 
 from pathlib import Path
@@ -14,5 +14,5 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.RunSQL((SQL / name).read_text(encoding="utf-8"), migrations.RunSQL.noop)
-        for name in ("vote.sql", "agreement.sql")
+        for name in ("posterior.sql", "vote.sql", "agreement.sql")
     ]

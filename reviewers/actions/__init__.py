@@ -4,38 +4,31 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from typing import Any
 
 from django.db import connection, transaction
 from django.db.models.functions import Now
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from annotation import queue
 from annotation.access import Access
 from annotation.actions.carrying import Batch, Way
 from annotation.actions.events import write_event
-from annotation.actions.jobs import start_job
 from annotation.carrying import Carried, Fate, carry_decision
 from annotation.commitments import commit, commit_answer, make_salt
 from annotation.errors import InvalidError, StateError
 from annotation.kinds import KINDS, LabelValue, Question
-from annotation.models import Item, Job, Member, Project, QueueLane, QueueRow, Seat
+from annotation.models import Item, Member, Project, QueueLane, QueueRow, Seat
 from annotation.parts import read_parts
 from annotation.plain_text import find_text_fault
 from annotation.schema import asked, parse_answers
 from reviewers.answers import questions_by_id, read_value
 from reviewers.errors import HeldError, OwnWorkError, StaleDecisionError
 from reviewers.models import Adjudication, AdjudicationNote, Resolution
-from reviewers.recount import KIND as RECOUNT
-from reviewers.recount import Difference
 from reviewers.reports import show_adjudication, show_resolutions
-from reviewers.vote_counts import counted_ids
 
 LABELLING = (QueueLane.Kind.LABEL, QueueLane.Kind.RELABEL)
 ACCEPTED = (Resolution.State.AGREED, Resolution.State.ADJUDICATED)
-RECOUNT_EVERY = timedelta(days=1)
 METHOD = "adjudication"
 MOST_NOTE = 10_000
 
@@ -215,49 +208,6 @@ def _count_anew(row: QueueRow, questions: Mapping[int, Question]) -> None:
         Resolution.objects.filter(item_id=row.item_id, pass_no=row.pass_no, question=number).update(
             votes=votes, n_votes=n_votes, disagreement=disagreement
         )
-
-
-@transaction.atomic
-def fold_votes(*, project_id: int, item_ids: Sequence[int]) -> int:
-    """Count the votes on some items of a project anew. Returns of how many questions of items they changed."""
-    questions = counted_ids(project_id)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "select agreement_fold(%s, %s::bigint[], %s::smallint[])", [project_id, list(item_ids), questions]
-        )
-        return int(cursor.fetchone()[0])
-
-
-@transaction.atomic
-def sum_up_votes(*, project_id: int) -> int:
-    """Make a project's histogram what its counted items come to. Returns how many rows of it were not so."""
-    with connection.cursor() as cursor:
-        cursor.execute("select n_counts + n_voters from agreement_sum_up(%s)", [project_id])
-        return int(cursor.fetchone()[0])
-
-
-@transaction.atomic
-def start_recount_if_due() -> Job | None:
-    """Start the recount of all votes a day after the last one ended. Returns the queued job, None where none is due."""
-    with connection.cursor() as cursor:
-        cursor.execute("select pg_try_advisory_xact_lock(hashtext('agreement.recount'), 0)")
-        if not cursor.fetchone()[0]:
-            return None
-    last = Job.objects.filter(project=None, kind=RECOUNT).order_by("-pk").first()
-    is_recent = last is not None and (last.ended_at is None or timezone.now() - last.ended_at < RECOUNT_EVERY)
-    return None if is_recent else start_job(kind=RECOUNT, project=None, created_by=None, lock=RECOUNT)
-
-
-@transaction.atomic
-def settle_recount(*, job: Job, differences: Sequence[Difference], seconds: float) -> dict[str, Any]:
-    """Write an event for each project in which counted votes were not so. Returns the job's result."""
-    for one in differences:
-        data = {"items": one.n_items, "rows": one.n_rows}
-        write_event(project=one.project, kind="agreement.differed", actor=None, ref_id=job.pk, data=data)
-    return {
-        "differences": [{"project": one.project.pk, "items": one.n_items, "rows": one.n_rows} for one in differences],
-        "seconds": round(seconds, 3),
-    }
 
 
 def erase_notes(*, item_ids: Sequence[int]) -> int:
