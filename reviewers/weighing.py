@@ -129,7 +129,7 @@ def _known(project: Project, question: Question) -> list[tuple[int, float]]:
     """Item and value, the surer source last: gold labels that came along, then decisions, the newest pass last."""
     column = "choice" if question["kind"] == "choice" else "number"
     gold = Item.objects.filter(project=project, gold__has_key=str(question["id"])).values_list("pk", "gold")
-    brought = [(pk, stored[str(question["id"])].get(column)) for pk, stored in gold]
+    brought = [(pk, (stored or {})[str(question["id"])].get(column)) for pk, stored in gold]
     decided = (
         Resolution.objects.filter(project=project, question=question["id"], state=Resolution.State.ADJUDICATED)
         .exclude(**{column: None})
