@@ -1,6 +1,6 @@
-"""Figures and lists for people: agreement of a project, its resolutions, and what one adjudication was.
+"""Lists for people: the resolutions of a project, and what one adjudication was.
 
-Disputes, with who said what, are in `reviewers/disputes.py`.
+Agreement is in `reviewers/agreement.py`; disputes, with who said what, are in `reviewers/disputes.py`.
 """
 
 from __future__ import annotations
@@ -9,21 +9,14 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from django.db import connection
-from django.db.models import Count, F
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from annotation.actions.carrying import is_carrying
 from annotation.errors import InvalidError
-from annotation.kinds import KINDS, Question
-from annotation.models import Item, Label, Project
+from annotation.kinds import Question
+from annotation.models import Item, Project
 from annotation.schema import Compiled, find_question
 from annotation.serializers import show_time
-from reviewers.algorithms.agreement import Distance, agreement_of
-from reviewers.algorithms.figures import Figure
-from reviewers.algorithms.number_agreement import agreement_of_numbers
 from reviewers.answers import (
     compiled_schema,
     questions_by_id,
@@ -33,101 +26,12 @@ from reviewers.answers import (
     spell_value,
     spell_votes,
 )
-from reviewers.loading import STRATIFIERS, Stratifier, count_simulated_persons, load_labels, load_numbers
 from reviewers.models import Adjudication, Resolution
 
 STATES = {state.name.lower(): int(state) for state in Resolution.State}
 STATE_NAMES = {number: name for name, number in STATES.items()}
-NO_LEVEL = "agreement on {kind} is not measured"
 Row = dict[str, Any]
 Position = tuple[int, int]
-
-
-def project_agreement(
-    project: Project, question: Question, by: str | None = None, *, include_simulated: bool = True
-) -> Row:
-    """How far annotators agree on one question.
-
-    Parameters
-    ----------
-    project, question
-        A project and a compiled question of it.
-    by : {"split", "language", "guideline", "source"}, optional
-        Adds the same metrics for each stratum.
-    include_simulated : bool
-        Whether labels of simulated persons count; the answer says how many such persons there are either way.
-
-    Returns
-    -------
-    dict
-        `{"question", "metrics", "computed_at", "strata", "n_simulated_annotators"}`. Metrics are raw agreement and
-        Krippendorff's alpha (nominal; for ratings ordinal as well; for numbers interval alone), each with its interval
-        and numbers or a refusal; of texts, spans and their like raw agreement alone, refused, without strata (all are
-        refused while labels are of two versions of the schema);
-        a stratum is `{"by", "value", "metrics"}`. The same labels give the same intervals.
-
-    Raises
-    ------
-    InvalidError
-        If `by` is none of the above.
-    """
-    if by is not None and by not in STRATIFIERS:
-        raise InvalidError(fields={"by": _("One of: %(known)s.") % {"known": ", ".join(STRATIFIERS)}})
-    (whole,) = _metrics(project, question, None, include_simulated)
-    strata: list[Row] = []
-    if by is not None:
-        stratified = _metrics(project, question, by, include_simulated)
-        strata = [{"by": by, "value": name, "metrics": metrics} for name, metrics in stratified]
-    return {
-        "question": question["name"],
-        "metrics": whole[1],
-        "computed_at": show_time(timezone.now()),
-        "strata": strata,
-        "n_simulated_annotators": count_simulated_persons(project, question),
-    }
-
-
-def _metrics(
-    project: Project, question: Question, by: Stratifier | None, include_simulated: bool
-) -> list[tuple[str | None, list[Row]]]:
-    """The metrics of each stratum, or of all labels under None."""
-    level = KINDS[question["kind"]].LEVEL
-    if not level:
-        return [(None, [_refuse_level(project, question, include_simulated).as_dict()])] if by is None else []
-    if is_carrying(project):
-        names = ["raw_agreement", *(["alpha_nominal"] if level == "ordinal" else []), f"alpha_{level}"]
-        told = _("labels are being carried over to a new version of the label schema")
-        refused = [Figure.refused(name, told, n_items=0, n_labels=0).as_dict() for name in names]
-        return [(None, refused)] if by is None else []
-    found: list[tuple[str | None, list[Figure]]] = []
-    if level == "interval":
-        for name, numbers in load_numbers(project, question, by=by, include_simulated=include_simulated):
-            tolerance = question.get("tolerance", 0)
-            labels = (numbers.item, numbers.annotator, numbers.number)
-            found.append((name, agreement_of_numbers(*labels, rng=_rng(project, question), tolerance=tolerance)))
-    else:
-        distances: tuple[Distance, ...] = ("nominal", "ordinal") if level == "ordinal" else ("nominal",)
-        for name, table in load_labels(project, question, by=by, include_simulated=include_simulated):
-            found.append((name, agreement_of(table, rng=_rng(project, question), distances=distances)))
-    return [(name, [figure.as_dict() for figure in figures]) for name, figures in found]
-
-
-def _refuse_level(project: Project, question: Question, include_simulated: bool) -> Figure:
-    """Say that agreement on this kind is not measured, and on how many labels that stand it could be."""
-    labels = Label.objects.filter(
-        project=project, question=question["id"], annotation__seat__annotation=F("annotation")
-    )
-    if not include_simulated:
-        labels = labels.exclude(person__kind="simulated")
-    n = labels.aggregate(
-        n_items=Count("item", distinct=True), n_labels=Count("question"), n_annotators=Count("person", distinct=True)
-    )
-    return Figure.refused("raw_agreement", NO_LEVEL.format(kind=question["kind"]), **n)
-
-
-def _rng(project: Project, question: Question) -> np.random.Generator:
-    """The same for the same question, so that the same labels give the same intervals."""
-    return np.random.default_rng([int.from_bytes(bytes(project.seed)[:8], "big"), question["id"]])
 
 
 def pick_question(project: Project, name: str | None) -> Question:
@@ -141,17 +45,20 @@ def pick_question(project: Project, name: str | None) -> Question:
 
 
 # One row per item and question that is asked of it. An item whose votes were never settled has no resolution yet: its
-# unconditional questions are open, with the votes counted now.
+# unconditional questions are open, with the votes counted, and weighed where the rule weighs them, now.
 _RESOLUTIONS = """
     select i.id, i.external_id, w.question, coalesce(r.state, 0) as state, r.choice, r.choices, r.number,
       r.data::text as data, r.confidence, r.method, coalesce(r.version, 0) as version,
       (case when coalesce(r.state, 0) = 0 then (select c.votes from reviewers_count(q.id, w.question, w.kind) c)
-            else r.votes end)::text as votes
+            else r.votes end)::text as votes,
+      (case when coalesce(r.state, 0) <> 0 then r.posterior when %(is_weighed)s and w.kind in ('choice', 'rating')
+         and q.n_submitted > 0 then (select c.posterior from reviewers_weigh(q.id, i.project_id, w.question) c)
+       end)::text as posterior
     from annotation_item i
     join annotation_import m on m.id = i.imported_by_id and m.is_visible
     cross join unnest(%(questions)s::smallint[], %(kinds)s::text[], %(conditional)s::boolean[])
       as w(question, kind, is_conditional)
-    join lateral (select x.id, x.pass_no, x.state from annotation_queuerow x
+    join lateral (select x.id, x.pass_no, x.state, x.n_submitted from annotation_queuerow x
                   where x.item_id = i.id and x.kind in (1, 4) order by x.pass_no desc limit 1) q on true
     {join} reviewers_resolution r on r.item_id = i.id and r.question = w.question and r.pass_no = q.pass_no
     where i.project_id = %(project)s and i.lifecycle <> %(sealed)s
@@ -194,6 +101,7 @@ def resolution_rows(
         "conditional": [q["when"] is not None for q in wanted],
         "sealed": int(Item.Lifecycle.QUARANTINED),
         "state": STATES[state] if state else None,
+        "is_weighed": project.rule["kind"] == "posterior",
         "item": item,
         "question": last_question,
         "limit": limit + 1,
@@ -207,6 +115,7 @@ def resolution_rows(
                 by_id[row["question"]],
                 row | {"data": None if row["data"] is None else json.loads(row["data"])},
                 json.loads(row["votes"]),
+                json.loads(row["posterior"] or "null"),
             ),
         }
         for row in found[:limit]
@@ -222,7 +131,9 @@ def _fetch(sql: str, params: Mapping[str, Any]) -> list[Row]:
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
-def _show_resolution(question: Question, row: Mapping[str, Any], votes: Mapping[str, int]) -> Row:
+def _show_resolution(
+    question: Question, row: Mapping[str, Any], votes: Mapping[str, int], posterior: Mapping[str, float] | None
+) -> Row:
     return {
         "question": question["name"],
         "state": STATE_NAMES[row["state"]],
@@ -230,6 +141,7 @@ def _show_resolution(question: Question, row: Mapping[str, Any], votes: Mapping[
         "confidence": row["confidence"],
         "method": row["method"],
         "votes": spell_votes(question, votes),
+        "posterior": None if posterior is None else spell_votes(question, posterior),
         "version": row["version"],
     }
 
@@ -244,7 +156,7 @@ def show_resolutions(item: Item, compiled: Compiled, pass_no: int | None = None)
         pass_no = rows.order_by("-pass_no").values_list("pass_no", flat=True).first() or 1
     by_question = {row["question"]: row for row in rows.filter(pass_no=pass_no).values()}
     return [
-        _show_resolution(question, by_question[number], by_question[number]["votes"])
+        _show_resolution(question, by_question[number], by_question[number]["votes"], by_question[number]["posterior"])
         for number, question in questions_by_id(compiled).items()
         if number in by_question
     ]

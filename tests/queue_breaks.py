@@ -41,7 +41,7 @@ BREAKS = (
     ),
     Break("giving back is unconditional", "queue_give_back", " and generation = p_generation and state = v_held", ""),
     Break("what was skipped may be offered again", "queue_give_back", "state = p_state", "state = 4", is_quick=True),
-    Break("an expired place is left to a sweeper", "queue_claim", "s.expires_at < p_now", "false", is_quick=True),
+    Break("an expired place is left to a sweeper", "queue_claim", "x.expires_at < p_now", "false", is_quick=True),
     Break(
         "whose place is taken over keeps their lease",
         "queue_claim",
@@ -150,9 +150,9 @@ BREAKS = (
     ),
     Break(
         "a dispute is closed though the item is disputed",
-        "reviewers_vote",
-        "if v_skips < prj.skips_to_dispute then",
-        "if r.n_submitted > 0 then",
+        "reviewers_judge",
+        "v_by_skips := v_skips >= p_skips;",
+        "v_by_skips := r.n_submitted <= 0;",
     ),
 )
 
