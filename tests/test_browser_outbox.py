@@ -12,8 +12,18 @@ from pytest_django.live_server_helper import LiveServer
 
 from annotation import recent
 from annotation.models import Annotation
-from tests.cast import PASSWORD, Desk
-from tests.test_browser import desk, expect_another, faults, forgive_network, item_text, open_desk, sign_in, watched
+from tests.cast import Desk
+from tests.test_browser import (
+    desk,
+    expect_another,
+    faults,
+    fill_sign_in,
+    forgive_network,
+    item_text,
+    open_desk,
+    sign_in,
+    watched,
+)
 
 __all__ = ["desk", "faults", "watched"]
 
@@ -172,7 +182,9 @@ def test_going_back_and_forward_loses_and_doubles_nothing(
             heard.append(route.fetch().status)
         refuse(route)
 
-    open_desk(watched, live_server, "alice")
+    sign_in(watched, f"{live_server.url}/p/forum/", "alice")
+    watched.click("main >> text=/labelling/")
+    expect(watched.locator("#item .item-text")).to_be_visible()
     watched.route(ANSWERS, lose)
     for key in ("1", "2"):
         seen = item_text(watched)
@@ -209,9 +221,7 @@ def test_a_sign_in_that_ends_in_the_middle_loses_no_answer_and_no_draft(
     watched.keyboard.insert_text("half a thought")
     expect(watched.locator("#notices")).to_contain_text("You are signed out. Nothing is lost")
     watched.click("#notices >> text=Sign in")
-    watched.fill("input[name=username]", "alice")
-    watched.fill("input[name=password]", PASSWORD)
-    watched.click("button:has-text('Sign in')")
+    fill_sign_in(watched, "alice")
     expect_all_sent(watched)
     expect(watched.locator("#item .item-text")).to_have_text(last)
     expect(watched.locator("#comment")).to_have_value("half a thought")
@@ -233,7 +243,8 @@ def test_signing_in_again_in_another_tab_loses_no_answer_of_this_one(
     expect(watched.locator("#notices")).to_contain_text("You are signed out")
     expect_another(watched, first)
     other = watched.context.new_page()
-    sign_in(other, f"{live_server.url}/p/forum/label/", "alice")
+    other.goto(f"{live_server.url}/p/forum/label/")
+    fill_sign_in(other, "alice")
     expect(other.locator("#saved")).to_have_text("Saved")
     other.close()
     second = item_text(watched)
