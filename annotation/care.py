@@ -41,6 +41,11 @@ def find_profile(person: User) -> CareProfile:
     return CareProfile.objects.filter(person=person).first() or CareProfile(person=person)
 
 
+def quotes_texts(person: User) -> bool:
+    """Whether a person is shown words of ordinary items beside other ones: not where such texts come to them hidden."""
+    return not views_in_force(find_profile(person).views, {})["ordinary"]["text"]["hidden"]
+
+
 def list_harms(person: User) -> list[str]:
     """The harms that occur in the person's projects, and those that they opted out of, in order."""
     theirs = QueueLane.objects.exclude(harms="")

@@ -1,7 +1,7 @@
-"""A person's own keys for the answers on their desk, laid over those that a schema gives. Read only.
+"""A person's own keys for the answers on their desk, laid over those that a schema gives, and for the page. Read only.
 
 Own keys are kept by question name and the choice's value: `{"verdict": {"spam": "x"}}`. They hold in every version of
-the schema that still has both.
+the schema that still has both. Those for what the page does are kept by action: `{"skip": "w"}`.
 """
 
 from __future__ import annotations
@@ -10,13 +10,33 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from annotation.errors import InvalidError
-from annotation.kinds.hotkeys import DESK_KEYS, assign_keys
+from annotation.kinds.hotkeys import MOVING_KEYS, PAGE_KEYS, assign_keys
 from annotation.models import DeskKeys, Project, User
 
 OwnKeys = Mapping[str, Mapping[str, str]]
+PageKeys = Mapping[str, str]  # action -> key
 Rendered = Mapping[str, Any]
+
+# What the page does by key, in the order in which it is listed.
+PAGE_ACTIONS = {
+    "unsure": _lazy("I am unsure"),
+    "skip": _lazy("Skip the item"),
+    "undo": _lazy("Undo the last answer"),
+    "history": _lazy("Last answers"),
+    "comment": _lazy("Comment"),
+    "flag": _lazy("Flag the item"),
+    "reveal": _lazy("Reveal what is hidden"),
+    "quarantine": _lazy("Seal the item"),
+    "guideline": _lazy("Guideline"),
+    "view": _lazy("Go to what is to be judged"),
+    "hidden": _lazy("Hidden characters"),
+    "help": _lazy("Keys"),
+}
+QUESTION_KEYS = MOVING_KEYS | frozenset("npt")  # questions of some kinds: mark, play, write
+FIELD = "page-"  # before an action's name: no question is called so
 
 
 def with_own_keys(questions: Sequence[Rendered], own: OwnKeys) -> list[dict[str, Any]]:
@@ -90,12 +110,60 @@ def _find_twice(options: Mapping[str, Rendered], own: Mapping[str, str]) -> str:
     return ""
 
 
-def find_shared(questions: Sequence[Rendered]) -> list[str]:
+def check_page_keys(questions: Sequence[Rendered], sent: PageKeys) -> dict[str, str]:
+    """A person's keys for what the page does, as they are kept: lower case, without those that are the page's own.
+
+    `questions` are rendered, with the person's keys (`with_own_keys`). Raises InvalidError with a sentence for each
+    action, under `FIELD` and its name, whose key does not fit: a key is one letter, no two actions have the same one,
+    and one that a person chose is no answer's. (One that the page has by itself may be an answer's: see `find_shared`.)
+    """
+    given = {action: sent.get(action, "").strip().lower() or key for action, key in PAGE_KEYS.items()}
+    answers = {
+        option["key"]: option["text"]
+        for question in questions
+        for option in question.get("options", ())
+        if option["key"] is not None
+    }
+    faults = {FIELD + action: _("The page does nothing of this name.") for action in sent.keys() - PAGE_KEYS.keys()}
+    owners: dict[str, str] = {}
+    for action, key in given.items():
+        what = PAGE_ACTIONS[action]
+        if len(key) != 1 or not key.isalpha():
+            fault = _("“%(key)s” is no key for “%(what)s”: give one letter.") % {"key": key[:10], "what": what}
+        elif key in QUESTION_KEYS:
+            fault = _("%(key)s belongs to the questions: “%(what)s” needs another letter.") % {
+                "key": key.upper(),
+                "what": what,
+            }
+        elif key in owners:
+            fault = _("“%(one)s” and “%(other)s” would both have the key %(key)s.") % {
+                "one": PAGE_ACTIONS[owners[key]],
+                "other": what,
+                "key": key.upper(),
+            }
+        elif key != PAGE_KEYS[action] and key in answers:
+            fault = _("“%(one)s” and the answer “%(other)s” would both have the key %(key)s.") % {
+                "one": what,
+                "other": answers[key],
+                "key": key.upper(),
+            }
+        else:
+            owners[key] = action
+            continue
+        faults[FIELD + action] = fault
+    if faults:
+        raise InvalidError(fields=faults)
+    return {action: key for action, key in given.items() if key != PAGE_KEYS[action]}
+
+
+def find_shared(questions: Sequence[Rendered], page: PageKeys = PAGE_KEYS) -> list[str]:
     """Sentences about keys that do two things: several questions have them, or the desk itself. Allowed, and told.
 
-    A digit belongs to the question where the eye is, so that digits are not told.
+    `page` are the keys in force for what the page does. A digit belongs to the question where the eye is, so that
+    digits are not told.
     """
     sentences = []
+    taken = {*page.values(), *MOVING_KEYS, "?"}
     owners: dict[str, list[str]] = {}
     for question in questions:
         for option in question.get("options", ()):
@@ -107,7 +175,7 @@ def find_shared(questions: Sequence[Rendered]) -> list[str]:
                 _("%(key)s answers “%(one)s” and “%(other)s”: the question that is marked comes first.")
                 % {"key": key.upper(), "one": texts[0], "other": texts[1]}
             )
-        if key in DESK_KEYS:
+        if key in taken:
             sentences.append(
                 _("%(key)s answers “%(text)s”; what the page does by that key is on Shift and %(key)s.")
                 % {"key": key.upper(), "text": texts[0]}
@@ -115,7 +183,12 @@ def find_shared(questions: Sequence[Rendered]) -> list[str]:
     return sentences
 
 
-def own_keys_of(project: Project, person: User) -> OwnKeys:
-    """The keys that a person keeps in a project; {} where they have none of their own."""
-    found = DeskKeys.objects.filter(project=project, person=person).values_list("keys", flat=True).first()
-    return found or {}
+def find_own_keys(project: Project, person: User) -> DeskKeys:
+    """The keys that a person keeps in a project, as they are stored or as they are before any are."""
+    found = DeskKeys.objects.filter(project=project, person=person).first()
+    return found or DeskKeys(project=project, person=person, keys={})
+
+
+def page_keys_of(own: DeskKeys) -> dict[str, str]:
+    """The keys in force for what the page does, by action."""
+    return {**PAGE_KEYS, **own.page}

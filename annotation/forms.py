@@ -158,7 +158,10 @@ _LEARNING = ("question", "every", "batch", "strategy", "random_share", "holdout_
 
 
 class SettingsForm(forms.Form):
-    """A project's settings, each under its own name; what has parts (overlap, learning, snapshots) under theirs."""
+    """A project's settings, each under its own name; what has parts (overlap, learning, snapshots) under theirs.
+
+    The rule has a page of its own, which shows what another one would change.
+    """
 
     name = forms.CharField(label=_("Name"), max_length=200)
     description = forms.CharField(label=_("About"), required=False, widget=forms.Textarea(attrs={"rows": 3}))
@@ -172,10 +175,6 @@ class SettingsForm(forms.Form):
         label=_("Answers at most"),
         min_value=1,
         help_text=_("Where the first ones differ, more people are asked, up to this many; then a reviewer decides."),
-    )
-    rule = forms.ChoiceField(
-        label=_("Accepted when"),
-        choices=[("majority", _("more than half agree")), ("unanimous", _("all agree"))],
     )
     skips_to_dispute = forms.IntegerField(label=_("Skips before a reviewer looks"), min_value=1)
     lease_seconds = forms.IntegerField(
@@ -292,7 +291,6 @@ class SettingsForm(forms.Form):
         wanted = {
             **{key: found[key] for key in _PLAIN},
             "overlap": low if low == high else {"min": low, "max": high},
-            "rule": {"kind": found["rule"]},
             "shown_metadata": [key.strip() for key in found["shown_metadata"].split(",") if key.strip()],
             "learning": None if is_default and project.learning is None else learning,
             "snapshots": {key: n for key, n in snapshots.items() if n} or None,
@@ -328,7 +326,6 @@ def spread_settings(project: Project) -> dict[str, Any]:
         **{key: getattr(project, key) for key in _PLAIN},
         "overlap_min": project.overlap_min,
         "overlap_max": project.overlap_max,
-        "rule": project.rule["kind"],
         "shown_metadata": ", ".join(project.shown_metadata),
         **{f"learning_{key}": learning[key] for key in _LEARNING},
         **{f"snapshots_{key}": (project.snapshots or {}).get(key) for key in ("every_hours", "every_resolutions")},

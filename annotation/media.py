@@ -2,7 +2,8 @@
 
 A file lies at MEDIA_DIR/<project pk>/<first two hex digits>/<sha256>, mode 0600. Of an image that is the picture
 written anew, without its metadata, by a child process (`annotation/media_reading.py`); audio and video lie there as
-they were sent. What a browser is told about the bytes is what was found in them, never a name or a header.
+they were sent, with zeros where something told about them. What a browser is told about the bytes is what was found in
+them, never a name or a header.
 
 No rows are written here.
 """

@@ -61,7 +61,7 @@ class MediaError(TouchstoneError):
 
 @dataclass(frozen=True, slots=True)
 class ReadMedia:
-    """A file that was read as a whole. `content` is what is to be kept of an image, None where the file stays as it is.
+    """A file that was read as a whole. `content` is what is to be kept of it, None where it stays as it is.
 
     `width` and `height` in pixels as shown, after EXIF orientation; None for audio and video.
     """
@@ -116,8 +116,7 @@ class MediaReader:
             answer, content = self._take_turn({"task": "keep", "mime": mime}, path.read_bytes)
         except ReadingError as error:
             raise MediaError(explain_fault(error.fault, mime, self.limits)) from error
-        is_image = mime.startswith("image/")
-        return ReadMedia(answer["mime"], answer["width"], answer["height"], content if is_image else None)
+        return ReadMedia(answer["mime"], answer["width"], answer["height"], content or None)
 
     def derive(self, task: str, mime: str, data: bytes, **asked: Any) -> list[Derived]:
         """Have the child do one of its other tasks (`annotation/media_child/__main__.py` lists them) on these bytes.

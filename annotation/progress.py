@@ -270,6 +270,8 @@ JOB_WORDS = {
     "round": lambda job: _("Learning round"),
     "predictions": lambda job: _("Predictions"),
     "overlap": lambda job: _("New number of answers for waiting items"),
+    "rule": lambda job: _("Bringing the changed rule to the items"),
+    "consensus": lambda job: _("Finding out how good the annotators are"),
     "erase": lambda job: _("Erasing content"),
     "schema": lambda job: _("Carrying labels over to the new questions"),
 }
@@ -330,6 +332,9 @@ def _told_result(kind: str, result: dict[str, Any]) -> str:
             "%(carried)s answers carried to new values, %(asked_again)s asked again, which opened %(reopened)s items;"
             " %(decisions)s decisions asked again."
         ) % {name: result.get(name, 0) for name in ("carried", "asked_again", "reopened", "decisions")}
+    if kind in ("rule", "consensus"):
+        n = int(result.get("changed", 0))
+        return ngettext("%(n)d item has another state now.", "%(n)d items have another state now.", n) % {"n": n}
     if kind == "predictions":
         n = int(result.get("accepted", 0))
         return ngettext("%(n)d score taken.", "%(n)d scores taken.", n) % {"n": n}

@@ -14,10 +14,10 @@ from random import Random
 from time import sleep
 from typing import Any, cast
 
-from django.db import IntegrityError, OperationalError, connection, transaction
-from psycopg.errors import DeadlockDetected
+from django.db import IntegrityError, connection, transaction
 
 from annotation.commitments import commit, commit_answer
+from annotation.deadlocks import in_turn
 from annotation.errors import (
     AbsentError,
     AlreadySubmittedError,
@@ -408,19 +408,16 @@ def set_overlap(*, project_id: int, wanted: int, after: int, limit: int) -> tupl
 
     Returns the last item looked at (None: done) and how many rows were changed.
     """
-    for attempt in range(5):
-        try:
-            with transaction.atomic(), connection.cursor() as cursor:
-                cursor.execute(
-                    "select last, changed from queue_set_overlap(%s, %s, %s, %s)", [project_id, wanted, after, limit]
-                )
-                last, changed = cursor.fetchone()
-            break
-        except OperationalError as error:
-            # It holds many rows and offers at once: where it and somebody's request wait for each other, it gives way.
-            if attempt == 4 or connection.in_atomic_block or not isinstance(error.__cause__, DeadlockDetected):
-                raise
-    return last, changed
+
+    def change() -> tuple[int | None, int]:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "select last, changed from queue_set_overlap(%s, %s, %s, %s)", [project_id, wanted, after, limit]
+            )
+            last, changed = cursor.fetchone()
+        return last, changed
+
+    return in_turn(change)  # it holds many rows and offers at once
 
 
 def settle(*, row_ids: Sequence[int]) -> None:

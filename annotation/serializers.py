@@ -13,7 +13,7 @@ from annotation.access import OWNER, Access
 from annotation.hints import read_hint
 from annotation.kinds import LabelValue
 from annotation.models import Job, Member, Project, QueueLane
-from annotation.schema import Compiled, show_answers, show_schema
+from annotation.schema import show_answers, show_schema
 from annotation.settings import show_settings
 from annotation.versions import read_guideline, read_schema
 
@@ -25,7 +25,7 @@ def show_lease(raw: dict[str, Any], access: Access) -> dict[str, Any]:
         "id": str(raw["item"]),
         "parts": [show_part(part, access) for part in raw["parts"]],
         "metadata": {key: raw["metadata"][key] for key in project.shown_metadata if key in raw["metadata"]},
-        "suggestion": show_suggestion(raw["suggestion"], read_schema(raw["schema"]).compiled),
+        "suggestion": show_suggestion(raw["suggestion"], raw["schema"]) if raw["suggestion"] else None,
     }
     hint = read_hint(raw["metadata"])
     if not hint.is_empty:
@@ -42,13 +42,14 @@ def show_lease(raw: dict[str, Any], access: Access) -> dict[str, Any]:
     }
 
 
-def show_suggestion(told: list[dict[str, Any]] | None, compiled: Compiled) -> dict[str, Any] | None:
-    """What a model says of an item, as `{"model", "answers", "score"}`; None where nothing is to be shown.
+def show_suggestion(told: list[dict[str, Any]], schema_id: int) -> dict[str, Any] | None:
+    """What models say of an item, as `{"model", "answers", "score"}`; None where nothing of it is to be shown.
 
     Where several models say something, each of another question, all are named and the score is the lowest one.
     """
+    compiled = read_schema(schema_id).compiled
     offered = {question["id"]: question.get("leaf_ids", ()) for question in compiled["questions"]}
-    told = [one for one in told or () if one["choice"] in offered.get(one["question"], ())]
+    told = [one for one in told if one["choice"] in offered.get(one["question"], ())]
     if not told:
         return None
     return {

@@ -21,6 +21,9 @@ LEARNING_DEFAULTS: dict[str, Any] = {
 }
 STRATEGIES = ("margin", "entropy", "least_confident", "random")
 LEARNABLE_KINDS = ("choice",)
+RULES = ("majority", "unanimous", "posterior")
+CONSENSUS_METHODS = ("evidence", "one_coin", "mace", "dawid_skene")
+POSTERIOR_DEFAULTS: dict[str, Any] = {"threshold": 0.95, "method": "evidence"}
 MIN_BLIND_SHARE = 0.1
 
 
@@ -42,7 +45,7 @@ def parse_settings(
             columns.update(parse(value, compiled, organisation, current))
         except _Fault as fault:
             faults[name] = str(fault)
-    faults = faults or _check_blind_share(columns, current)
+    faults = faults or {**_check_blind_share(columns, current), **_check_posterior_overlap(columns, current)}
     if faults:
         raise InvalidError(fields=faults)
     return columns
@@ -134,14 +137,32 @@ def _overlap(value: Any, _compiled: Any, organisation: Organisation, _current: A
 
 
 def _rule(value: Any, *_rest: Any) -> dict[str, Any]:
-    rule = (
-        _known_keys(value, ("kind",)) if not (isinstance(value, dict) and value.get("kind") == "posterior") else value
-    )
-    if rule.get("kind") == "posterior":
-        raise NotYetError(_("The posterior rule is not offered yet. Use majority or unanimous."))
-    if rule.get("kind") not in ("majority", "unanimous"):
-        raise _Fault(_('`{"kind": "majority"}` or `{"kind": "unanimous"}`.'))
-    return {"rule": {"kind": rule["kind"]}}
+    kind = value.get("kind") if isinstance(value, dict) else None
+    if kind not in RULES:
+        raise _Fault(_("An object with `kind`: one of: %(known)s.") % {"known": ", ".join(RULES)})
+    if kind != "posterior":
+        return {"rule": {"kind": _known_keys(value, ("kind",))["kind"]}}
+    sent = {**POSTERIOR_DEFAULTS, **_known_keys(value, ("kind", *POSTERIOR_DEFAULTS))}
+    threshold = sent["threshold"]
+    if isinstance(threshold, bool) or not isinstance(threshold, (int, float)) or not 0.5 <= threshold < 1:
+        raise _Fault(_("`threshold`: a number from 0.5 to below 1, such as 0.95."))
+    if sent["method"] not in CONSENSUS_METHODS:
+        raise _Fault(_("`method`: one of: %(known)s.") % {"known": ", ".join(CONSENSUS_METHODS)})
+    return {"rule": {"kind": kind, "threshold": float(threshold), "method": sent["method"]}}
+
+
+def _check_posterior_overlap(columns: Mapping[str, Any], current: Project | None) -> dict[str, str]:
+    """From one answer an item nobody's skill can be told, and the rule would believe whoever came first."""
+    rule = columns.get("rule", current.rule if current else {})
+    least = columns.get("overlap_min", current.overlap_min if current else 1)
+    if rule.get("kind") != "posterior" or least >= 2 or columns.keys().isdisjoint({"rule", "overlap_min"}):
+        return {}
+    return {
+        "overlap" if "overlap_min" in columns else "rule": _(
+            "The posterior rule needs at least two answers to each item, to tell how good the annotators are: from one"
+            ' it would be worse than a vote. Send an `overlap` such as {"min": 2, "max": 5} with it.'
+        )
+    }
 
 
 def _skips(value: Any, *_rest: Any) -> dict[str, Any]:

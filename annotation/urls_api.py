@@ -7,6 +7,9 @@ from django.urls import URLPattern, URLResolver, path
 from annotation.api import care, jobs, leases, media, members, projects, users
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    # The two hottest requests first: addresses are tried one after the other.
+    path("projects/<slug:slug>/leases", leases.LeasesView.as_view(), name="api-leases"),
+    path("leases/<str:lease_id>/annotation", leases.AnnotationView.as_view(), name="api-annotation"),
     path("projects", projects.ProjectsView.as_view(), name="api-projects"),
     path("projects/<slug:slug>", projects.ProjectView.as_view(), name="api-project"),
     path("projects/<slug:slug>/schema", projects.SchemaView.as_view(), name="api-schema"),
@@ -14,9 +17,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("projects/<slug:slug>/members", members.MembersView.as_view(), name="api-members"),
     path("projects/<slug:slug>/members/<str:name>", members.MemberView.as_view(), name="api-member"),
     path("projects/<slug:slug>/media/<str:sha256>", media.MediaUploadView.as_view(), name="api-media"),
-    path("projects/<slug:slug>/leases", leases.LeasesView.as_view(), name="api-leases"),
     path("leases/<str:lease_id>", leases.LeaseView.as_view(), name="api-lease"),
-    path("leases/<str:lease_id>/annotation", leases.AnnotationView.as_view(), name="api-annotation"),
     path("leases/<str:lease_id>/renew", leases.RenewView.as_view(), name="api-renew"),
     path("leases/<str:lease_id>/skip", leases.SkipView.as_view(), name="api-skip"),
     path("annotations/<str:annotation_id>/undo", leases.UndoView.as_view(), name="api-undo"),

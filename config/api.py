@@ -25,8 +25,8 @@ def show_description(request: HttpRequest) -> HttpResponse:
 
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("openapi.json", show_description, name="openapi"),
     path("", include("annotation.urls_api")),
+    path("openapi.json", show_description, name="openapi"),
     path("", include("learning.urls_items")),
     path("", include("reviewers.urls_api")),
     path("", include("learning.urls_snapshots")),

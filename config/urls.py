@@ -13,10 +13,10 @@ handler404 = "config.faults.show_absent"
 handler500 = "config.faults.show_fault"
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("api/v1/", include("config.api")),
     path("healthz", health.show_health, name="healthz"),
     path("readyz", health.show_readiness, name="readyz"),
     path("metrics", metrics.show_metrics, name="metrics"),
-    path("api/v1/", include("config.api")),
     path("media/<slug:slug>/<str:sha256>", MediaView.as_view(), name="media"),
     path("", include("annotation.urls")),
     path("", include("reviewers.urls")),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from annotation.errors import StateError
 from annotation.kinds import KINDS, LabelValue, Question
@@ -52,8 +52,14 @@ def spell_value(question: Question, value: LabelValue | None) -> Any:
         return [names.get(code, str(code)) for code in value.choices or ()]
 
 
-def spell_votes(question: Question, votes: Mapping[str, int]) -> dict[str, int]:
-    """Votes by choice id, rating or number (as text) -> votes by value, most first. {} for kinds without such names."""
+Counted = TypeVar("Counted", int, float)
+
+
+def spell_votes(question: Question, votes: Mapping[str, Counted]) -> dict[str, Counted]:
+    """Votes by choice id, rating or number (as text) -> votes by value, most first. {} for kinds without such names.
+
+    Chances likewise.
+    """
     names = {str(code): name for code, name in name_choices(question).items()}
     if question["kind"] == number_kind.NAME:
         names = {text: str(number_kind.shorten(float(text))) for text in votes}

@@ -64,6 +64,7 @@ def _resolution_fields() -> dict[str, Any]:
         "confidence": s.FloatField(allow_null=True),
         "method": s.CharField(allow_null=True),
         "votes": s.DictField(child=s.IntegerField()),
+        "posterior": s.DictField(child=s.FloatField(), allow_null=True),
         "version": s.IntegerField(),
     }
 

@@ -2,19 +2,43 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 
-from annotation.actions.carrying import find_target, start_carrying
+from annotation.actions.carrying import EVENT as CARRIED
+from annotation.actions.carrying import find_target, is_carrying, start_carrying
 from annotation.models import Annotation, Event, Project
 from reviewers.actions import erase_notes
+from reviewers.actions.consensus import count_answers, start_fit
 
 CONSUMER = "reviewers"
 
 
 def read_events(events: list[Event]) -> None:
-    """Erase notes on what was erased, and carry over answers that were given under a schema that was left."""
+    """Erase notes on what was erased, carry over answers given under a schema that was left, and count new answers."""
     read_erasures(events)
     read_late_answers(events)
+    read_new_answers(events)
+
+
+def read_new_answers(events: list[Event]) -> None:
+    """Start a fit in projects under the posterior rule, once enough is new or the rule was just made that."""
+    n_new: Counter[int] = Counter()
+    is_wanted: set[int] = set()
+    for event in events:
+        data = event.data or {}
+        if event.project_id is None:
+            continue
+        if event.kind == "annotation.submitted":
+            n_new[event.project_id] += 1
+        elif event.kind == "annotations.imported":
+            n_new[event.project_id] += int(data.get("n", 0))
+        elif event.kind == CARRIED or (event.kind == "project.changed" and "rule" in data.get("settings", ())):
+            is_wanted.add(event.project_id)
+    concerned = Project.objects.filter(pk__in=n_new.keys() | is_wanted, rule__kind="posterior")
+    for project in concerned.filter(state=Project.State.ACTIVE):
+        is_due = count_answers(project=project, n=n_new[project.pk])
+        if (is_due or project.pk in is_wanted) and not is_carrying(project):
+            start_fit(project=project, actor=None)
 
 
 def read_erasures(events: list[Event]) -> None:

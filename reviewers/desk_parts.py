@@ -1,6 +1,7 @@
 """Parts of the desk that stand on what was judged: one's own newest answers, and decided cases like the item shown.
 
-Each is a piece of a page that the desk fetches when somebody wants to see it, never on the way of an answer.
+Each is a piece of a page that the desk fetches when somebody wants to see it, never on the way of an answer. Neither
+quotes a severe item, nor any to somebody to whom texts come hidden; listed words are covered by the desk (care.js).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from annotation.access import lease_for
+from annotation.care import quotes_texts
 from annotation.errors import AbsentError
 from annotation.views.page import ProjectPage
 from reviewers.answers import compiled_schema, tell_answers
@@ -29,7 +31,8 @@ class HistoryView(ProjectPage):
         """The newest 20 of one's own answers in this project, newest first, and which of them can be taken back."""
         access = self.enter(slug)
         answers = newest_answers(access.project, access.user)
-        return render(request, "reviewers/_history.html", {"answers": answers, "most": NEWEST})
+        context = {"answers": answers, "most": NEWEST, "has_quotes": quotes_texts(access.user)}
+        return render(request, "reviewers/_history.html", context)
 
 
 class PrecedentsView(ProjectPage):
@@ -51,4 +54,5 @@ class PrecedentsView(ProjectPage):
             texts = [f"{answer['question']}: {answer['text']}" if len(told) > 1 else answer["text"] for answer in told]
             reason = Adjudication.Reason(one["reason"]).label
             rows.append({**one, "text": "; ".join(texts), "reason_text": reason})
-        return render(request, "reviewers/_precedents.html", {"precedents": rows})
+        context = {"precedents": rows, "has_quotes": quotes_texts(access.user)}
+        return render(request, "reviewers/_precedents.html", context)

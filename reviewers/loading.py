@@ -98,6 +98,14 @@ def _number_table(rows: NDArray[Any]) -> NumberTable:
     return NumberTable(*(rows[name].astype(fmt) for name, fmt in (("item", "i8"), ("person", "i8"), ("value", "f8"))))
 
 
+def load_stored(project: Project, question: Question) -> NDArray[Any]:
+    """The labels of a question of kind `choice` or `rating` as they are stored, one entry a label, in no order.
+
+    A structured array with `item`, `person` and `value` (a choice's id, or the rating). Simulated persons' labels too.
+    """
+    return _fetch(project, question, None, [], True)
+
+
 def count_simulated_persons(project: Project, question: Question) -> int:
     """How many simulated persons have labelled the question."""
     simulated = User.objects.filter(kind=User.Kind.SIMULATED)

@@ -1,7 +1,7 @@
 """What is accepted about an item, and who decided it where the votes did not.
 
 `Resolution` rows are written by the vote rule (`sql/vote.sql`, inside the submit's transaction) and by
-`reviewers/actions.py`; `Adjudication` rows by `reviewers/actions.py`.
+`reviewers/actions`; `Adjudication` rows by `reviewers/actions`. At the end: what the posterior rule weighs answers by.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from annotation.models import Item, Project, QueueRow, Seat, User
+from annotation.models import Item, Job, Project, QueueRow, Seat, User
 
 
 class Resolution(models.Model):
@@ -20,7 +20,8 @@ class Resolution(models.Model):
     A row appears when the votes first settle the question (or fail to); while votes are few there is none, and the
     question counts as open. `version` grows with each change; it is what an adjudicator says they have seen.
     `votes` are counts by choice id, rating or number, as text; empty for kinds whose answers have no such name. `data`
-    is as in `Label`. Of a text nothing is accepted: the row says whether there is one.
+    is as in `Label`. Of a text nothing is accepted: the row says whether there is one. Under the posterior rule `fit`
+    is what the answers were weighed by, and `posterior` the chance of each value, by its name in `votes`.
     """
 
     State = QueueRow.State  # an item's state is the worst of its required questions'
@@ -36,11 +37,19 @@ class Resolution(models.Model):
     choices = ArrayField(models.IntegerField(), null=True)
     number = models.FloatField(null=True)
     data = models.JSONField(null=True)
-    confidence = models.FloatField(null=True, help_text="share of the votes, 0 to 1; null where a person decided")
-    method = models.CharField(max_length=20, help_text="majority, unanimous, adjudication, skipped")
+    confidence = models.FloatField(
+        null=True, help_text="share of the votes, or posterior, 0 to 1; null where a person decided"
+    )
+    method = models.CharField(
+        max_length=20, help_text="majority, unanimous, adjudication, skipped; or the method of the fit"
+    )
     votes = models.JSONField(default=dict)
     n_votes = models.PositiveSmallIntegerField(default=0)
     disagreement = models.FloatField(default=0, help_text="share of pairs of votes that differ, 0 to 1")
+    posterior = models.JSONField(null=True)
+    fit = models.ForeignKey(
+        "ConsensusFit", null=True, on_delete=models.SET_NULL, related_name="+", db_constraint=False, db_index=False
+    )
     version = models.PositiveIntegerField(default=1)
     changed_at = models.DateTimeField()
 
@@ -129,3 +138,76 @@ class AdjudicationNote(models.Model):
 
     def __str__(self) -> str:
         return f"note on adjudication {self.adjudication_id}"
+
+
+# The posterior rule: what is known of the annotators ------------------------------------------------------------------
+class ConsensusFit(models.Model):
+    """How the annotators of one question answer, as one consensus method found it. Of each question one is current.
+
+    Never changed but for `is_current`: a further fit is a further row. `values` are the codes (choice ids or ratings)
+    in the order of every array: `log_prior` of each value, and `stranger`, the log chance of each answer under each
+    truth of somebody who is not in the fit, `[said * n_values + true]`. All three are empty where the vote is as much
+    as can be had (`method` is then "majority").
+    """
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+", db_index=False)
+    question = models.PositiveSmallIntegerField()
+    number = models.PositiveIntegerField(help_text="1, 2, ... of the question's fits")
+    is_current = models.BooleanField(default=False)
+    job = models.ForeignKey(Job, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    schema_version = models.PositiveIntegerField()
+    asked_method = models.CharField(max_length=20, help_text="evidence, or the method that the project names")
+    method = models.CharField(max_length=20)
+    reason = models.TextField(help_text="why this method, for people")
+    priors = models.TextField(blank=True, help_text="what was assumed before any label, for people")
+    values = ArrayField(models.IntegerField(), default=list)
+    log_prior = ArrayField(models.FloatField(), default=list)
+    stranger = ArrayField(models.FloatField(), default=list)
+    n_items = models.PositiveIntegerField(help_text="items with two answers or more, or a decision")
+    n_labels = models.PositiveIntegerField()
+    n_annotators = models.PositiveIntegerField()
+    n_decided = models.PositiveIntegerField(help_text="of the items, those that a reviewer has decided")
+    n_held_out = models.PositiveIntegerField(default=0)
+    held_out = models.JSONField(default=dict, help_text="{method: mean log probability of hidden labels}")
+    n_iterations = models.PositiveIntegerField(default=0)
+    is_converged = models.BooleanField(default=True)
+    log_likelihood = models.FloatField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["project", "question", "number"], name="consensus_fit_once"),
+            models.UniqueConstraint(
+                fields=["project", "question"], condition=Q(is_current=True), name="consensus_fit_current"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"fit {self.number} of question {self.question} in {self.project_id}"
+
+
+class ConsensusAnnotator(models.Model):
+    """One annotator in one fit: `log_chances` as the fit's `stranger`; `accuracy` over items as they come, 0 to 1."""
+
+    fit = models.ForeignKey(ConsensusFit, on_delete=models.CASCADE, related_name="annotators", db_index=False)
+    person = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+", db_index=False)
+    n_labels = models.PositiveIntegerField()
+    accuracy = models.FloatField()
+    log_chances = ArrayField(models.FloatField())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["fit", "person"], name="consensus_annotator_once")]
+
+    def __str__(self) -> str:
+        return f"{self.person_id} in fit {self.fit_id}"
+
+
+class ConsensusWatch(models.Model):
+    """How many answers a project got since its last fit, counted by whoever reads the events: never by a submit."""
+
+    project = models.OneToOneField(Project, primary_key=True, on_delete=models.CASCADE, related_name="+")
+    n_new = models.PositiveIntegerField(default=0)
+    n_fitted = models.PositiveIntegerField(default=0, help_text="labels that the last fit saw")
+
+    def __str__(self) -> str:
+        return f"{self.n_new} new answers in {self.project_id}"

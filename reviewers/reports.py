@@ -141,17 +141,20 @@ def pick_question(project: Project, name: str | None) -> Question:
 
 
 # One row per item and question that is asked of it. An item whose votes were never settled has no resolution yet: its
-# unconditional questions are open, with the votes counted now.
+# unconditional questions are open, with the votes counted, and weighed where the rule weighs them, now.
 _RESOLUTIONS = """
     select i.id, i.external_id, w.question, coalesce(r.state, 0) as state, r.choice, r.choices, r.number,
       r.data::text as data, r.confidence, r.method, coalesce(r.version, 0) as version,
       (case when coalesce(r.state, 0) = 0 then (select c.votes from reviewers_count(q.id, w.question, w.kind) c)
-            else r.votes end)::text as votes
+            else r.votes end)::text as votes,
+      (case when coalesce(r.state, 0) <> 0 then r.posterior when %(is_weighed)s and w.kind in ('choice', 'rating')
+         and q.n_submitted > 0 then (select c.posterior from reviewers_weigh(q.id, i.project_id, w.question) c)
+       end)::text as posterior
     from annotation_item i
     join annotation_import m on m.id = i.imported_by_id and m.is_visible
     cross join unnest(%(questions)s::smallint[], %(kinds)s::text[], %(conditional)s::boolean[])
       as w(question, kind, is_conditional)
-    join lateral (select x.id, x.pass_no, x.state from annotation_queuerow x
+    join lateral (select x.id, x.pass_no, x.state, x.n_submitted from annotation_queuerow x
                   where x.item_id = i.id and x.kind in (1, 4) order by x.pass_no desc limit 1) q on true
     {join} reviewers_resolution r on r.item_id = i.id and r.question = w.question and r.pass_no = q.pass_no
     where i.project_id = %(project)s and i.lifecycle <> %(sealed)s
@@ -194,6 +197,7 @@ def resolution_rows(
         "conditional": [q["when"] is not None for q in wanted],
         "sealed": int(Item.Lifecycle.QUARANTINED),
         "state": STATES[state] if state else None,
+        "is_weighed": project.rule["kind"] == "posterior",
         "item": item,
         "question": last_question,
         "limit": limit + 1,
@@ -207,6 +211,7 @@ def resolution_rows(
                 by_id[row["question"]],
                 row | {"data": None if row["data"] is None else json.loads(row["data"])},
                 json.loads(row["votes"]),
+                json.loads(row["posterior"] or "null"),
             ),
         }
         for row in found[:limit]
@@ -222,7 +227,9 @@ def _fetch(sql: str, params: Mapping[str, Any]) -> list[Row]:
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
-def _show_resolution(question: Question, row: Mapping[str, Any], votes: Mapping[str, int]) -> Row:
+def _show_resolution(
+    question: Question, row: Mapping[str, Any], votes: Mapping[str, int], posterior: Mapping[str, float] | None
+) -> Row:
     return {
         "question": question["name"],
         "state": STATE_NAMES[row["state"]],
@@ -230,6 +237,7 @@ def _show_resolution(question: Question, row: Mapping[str, Any], votes: Mapping[
         "confidence": row["confidence"],
         "method": row["method"],
         "votes": spell_votes(question, votes),
+        "posterior": None if posterior is None else spell_votes(question, posterior),
         "version": row["version"],
     }
 
@@ -244,7 +252,7 @@ def show_resolutions(item: Item, compiled: Compiled, pass_no: int | None = None)
         pass_no = rows.order_by("-pass_no").values_list("pass_no", flat=True).first() or 1
     by_question = {row["question"]: row for row in rows.filter(pass_no=pass_no).values()}
     return [
-        _show_resolution(question, by_question[number], by_question[number]["votes"])
+        _show_resolution(question, by_question[number], by_question[number]["votes"], by_question[number]["posterior"])
         for number, question in questions_by_id(compiled).items()
         if number in by_question
     ]

@@ -1,16 +1,20 @@
-"""The job that carries labels, and what was decided from them, over to a breaking version of the label schema."""
+"""The job that carries labels, and what was decided from them, over to a breaking version of the label schema.
+
+The app's other jobs are in modules of their own, which this one makes known to the worker.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.db import OperationalError, connection, transaction
-from psycopg.errors import DeadlockDetected
-
 from annotation.actions.carrying import KIND, Way, carried_up_to, carry_items, count_carried, find_way, tell_carried
+from annotation.deadlocks import in_turn
 from annotation.jobs import RunningJob, job_kind
 from annotation.models import Item
+from reviewers import consensus_jobs
 from reviewers.actions import carry_decisions
+
+__all__ = ["consensus_jobs", "run_carrying"]
 
 BATCH = 100  # items: people who label them wait for it
 
@@ -44,23 +48,14 @@ def run_carrying(running: RunningJob) -> dict[str, Any]:
 
 
 def _carry_batch(running: RunningJob, way: Way, ids: list[int], *, is_late: bool) -> None:
-    """One transaction. It holds many rows: where it and somebody's request wait for each other, it gives way."""
+    """One transaction, which says how far it went."""
     project, actor = running.project, running.job.created_by
-    for attempt in range(5):
-        try:
-            with transaction.atomic():
-                running.check()
-                batch = carry_items(project=project, way=way, item_ids=ids, actor=actor)
-                n = carry_decisions(project=project, way=way, batch=batch, is_late=is_late)
-                tell_carried(
-                    project=project,
-                    way=way,
-                    actor=actor,
-                    batch=batch,
-                    n_decisions=n,
-                    up_to=None if is_late else ids[-1],
-                )
-            return
-        except OperationalError as error:
-            if attempt == 4 or connection.in_atomic_block or not isinstance(error.__cause__, DeadlockDetected):
-                raise
+
+    def carry() -> None:
+        running.check()
+        batch = carry_items(project=project, way=way, item_ids=ids, actor=actor)
+        n = carry_decisions(project=project, way=way, batch=batch, is_late=is_late)
+        up_to = None if is_late else ids[-1]
+        tell_carried(project=project, way=way, actor=actor, batch=batch, n_decisions=n, up_to=up_to)
+
+    in_turn(carry)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from django.urls import path
 
 from reviewers.api import AdjudicationView, AgreementView, ResolutionsView
+from reviewers.api_consensus import ConsensusView, RulePreviewView
 
 urlpatterns = [
     path("projects/<slug:slug>/agreement", AgreementView.as_view(), name="api-agreement"),
     path("projects/<slug:slug>/resolutions", ResolutionsView.as_view(), name="api-resolutions"),
+    path("projects/<slug:slug>/consensus", ConsensusView.as_view(), name="api-consensus"),
+    path("projects/<slug:slug>/rule-preview", RulePreviewView.as_view(), name="api-rule-preview"),
     path("projects/<slug:slug>/items/<str:item_id>/adjudication", AdjudicationView.as_view(), name="api-adjudication"),
 ]

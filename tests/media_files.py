@@ -56,8 +56,35 @@ def make_gif_bomb(width: int, height: int, frames: int) -> bytes:
     return head + frame * frames + b"\x3b"
 
 
-def make_wav(seconds: float = 0.1) -> bytes:
-    """Silence."""
+def make_jpeg_header(width: int, height: int) -> bytes:
+    """A JPEG that states a size and holds a much smaller picture."""
+    sound = make_image("JPEG")
+    at = sound.index(b"\xff\xc0") + 5
+    return sound[:at] + struct.pack(">HH", height, width) + sound[at + 4 :]
+
+
+def make_apng_header(frames: int) -> bytes:
+    """An animated PNG that states a number of frames and holds two."""
+    sound = make_animation("PNG", [Image.new("RGB", (32, 32), colour) for colour in ("red", "blue")])
+    at = sound.index(b"acTL")
+    told = b"acTL" + struct.pack(">LL", frames, 0)
+    return sound[:at] + told + struct.pack(">L", zlib.crc32(told)) + sound[at + 16 :]
+
+
+def make_profile_bomb(size: int) -> bytes:
+    """A small PNG whose colour profile unpacks to so many bytes."""
+    sound = make_image("PNG")
+    chunk = b"iCCPx\0\0" + zlib.compress(bytes(size), 9)
+    return sound[:33] + struct.pack(">L", len(chunk) - 4) + chunk + struct.pack(">L", zlib.crc32(chunk)) + sound[33:]
+
+
+def make_wav(seconds: float = 0.1, told: bytes = b"") -> bytes:
+    """Silence, after which chunks may tell about it."""
+    sound = _make_silence(seconds)
+    return b"RIFF" + struct.pack("<L", len(sound) + len(told) - 8) + sound[8:] + told
+
+
+def _make_silence(seconds: float) -> bytes:
     out = io.BytesIO()
     with wave.open(out, "wb") as file:
         file.setnchannels(1)
@@ -91,9 +118,10 @@ def make_mp3(frames: int = 10, tag: bytes = b"") -> bytes:
     return head + tag + (b"\xff\xfb\x90\x00" + bytes(413)) * frames
 
 
-def make_flac() -> bytes:
-    """A header, and the beginning of a frame."""
-    return b"fLaC" + b"\x80\0\0\x22" + bytes(34) + b"\xff\xf8\x69\x08" + bytes(20)
+def make_flac(told: bytes = b"") -> bytes:
+    """A header, perhaps a comment, and the beginning of a frame."""
+    comment = b"\x84" + len(told).to_bytes(3, "big") + told if told else b""
+    return b"fLaC" + (b"\0" if told else b"\x80") + b"\0\0\x22" + bytes(34) + comment + b"\xff\xf8\x69\x08" + bytes(20)
 
 
 def make_ogg(kind: bytes = b"OpusHead") -> bytes:
@@ -110,14 +138,16 @@ def box(name: bytes, data: bytes) -> bytes:
     return struct.pack(">L", 8 + len(data)) + name + data
 
 
-def make_mp4(brand: bytes = b"isom", kind: bytes = b"vide", is_inside: bool = True) -> bytes:
-    """One track that says where its data is."""
+def make_mp4(
+    brand: bytes = b"isom", kind: bytes = b"vide", is_inside: bool = True, told: bytes = b"", track_told: bytes = b""
+) -> bytes:
+    """One track that says where its data is. `told`, `track_told`: boxes about the file, and about the track."""
     entry = box(b"url ", b"\0\0\0\x01" if is_inside else b"\0\0\0\0http://127.0.0.1/\0")
     dinf = box(b"dinf", box(b"dref", b"\0\0\0\0\0\0\0\x01" + entry))
     media = box(b"mdia", box(b"hdlr", bytes(8) + kind + bytes(12)) + box(b"minf", dinf))
     return (
         box(b"ftyp", brand + bytes(4) + brand)
-        + box(b"moov", box(b"mvhd", bytes(100)) + box(b"trak", media))
+        + box(b"moov", box(b"mvhd", bytes(100)) + box(b"trak", media + track_told) + told)
         + box(b"mdat", bytes(50))
     )
 
@@ -128,11 +158,11 @@ def element(name: int, data: bytes) -> bytes:
     return name.to_bytes(length, "big") + b"\x01" + len(data).to_bytes(7, "big") + data
 
 
-def make_webm(codec: bytes = b"V_VP9", doc_type: bytes = b"webm") -> bytes:
-    """One track and one cluster."""
+def make_webm(codec: bytes = b"V_VP9", doc_type: bytes = b"webm", told: bytes = b"") -> bytes:
+    """Perhaps tags, one track and one cluster."""
     tracks = element(0x1654AE6B, element(0xAE, element(0x86, codec)))
     cluster = element(0x1F43B675, element(0xE7, b"\0") + element(0xA3, bytes(20)))
-    return element(0x1A45DFA3, element(0x4282, doc_type)) + element(0x18538067, tracks + cluster)
+    return element(0x1A45DFA3, element(0x4282, doc_type)) + element(0x18538067, told + tracks + cluster)
 
 
 def _number(value: int) -> bytes:

@@ -184,6 +184,7 @@ PAGE_BODIES: dict[tuple[str, str], MakeBody] = {
     (PAGE + "schema/preview/<path:call>", "POST"): lambda w: as_json({"n": 2}, path={"call": "leases"}),
     (PAGE + "guideline/edit/", "POST"): lambda w: as_form(action="add"),
     (PAGE + "settings/", "POST"): lambda w: as_form(**_settings(w)),
+    (PAGE + "rule/", "POST"): lambda w: as_form(kind="unanimous"),
 }
 
 
@@ -218,6 +219,7 @@ BODIES: dict[tuple[str, str], MakeBody] = {
     (API + "me/care", "PATCH"): lambda w: as_json({"opted_out": ["violence"]}),
     (API + "organisation/care", "PATCH"): lambda w: as_json({"severe_items": 50}),
     (ITEM + "/adjudication", "POST"): lambda w: as_json(_DECISION),
+    (PROJECT + "/rule-preview", "POST"): lambda w: as_json({"rule": {"kind": "unanimous"}}),
     (PROJECT + "/snapshots/<str:version>/files/<str:name>", "GET"): lambda w: Body(path={"name": "labels.jsonl"}),
     (PROJECT + "/snapshots", "POST"): lambda w: as_json({}),
     (PROJECT + "/predictions", "POST"): lambda w: Body(data=_PREDICTION, content_type="application/x-ndjson"),

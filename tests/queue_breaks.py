@@ -150,9 +150,9 @@ BREAKS = (
     ),
     Break(
         "a dispute is closed though the item is disputed",
-        "reviewers_vote",
-        "if v_skips < prj.skips_to_dispute then",
-        "if r.n_submitted > 0 then",
+        "reviewers_judge",
+        "v_by_skips := v_skips >= p_skips;",
+        "v_by_skips := r.n_submitted <= 0;",
     ),
 )
 

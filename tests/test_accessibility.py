@@ -13,10 +13,13 @@ from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-unt
 from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
-from tests.cast import Desk
-from tests.test_browser import desk, faults, sign_in, watched
+from annotation.actions.care import change_care
+from annotation.actions.projects import put_guideline
+from reviewers.actions import adjudicate
+from tests.cast import Desk, MakeDesk
+from tests.test_browser import faults, sign_in, watched
 
-__all__ = ["desk", "faults", "watched"]
+__all__ = ["faults", "watched"]
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
@@ -30,16 +33,29 @@ def find_violations(page: Page) -> dict[str, list[str]]:
     return {one["id"]: [node["failureSummary"] + " " + node["html"][:200] for node in one["nodes"]] for one in found}
 
 
+@pytest.fixture
+def desk(live_server: LiveServer, make_desk: MakeDesk) -> Desk:
+    """A disputed text, a decided one that is a precedent, one that olga answered, and one that she has not."""
+    desk = make_desk(n=4, overlap=2)
+    clause = {"id": "c-1", "title": "Clause", "text": "What it means.", "examples": []}
+    put_guideline(project=desk.project, change="minor", clauses=[clause], actor=desk.cast.olga)
+    desk.vote("t-1", alice="none", bob="spam")
+    decided: dict[str, Any] = {"item": desk.item("t-2"), "answers": {"verdict": "spam"}, "reason": "ambiguous"}
+    adjudicate(access=desk.access("rita"), note="Selling is selling.", precedent=True, **decided)
+    desk.vote("t-3", olga="none")
+    change_care(person=desk.cast.olga, changes={"break_minutes": 5})
+    return desk
+
+
 @pytest.mark.parametrize("colours", ["light", "dark"])
 def test_no_page_breaks_a_rule_of_accessibility(
     watched: Page, live_server: LiveServer, desk: Desk, colours: Any
 ) -> None:
-    desk.vote("t-1", alice="none", bob="spam")
     watched.emulate_media(color_scheme=colours, reduced_motion="reduce")
     watched.goto(f"{live_server.url}/sign-in/")
     found = {"sign-in": find_violations(watched)}
     sign_in(watched, f"{live_server.url}/p/forum/", "olga")
-    for path in [*PAGES, "settings/", f"disputes/{desk.item('t-1').pk}/"]:
+    for path in [*PAGES, "label/keys/", "settings/", f"disputes/{desk.item('t-1').pk}/"]:
         watched.goto(f"{live_server.url}/p/forum/{path}")
         expect(watched.locator("h1")).to_have_count(1)
         watched.wait_for_load_state("networkidle")
@@ -50,5 +66,24 @@ def test_no_page_breaks_a_rule_of_accessibility(
     watched.keyboard.press("s")
     expect(watched.locator("#reasons")).to_be_visible()
     found["skip"] = find_violations(watched)
+    watched.keyboard.press("Escape")
+    for key, dialog, shown in (("?", "#help", "dl.keys"), ("q", "#quarantine", "h2"), ("l", "#history", "[data-undo]")):
+        watched.keyboard.press(key)
+        expect(watched.locator(f"{dialog} {shown}").first).to_be_visible()
+        found[dialog] = find_violations(watched)
+        watched.keyboard.press("Escape")
+    watched.keyboard.press("g")
+    expect(watched.locator("#precedents")).to_contain_text("Selling is selling.")
+    found["decided cases"] = find_violations(watched)
+    watched.goto(f"{live_server.url}/me/care/")
+    expect(watched.locator("h1")).to_have_text("Care")
+    found["care"] = find_violations(watched)
+    watched.evaluate(  # as the desk would leave it
+        "localStorage.setItem('touchstone:olga:forum:breaks',"
+        " JSON.stringify({at: Date.now(), value: {severe: 0, any: 301, at: Date.now()}}))"
+    )
+    watched.goto(f"{live_server.url}/p/forum/label/")
+    expect(watched.locator("#empty-title")).to_have_text("Time for a break")
+    found["break"] = find_violations(watched)
     broken = [f"{path}: {rule}: {one}" for path, rules in found.items() for rule, ones in rules.items() for one in ones]
     assert broken == [], "\n".join(broken)

@@ -392,6 +392,7 @@ def test_api_answers_with_the_decision_and_what_is_accepted(disputed: Desk) -> N
             "confidence": None,
             "method": "adjudication",
             "votes": {"none": 1, "spam": 1},
+            "posterior": None,
             "version": 2,
         }
     ]

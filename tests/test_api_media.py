@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from PIL import Image
 
 from annotation.media import MAX_BYTES, media_path, sign_media
 from annotation.models import Media, User
 from tests.api_client import Api, fault_of, make_png
 from tests.cast import Cast, Desk, MakeDesk, import_rows
-from tests.media_files import make_image, make_wav
+from tests.media_files import box, make_image, make_mp3, make_mp4, make_wav
 
 pytestmark = pytest.mark.django_db
 
@@ -34,10 +35,10 @@ def desk(make_desk: MakeDesk) -> Desk:
     return desk
 
 
-def find_src(api: Api) -> str:
-    """The `src` of the image, as a lease shows it."""
+def find_src(api: Api, kind: str = "image") -> str:
+    """The `src` of the image, or of another kind of part, as a lease shows it."""
     parts = [part for lease in api.lease(n=2) for part in lease["item"]["parts"]]
-    [src] = [part["src"] for part in parts if part["kind"] == "image"]
+    [src] = [part["src"] for part in parts if part["kind"] == kind]
     return str(src)
 
 
@@ -138,17 +139,40 @@ def test_a_range_needs_the_link_too(desk: Desk) -> None:
     assert fault_of(Api(desk.cast.bob).get(src, Range="bytes=0-3")) == (404, "not_found")
 
 
-def test_what_is_shown_is_without_the_metadata_that_was_sent(make_desk: MakeDesk) -> None:
+PLACE = b"where-it-was-taken"
+
+
+def taken_somewhere(kind: str) -> bytes:
+    """A picture with the position at which a camera was."""
+    exif = Image.Exif()
+    exif[0x010E] = PLACE.decode()
+    exif.get_ifd(0x8825).update({1: "N", 2: (51.0, 30.0, 26.0), 3: "W", 4: (0.0, 7.0, 39.0)})
+    return make_image(kind, exif=exif)
+
+
+@pytest.mark.parametrize(
+    ("kind", "raw"),
+    [
+        ("image", taken_somewhere("JPEG")),
+        ("image", taken_somewhere("PNG")),
+        ("image", taken_somewhere("WEBP")),
+        ("image", make_image("JPEG", comment=PLACE)),
+        ("video", make_mp4(told=box(b"udta", box(b"\xa9xyz", PLACE)))),
+        ("audio", make_mp3(tag=PLACE)),
+    ],
+)
+def test_the_place_where_it_was_taken_is_not_in_what_is_shown(make_desk: MakeDesk, kind: str, raw: bytes) -> None:
     desk = make_desk(n=1)
-    raw = make_image("JPEG", comment=b"where-it-was-taken")
     sha256 = hashlib.sha256(raw).hexdigest()
     media_path(desk.project.pk, sha256).unlink(missing_ok=True)
     shown = put(Api(desk.cast.enzo), raw, sha256).json()
-    import_rows(desk.project, [{"external_id": "image", "parts": [{"kind": "image", "media": sha256}]}])
+    import_rows(desk.project, [{"external_id": "taken", "parts": [{"kind": kind, "media": sha256}]}])
     api = Api(desk.cast.alice)
-    found = read(api.get(find_src(api)))
-    assert b"where-it-was-taken" in raw
-    assert b"where-it-was-taken" not in found
+    found = read(api.get(find_src(api, kind)))
+    assert PLACE in raw
+    assert PLACE not in found
+    assert b"Exif" not in found
+    assert b"EXIF" not in found
     assert shown["size"] == len(found)
 
 

@@ -73,6 +73,12 @@ def test_a_slug_is_taken_once(cast: Cast) -> None:
         ({"lease_seconds": 10**18}, "lease_seconds"),
         ({"max_held": 10**18}, "max_held"),
         ({"rule": "majority"}, "rule"),
+        ({"rule": {"kind": "loudest"}}, "rule"),
+        ({"rule": {"kind": "majority", "threshold": 0.9}}, "rule"),
+        ({"rule": {"kind": "posterior", "threshold": 1}, "overlap": 2}, "rule"),
+        ({"rule": {"kind": "posterior", "method": "magic"}, "overlap": 2}, "rule"),
+        ({"rule": {"kind": "posterior"}}, "rule"),
+        ({"rule": {"kind": "posterior"}, "overlap": {"min": 1, "max": 3}}, "overlap"),
         ({"learning": {"question": "nobody"}}, "learning"),
         ({"learning": {"strategy": []}}, "learning"),
         ({"state": []}, "state"),
@@ -99,9 +105,8 @@ def test_what_a_project_needs_is_named(cast: Cast, missing: str) -> None:
     assert missing in response.json()["fields"]
 
 
-@pytest.mark.parametrize("setting", [{"gold_rate": 0.1}, {"rule": {"kind": "posterior"}}])
-def test_what_is_not_offered_yet_answers_422(cast: Cast, setting: dict[str, object]) -> None:
-    body = {"slug": "posts", "name": "Posts", "schema": CHOICE_SCHEMA, **setting}
+def test_what_is_not_offered_yet_answers_422(cast: Cast) -> None:
+    body = {"slug": "posts", "name": "Posts", "schema": CHOICE_SCHEMA, "gold_rate": 0.1}
     assert fault_of(Api(cast.olga).post("projects", body)) == (422, "not_offered")
 
 

@@ -7,14 +7,18 @@ import re
 from typing import Any
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Page, Request, expect
 from pytest_django.live_server_helper import LiveServer
 
 from annotation.actions.care import change_care, change_organisation_care
 from annotation.actions.media import add_media
+from annotation.actions.projects import put_guideline
 from annotation.models import Annotation, Item, Label
+from reviewers.actions import adjudicate
 from tests.api_client import make_png
 from tests.cast import Desk, MakeDesk, import_rows
+from tests.media_files import make_video, make_wav
 from tests.test_browser import faults, forgive_network, sign_in, watched
 
 __all__ = ["faults", "watched"]
@@ -38,7 +42,8 @@ def test_the_hint_stands_before_a_severe_text_and_one_key_reveals_it(
     make_desk(rows=[severe("a", "hard words")])
     start(watched, live_server)
     expect(watched.locator(".care-hint")).to_have_text("severeviolence · text")
-    expect(watched.locator("#item")).not_to_contain_text("hard words")
+    assert "hard words" not in watched.content()  # nor in what is said to those who listen
+    assert "hard words" not in watched.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}])")
     watched.keyboard.press("r")
     expect(watched.locator("#item .item-text")).to_have_text("hard words")
     expect(watched.locator(".care-hint")).to_be_visible()
@@ -91,6 +96,40 @@ def test_media_of_a_severe_item_are_not_requested_before_they_are_revealed(
     forgive_network(faults)  # no worker has made the blurred pictures
 
 
+def test_of_several_media_each_is_requested_once_it_is_revealed_and_none_before(
+    watched: Page, live_server: LiveServer, make_desk: MakeDesk, faults: list[str]
+) -> None:
+    desk = make_desk(rows=[{"text": "an item that is answered before"}])
+    desk.label("alice")
+    film = make_video([Image.new("RGB", (64, 36), (shade, 80, 120)) for shade in range(0, 200, 20)])
+    files = {"audio": make_wav(), "video": film, "image": make_png(40, 30, 9)}
+    kept = {
+        kind: add_media(project=desk.project, source=io.BytesIO(data), actor=None)[0] for kind, data in files.items()
+    }
+    parts = [{"kind": kind, "media": media.sha256} for kind, media in kept.items()]
+    import_rows(desk.project, [{"parts": parts, "metadata": {"severity": "severe"}}])
+    asked: list[str] = []
+
+    def listen(request: Request) -> None:
+        found = re.search(r"/media/(?:forum/)?([0-9a-f]{64})", request.url)
+        if found and "v=blurred" not in request.url:
+            asked.append(found[1])
+
+    watched.on("request", listen)
+    start(watched, live_server)
+    expect(watched.locator(".cover")).to_have_count(3)
+    watched.wait_for_timeout(500)
+    assert asked == []
+    for n, (kind, media) in enumerate(kept.items()):
+        watched.keyboard.press("r")
+        expect(watched.locator(".cover")).to_have_count(2 - n)
+        expect(watched.locator(f"#item [data-part={kind}], #item img.item-image")).to_have_count(1)
+        watched.wait_for_timeout(200)
+        assert set(asked) == {one.sha256 for one in list(kept.values())[: n + 1]}, kind
+        assert media.sha256 in asked
+    forgive_network(faults)  # no worker has made the blurred pictures
+
+
 def test_words_on_the_list_are_covered_until_a_key_shows_them(
     watched: Page, live_server: LiveServer, make_desk: MakeDesk
 ) -> None:
@@ -106,6 +145,72 @@ def test_words_on_the_list_are_covered_until_a_key_shows_them(
     assert text.locator(".masked").count() == 0
     watched.keyboard.press("r")
     expect(text.locator(".masked")).to_have_count(2)
+
+
+def test_listed_words_are_covered_in_last_answers_and_decided_cases_until_the_same_key_shows_them(
+    watched: Page, live_server: LiveServer, make_desk: MakeDesk
+) -> None:
+    rows = [{"external_id": f"t-{i}", "text": f"cheap slurs, cheap slur number {i}"} for i in range(3)]
+    desk = make_desk(rows=rows, care={"masked_words": ["slur"]})
+    put_guideline(
+        project=desk.project,
+        change="minor",
+        clauses=[{"id": "c-1", "title": "Clause", "text": "One.", "examples": []}],
+        actor=desk.cast.olga,
+    )
+    adjudicate(
+        access=desk.access("rita"),
+        item=desk.item("t-0"),
+        answers={"verdict": "spam"},
+        reason="ambiguous",
+        note="This slur sells.",
+        precedent=True,
+    )
+    change_care(person=desk.cast.alice, changes={"views": {"ordinary": {"text": {"mask": True}}}})
+    desk.label("alice")
+    start(watched, live_server)
+    expect(watched.locator("#item .masked")).to_have_text("slur")
+    watched.keyboard.press("g")
+    cases = watched.locator("#precedents")
+    expect(cases.locator(".masked")).to_have_text(["slur", "slur", "slur"])  # its text, its note, the words in common
+    shown_by = "one => getComputedStyle(one).webkitTextFillColor"
+    transparent = "rgba(0, 0, 0, 0)"
+    assert cases.locator(".masked").first.evaluate(shown_by) == transparent
+    watched.keyboard.press("r")
+    expect(watched.locator("#item .masked")).to_have_count(0)
+    assert cases.locator(".masked").first.evaluate(shown_by) != transparent
+    watched.keyboard.press("r")
+    assert cases.locator(".masked").first.evaluate(shown_by) == transparent
+    watched.keyboard.press("l")
+    words = watched.locator("#history .history-item .masked")
+    expect(words).to_have_text("slur")
+    assert words.evaluate(shown_by) == transparent
+    watched.keyboard.press("r")
+    assert words.evaluate(shown_by) != transparent
+    watched.click("#history >> text=Show or cover listed words")
+    assert words.evaluate(shown_by) == transparent
+
+
+def test_decided_cases_tell_nothing_of_a_text_before_it_is_revealed(
+    watched: Page, live_server: LiveServer, make_desk: MakeDesk
+) -> None:
+    desk = make_desk(rows=[severe("a", "hard words")])
+    put_guideline(
+        project=desk.project,
+        change="minor",
+        clauses=[{"id": "c-1", "title": "Clause", "text": "One.", "examples": []}],
+        actor=desk.cast.olga,
+    )
+    asked: list[str] = []
+    watched.on("request", lambda request: asked.append(request.url) if "/precedents/" in request.url else None)
+    start(watched, live_server)
+    expect(watched.locator(".cover")).to_be_visible()
+    watched.keyboard.press("g")
+    watched.wait_for_timeout(600)
+    assert asked == []
+    watched.keyboard.press("r")
+    expect(watched.locator("#precedents")).to_contain_text("No decided case is like this one yet.")
+    assert len(asked) == 1
 
 
 def test_a_text_is_marked_once_it_is_revealed_and_its_words_stay_covered(

@@ -109,8 +109,21 @@ def test_the_guideline_opens_at_the_clause_under_the_pointer_and_tells_what_chan
 
 def test_own_keys_answer_and_the_day_is_counted(watched: Page, live_server: LiveServer, make_desk: MakeDesk) -> None:
     desk = make_desk(n=5, overlap=2)
-    set_own_keys(project=desk.project, person=desk.cast.alice, keys={"verdict": {"insult": "x"}})
+    page = {"hidden": "m", "skip": "w", "history": "y"}
+    set_own_keys(project=desk.project, person=desk.cast.alice, keys={"verdict": {"insult": "x"}}, page=page)
     open_desk(watched, live_server, "alice")
+    expect(watched.get_by_role("button", name="Skip W")).to_be_visible()
+    watched.keyboard.press("s")
+    expect(watched.locator("#reasons")).to_be_hidden()
+    watched.keyboard.press("w")
+    expect(watched.locator("#reasons")).to_be_visible()
+    watched.keyboard.press("Escape")
+    watched.keyboard.press("y")
+    expect(watched.locator("#history")).to_be_visible()
+    watched.keyboard.press("Escape")
+    watched.keyboard.press("?")
+    expect(watched.locator("#help dt:has(kbd:text-is('W')) + dd")).to_have_text("skip, with a reason")
+    watched.keyboard.press("Escape")
     expect(watched.locator("#n-left")).to_have_text("5 left")
     text = item_text(watched)
     watched.keyboard.press("3")

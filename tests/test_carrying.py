@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import secrets
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 
 from annotation import queue
 from annotation.actions.carrying import KIND, is_carrying
-from annotation.actions.imports import load_items
+from annotation.actions.imports import load_items, start_import
 from annotation.actions.items import quarantine_item
 from annotation.actions.jobs import claim_job
 from annotation.actions.projects import put_schema
@@ -19,6 +23,7 @@ from annotation.commitments import commit_answer
 from annotation.errors import StateError, UndoTooLateError
 from annotation.events import dispatch_events
 from annotation.importing.rows import parse_row
+from annotation.job_kinds.imports import run_import
 from annotation.jobs import JobLostError, RunningJob, run_job
 from annotation.kinds import LabelValue
 from annotation.models import Annotation, AnnotationText, Event, Job, Label, Offer, Project, QueueRow, Seat
@@ -536,6 +541,26 @@ def test_annotations_of_an_import_that_began_under_the_old_version_are_carried(m
     finish(job)
     assert standing(desk, "late")[0][1] == {"verdict": "scam"}
     assert_sound()
+
+
+def test_annotations_are_stamped_with_the_version_that_their_file_is_read_by(make_desk: MakeDesk) -> None:
+    """A worker took up the import, and so read the schema; before it stored anything another one was published."""
+    desk = make_desk(n=1)
+    given = {"external_id": "t-2", "text": "hello", "annotations": [{"annotator": "v", "answers": {"verdict": "spam"}}]}
+    folder = Path(settings.UPLOAD_DIR)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / secrets.token_hex(16)
+    path.write_text(json.dumps(given))
+    job = claim_job(
+        job_id=start_import(project=desk.project, actor=None, path=path, name="rows.jsonl").pk, worker="test"
+    )
+    assert job is not None
+    running = RunningJob(job)
+    began_with = running.project.schema
+    publish(desk)
+    run_import(running)
+    assert Annotation.objects.get().schema == began_with
+    assert Label.objects.get().choice == 2  # spam, which the new version does not have
 
 
 def test_while_labels_are_of_two_versions_nothing_is_measured_or_frozen(make_desk: MakeDesk) -> None:

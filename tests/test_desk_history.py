@@ -8,6 +8,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from annotation import queue
+from annotation.actions.care import change_care
 from annotation.actions.items import quarantine_item
 from annotation.errors import UndoTooLateError
 from annotation.models import Item, Organisation
@@ -149,6 +150,15 @@ def test_of_a_severe_item_no_words_are_shown_again(make_desk: MakeDesk) -> None:
     desk.vote("t-1", alice="none")
     (one,) = newest_answers(desk.project, desk.cast.alice)
     assert (one.excerpt, one.part_kind, one.may_undo) == (None, "text", True)
+
+
+def test_no_words_are_quoted_to_somebody_to_whom_texts_come_hidden(desk: Desk) -> None:
+    text = text_of(desk.lease_one("alice")["item"])
+    desk.label("alice")
+    assert text in history(desk)
+    change_care(person=desk.cast.alice, changes={"views": {"ordinary": {"text": {"hidden": True}}}})
+    assert text not in history(desk)
+    assert "data-undo" in history(desk)
 
 
 def test_texts_that_were_written_come_back_with_the_draft(make_desk: MakeDesk) -> None:

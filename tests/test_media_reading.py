@@ -23,19 +23,26 @@ from annotation.media_reading import MediaError, MediaReader
 from config.home import ROOT
 from tests.media_files import (
     box,
+    element,
     make_animation,
+    make_apng_header,
     make_flac,
     make_flat_png,
     make_gif_bomb,
     make_image,
+    make_jpeg_header,
     make_mp3,
     make_mp4,
     make_ogg,
     make_png_header,
+    make_profile_bomb,
     make_wav,
     make_webm,
 )
+from tests.test_derivatives import ffmpeg
 from tests.workers import wait_until
+
+__all__ = ["ffmpeg"]
 
 GPS = {1: "N", 2: (51.0, 30.0, 26.0), 3: "W", 4: (0.0, 7.0, 39.0)}
 MARK = b"a-secret-in-the-metadata"
@@ -65,6 +72,11 @@ def read(path: Path, data: bytes, mime: str, **limits: Any) -> str:
     with MediaReader(Limits(**limits)) as reader, pytest.raises(MediaError) as caught:
         reader.read(path, mime)
     return caught.value.detail
+
+
+def nest(name: bytes, depth: int) -> bytes:
+    """An MP4 box in a box in a box."""
+    return b"".join(struct.pack(">L4s", 8 * n, name) for n in range(depth, 0, -1))
 
 
 # --- What is kept of a picture ---------------------------------------------------------------------------------------
@@ -209,6 +221,10 @@ def test_what_an_animation_shows_through_stays_clear() -> None:
         (make_gif_bomb(7_000, 7_000, 900), "frames of the animation"),
         (make_gif_bomb(60_000, 60_000, 2), "million pixels"),
         (make_gif_bomb(10, 10, 500_000), "more than 1000 frames"),
+        (make_jpeg_header(65_500, 65_500), "million pixels"),
+        (make_apng_header(1_000_000), "more than 1000 frames"),
+        (make_apng_header(2**31 - 1), "more than 1000 frames"),
+        (make_profile_bomb(200 * 1024**2), "damaged"),
         (make_image("JPEG", (400, 300))[:-500], "damaged"),
         (make_image("PNG") + PAGE, "follow after the end"),
         (b"<?xml version='1.0'?><svg xmlns='http://www.w3.org/2000/svg'/>", "SVG"),
@@ -221,6 +237,12 @@ def test_what_an_animation_shows_through_stays_clear() -> None:
         (make_wav() + PAGE, "other bytes follow"),
         (make_wav()[:-10], "not sound"),
         (b"RIFF\x04\0\0\0WAVE", "not sound"),
+        (b"RIFF\xff\xff\xff\xff" + make_wav()[8:], "not sound"),
+        (make_wav(told=b"LIST\xff\xff\xff\x7f"), "not sound"),
+        (b"ID3\x04\0\0\x7f\x7f\x7f\x7f" + make_mp3(), "not sound"),
+        (b"fLaC\0\0\0\x22" + bytes(34) + b"\x04\xff\xff\xff" + bytes(50), "not sound"),
+        (make_mp4(told=nest(b"trak", 100_000)), "not sound"),
+        (make_mp4(told=struct.pack(">L4sQ", 1, b"udta", 2**63)), "not sound"),
         (make_ogg() + PAGE, "other bytes follow"),
         (make_ogg()[:-10], "not sound"),
         (make_ogg(b"\x80theora "), "not accepted"),
@@ -264,10 +286,70 @@ def test_bad_huge_and_lying_files_are_refused_at_once_with_the_reason(
         (make_webm(codec=b"A_OPUS"), "audio/webm"),
     ],
 )
-def test_audio_and_video_are_known_by_their_bytes_and_kept_as_they_are(data: bytes, mime: str) -> None:
+def test_audio_and_video_are_known_by_their_bytes_and_kept_where_they_tell_nothing(data: bytes, mime: str) -> None:
     stored = store_media(io.BytesIO(data), 1)
     assert (stored.mime, stored.width, stored.height, stored.size) == (mime, None, None, len(data))
     assert media_path(1, stored.sha256).read_bytes() == data
+
+
+TAG = b"TXXX" + struct.pack(">LH", 1 + len(MARK), 0) + b"\0" + MARK
+TELLING = {
+    "mp4, its position": make_mp4(told=box(b"udta", box(b"\xa9xyz", struct.pack(">HH", len(MARK), 0x15C7) + MARK))),
+    "mp4, a track": make_mp4(track_told=box(b"udta", box(b"name", MARK))),
+    "m4a, in keys": make_mp4(brand=b"M4A ", kind=b"soun", told=box(b"meta", box(b"ilst", MARK))),
+    "mp4, xmp": make_mp4() + box(b"uuid", bytes(16) + MARK),
+    "mp4, with a long size": make_mp4() + struct.pack(">L4sQ", 1, b"udta", 16 + len(MARK)) + MARK,
+    "mp4, to the end": make_mp4() + b"\0\0\0\0udta" + MARK,
+    "mp3, before": make_mp3(tag=TAG),
+    "mp3, behind": make_mp3() + b"TAG" + MARK.ljust(125, b"\0"),
+    "mp3, ape": make_mp3() + b"APETAGEX" + struct.pack("<LLLL", 2000, len(MARK), 1, 0) + bytes(8) + MARK,
+    "wav": make_wav(told=b"LIST" + struct.pack("<L", len(MARK) + 4) + b"INFO" + MARK),
+    "flac": make_flac(MARK),
+    "webm": make_webm(told=element(0x1254C367, MARK)),
+    "webm, short": make_webm(told=b"\x12\x54\xc3\x67" + bytes([0x80 | len(MARK)]) + MARK),
+}
+
+
+@pytest.mark.parametrize("sent", TELLING.values(), ids=TELLING.keys())
+def test_what_tells_about_a_sound_or_video_is_gone_and_nothing_else_moves(sent: bytes) -> None:
+    assert MARK in sent
+    kept = keep(sent)
+    assert MARK not in kept
+    assert len(kept) == len(sent)
+    assert keep(kept) == kept  # and is sound
+    begin = sent.index(MARK)
+    assert kept[begin + len(MARK) :] == sent[begin + len(MARK) :]
+    changed = [at for at, (one, other) in enumerate(zip(sent, kept, strict=True)) if one != other]
+    assert begin - min(changed) < 60
+
+
+@pytest.mark.parametrize(
+    ("ending", "made"),
+    [
+        ("mp4", ["-f", "lavfi", "-i", "testsrc=s=64x36:d=1", "-f", "lavfi", "-i", "sine=d=1"]),
+        ("webm", ["-f", "lavfi", "-i", "testsrc=s=64x36:d=1"]),
+        ("m4a", ["-f", "lavfi", "-i", "sine=d=1"]),
+        ("mp3", ["-f", "lavfi", "-i", "sine=d=1"]),
+        ("flac", ["-f", "lavfi", "-i", "sine=d=1"]),
+        ("wav", ["-f", "lavfi", "-i", "sine=d=1"]),
+    ],
+)
+def test_it_plays_as_before(tmp_path: Path, ffmpeg: str, ending: str, made: list[str]) -> None:
+    path = tmp_path / f"one.{ending}"
+    told = ["-metadata", f"title={MARK.decode()}", "-metadata", "location=+51.5073-000.1276/"]
+    subprocess.run([ffmpeg, "-v", "error", *made, *told, str(path)], check=True)
+    sent = path.read_bytes()
+    kept = keep(sent)
+    assert MARK in sent
+    assert MARK not in kept
+    assert b"+51.5073" not in kept
+
+    def play(data: bytes) -> bytes:
+        path.write_bytes(data)
+        command = [ffmpeg, "-v", "error", "-xerror", "-i", str(path), "-f", "md5", "-"]
+        return subprocess.run(command, check=True, capture_output=True).stdout
+
+    assert play(kept) == play(sent)
 
 
 # --- The child, its limits and its end -------------------------------------------------------------------------------

@@ -381,10 +381,10 @@ def test_settings_change_what_differs_and_nothing_else(desk: Desk) -> None:
     before = Project.objects.filter(pk=desk.project.pk).values().get()
     assert "Nothing was changed" in client.post("/p/forum/settings/", sent, follow=True).content.decode()
     assert Project.objects.filter(pk=desk.project.pk).values().get() == before
-    changed = {**sent, "overlap_max": "4", "rule": "unanimous", "snapshots_every_hours": "24", "learning_every": "50"}
+    changed = {**sent, "overlap_max": "4", "snapshots_every_hours": "24", "learning_every": "50"}
     assert "Saved." in client.post("/p/forum/settings/", changed, follow=True).content.decode()
     project = Project.objects.get(pk=desk.project.pk)
-    assert (project.overlap_min, project.overlap_max, project.rule) == (2, 4, {"kind": "unanimous"})
+    assert (project.overlap_min, project.overlap_max) == (2, 4)
     assert project.snapshots == {"every_hours": 24}
     assert project.learning is not None
     assert project.learning["every"] == 50

@@ -10,6 +10,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from annotation.actions.care import change_care
 from annotation.actions.items import quarantine_item
 from annotation.models import Item
 from reviewers.actions import adjudicate
@@ -171,3 +172,14 @@ def test_of_a_severe_case_the_ruling_is_shown_without_its_words(make_desk: MakeD
     decide(desk, "alike", "spam")
     (found,) = like(desk)
     assert (found["excerpt"], found["answers"]) == (None, {"verdict": "spam"})
+
+
+def test_no_words_of_a_case_are_quoted_to_somebody_to_whom_texts_come_hidden(desk: Desk) -> None:
+    decide(desk, "alike", "spam")
+    [asked] = [raw for raw in desk.lease("alice", n=5).leases if raw["item"] == desk.item("asked").pk]
+    lease_id = f"{asked['seat']}-{asked['generation']}"
+    assert TEXTS["alike"] in fetch(desk, "alice", lease_id).content.decode()
+    change_care(person=desk.cast.alice, changes={"views": {"ordinary": {"text": {"hidden": True}}}})
+    html = fetch(desk, "alice", lease_id).content.decode()
+    assert TEXTS["alike"] not in html
+    assert "Spam!" in html

@@ -18,7 +18,7 @@ from annotation.actions.projects import set_member
 from annotation.actions.quarantine import ask_release, confirm_release, find_quarantine, refuse_release
 from annotation.audit import find_violations
 from annotation.errors import StateError
-from annotation.models import Event, Item, Media, Quarantine, Seat
+from annotation.models import Event, Item, Media, Offer, Quarantine, QueueRow, Seat
 from tests.api_client import Api, fault_of, make_png
 from tests.cast import Desk, MakeDesk, import_rows
 from tests.test_permissions import all_routes
@@ -103,6 +103,37 @@ def test_a_place_that_is_being_used_at_that_moment_shows_nothing(make_desk: Make
     assert api.get("projects/forum/leases").json()["results"] == []
     assert api.post("projects/forum/leases", {}).json()["leases"] == []
     assert fault_of(api.post(f"leases/{held['seat']}-{held['generation']}/renew")) == (409, "lease_gone")
+
+
+def test_an_item_whose_dispute_ends_while_it_is_sealed_is_offered_to_nobody_until_it_is_let_out(
+    make_desk: MakeDesk,
+) -> None:
+    desk = make_desk(n=1, overlap=2)
+    desk.vote("t-1", alice="none", bob="spam")
+    record = seal(desk, "t-1")
+    row, bob = desk.row("t-1"), Seat.objects.get(person=desk.cast.bob)
+    queue.ask_again(seat_ids=[bob.pk], rows={row.pk: 1})
+    row.refresh_from_db()
+    assert (row.state, row.is_closed, row.n_submitted) == (QueueRow.State.OPEN, True, 1)
+    assert not Offer.objects.exists()
+    assert desk.lease("carol").leases == []
+    release(desk, record)
+    assert desk.lease_one("carol")["item"] == row.item_id
+    assert desk.lease("rita", kind="adjudicate").leases == []
+
+
+def test_a_dispute_that_begins_on_a_sealed_item_waits_until_it_is_let_out(make_desk: MakeDesk) -> None:
+    desk = make_desk(n=1, overlap=2)
+    desk.vote("t-1", alice="none")
+    held = desk.lease_one("bob")
+    record = seal(desk, "t-1")
+    Seat.objects.filter(pk=held["seat"]).update(state=Seat.State.HELD)  # as one that was locked when it was sealed
+    desk.submit("bob", held, "spam")
+    assert desk.row("t-1").state == QueueRow.State.DISPUTED
+    assert not Offer.objects.exists()
+    assert desk.lease("rita", kind="adjudicate").reason == "empty"
+    release(desk, record)
+    assert desk.lease_one("rita", kind="adjudicate")["item"] == desk.item("t-1").pk
 
 
 @pytest.fixture

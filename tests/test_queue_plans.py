@@ -59,3 +59,18 @@ def test_a_claim_reads_what_was_raised_since_the_last_one_and_not_all_that_ever_
         read = read_rows()
     assert raised in items[1900:1910]
     assert read["annotation_offer"] < 60
+
+
+def test_a_claim_reads_what_ran_out_and_not_all_that_is_held(make_desk: MakeDesk) -> None:
+    desk = make_desk(n=300, overlap=2, max_held=50)
+    for _ in range(50):
+        desk.label("alice")
+    with connection.cursor() as cursor:
+        cursor.execute("analyze")  # many places were taken, and nearly none is held
+    for _ in range(2):
+        desk.submit("bob", desk.lease_one("bob"), lease_next=1)
+    for name in ("alice", "carol"):
+        desk.lease(name, n=50)
+    before = read_rows()
+    desk.submit("bob", desk.lease_one("bob"), lease_next=1)
+    assert read_rows()["annotation_seat"] - before["annotation_seat"] < 40

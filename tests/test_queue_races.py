@@ -18,7 +18,7 @@ from django.utils import timezone
 from annotation import queue
 from annotation.actions.import_finish import _update_metadata
 from annotation.actions.people import create_user
-from annotation.actions.projects import create_project, set_member
+from annotation.actions.projects import change_project, create_project, set_member
 from annotation.audit import find_violations
 from annotation.errors import KeyReusedError, LeaseGoneError, TouchstoneError
 from annotation.models import Annotation, Offer, QueueCursor, QueueRow, Seat, User
@@ -396,3 +396,15 @@ def test_a_place_is_not_taken_from_somebody_who_is_at_work_on_their_cursor(
     assert passed not in {first["item"], second["item"]}
     assert [raw["item"] for raw in desk.lease("alice", 2).leases] == [passed, second["item"]]
     assert_invariants()
+
+
+def test_nobody_who_labels_waits_for_an_owner_who_changes_the_project(make_desk: MakeDesk) -> None:
+    """Every answer names its project: were its row locked for good, an owner who takes out a member would wait for
+    their answer, and the answer for the owner."""
+    desk = make_desk(n=2)
+    lease = desk.lease_one("alice")
+    with transaction.atomic():
+        change_project(project=desk.project, settings={"lease_seconds": 60}, actor=desk.cast.olga)
+        set_member(project=desk.project, user=desk.cast.bob, role="reviewer", actor=desk.cast.olga)
+        (submitted,) = together(lambda: desk.submit("alice", lease, lease_next=1))
+    assert submitted.leases

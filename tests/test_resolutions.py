@@ -59,6 +59,7 @@ def test_rows_have_the_promised_shape(mixed: Desk) -> None:
         "confidence": 1.0,
         "method": "majority",
         "votes": {"none": 2},
+        "posterior": None,
         "version": 1,
     }
     assert {name: (row["state"], row["value"], row["version"]) for name, row in rows.items()} == {

@@ -41,7 +41,7 @@ from annotation.importing.archive import detect_archive
 from annotation.importing.formats import detect_source
 from annotation.importing.rows import ItemRow
 from annotation.importing.sorting import SHOWN_ERRORS, Numbered, Rows, Sorter, batches, generated_id, parts_of
-from annotation.models import Draw, Event, Import, Item, Job, Project, QueueLane, QueueRow, User
+from annotation.models import Draw, Event, Import, Item, Job, LabelSchema, Project, QueueLane, QueueRow, User
 
 KIND = "import"
 BATCH_ROWS = 5000
@@ -125,6 +125,7 @@ def load_items(
     project: Project,
     read: Callable[[], Rows],
     actor: User | None,
+    schema: LabelSchema | None = None,
     job_id: int | None = None,
     partial: bool = False,
     update_metadata: bool = False,
@@ -135,6 +136,9 @@ def load_items(
 ) -> tuple[Outcome, bool]:
     """Import rows; `read` gives them anew each time it is called. Returns the outcome and whether it was stored.
 
+    `schema` is the version that `read` reads annotations by, and they are stamped with it, whatever was published
+    since: then they are carried over as late answers are. Left out, it is the project's of now.
+
     Not stored: any wrong row without `partial`, a file that cannot be read to its end, no row at all, or a project that
     was archived meanwhile. Then nothing of the file remains. `progress` gets the rows read so far, and the total of
     both passes once it is known; `check` is called inside every transaction and stops the import by raising. An
@@ -142,6 +146,8 @@ def load_items(
     rows are read in a thread while others are stored; for a `read` that asks no database.
     """
     project = Project.objects.select_related("schema", "guideline").get(pk=project.pk)
+    if schema is not None:
+        project.schema = schema
     outcome = Outcome()
     import_row = Import.objects.filter(project=project, job_id=job_id, is_visible=True).first() if job_id else None
     if import_row is not None:  # killed after its flip

@@ -69,13 +69,16 @@ def create_project(
 
 @transaction.atomic
 def change_project(*, project: Project, settings: Mapping[str, Any], actor: User | None) -> Project:
-    """Change the settings named. A new overlap reaches waiting items by a job. Raises InvalidError, NotYetError."""
-    project = Project.objects.select_for_update(of=("self",)).select_related("schema").get(pk=project.pk)
+    """Change the settings named. A new overlap, and a new rule, reach the items by a job each.
+
+    Raises InvalidError, NotYetError.
+    """
+    project = Project.objects.select_for_update(of=("self",), no_key=True).select_related("schema").get(pk=project.pk)
     assert project.schema is not None
     if project.state == Project.State.ARCHIVED and project.schema is not None and settings.get("state") != "archived":
         raise StateError(_("This project is archived. Its labels and history stay as they are."))
     columns = parse_settings(settings, project.schema.compiled, Organisation.objects.get(), current=project)
-    had_overlap = project.overlap_min
+    had_overlap, had_rule = project.overlap_min, project.rule
     for column, value in columns.items():
         setattr(project, column, value)
     if project.overlap_max < project.overlap_min:
@@ -87,7 +90,14 @@ def change_project(*, project: Project, settings: Mapping[str, Any], actor: User
     )
     if project.overlap_min != had_overlap:
         start_job(kind="overlap", project=project, created_by=actor, args={}, lock=f"overlap:{project.pk}")
+    if project.rule != had_rule:
+        start_job(kind="rule", project=project, created_by=actor, args={}, lock=settling_lock(project))
     return project
+
+
+def settling_lock(project: Project) -> str:
+    """The lock of the jobs that let the vote rule look at all items anew: one at a time."""
+    return f"settling:{project.pk}"
 
 
 @transaction.atomic
@@ -116,7 +126,7 @@ def put_schema(
     SchemaError, MapError (also for a map that a compatible change has no use for), and StateError while labels are
     still being carried over to the breaking version before.
     """
-    project = Project.objects.select_for_update(of=("self",)).select_related("schema").get(pk=project.pk)
+    project = Project.objects.select_for_update(of=("self",), no_key=True).select_related("schema").get(pk=project.pk)
     assert project.schema is not None
     old = project.schema.compiled
     _refuse_unseen(project.schema.version, expected_version)
@@ -184,7 +194,7 @@ def put_guideline(
     if change not in Guideline.Change.values:
         raise InvalidError(fields={"change": _("One of: major, minor.")})
     checked = check_clauses(clauses)
-    project = Project.objects.select_for_update(of=("self",)).get(pk=project.pk)
+    project = Project.objects.select_for_update(of=("self",), no_key=True).get(pk=project.pk)
     last = Guideline.objects.filter(project=project).order_by("-version").first()
     _refuse_unseen(last.version if last else 0, expected_version)
     row = Guideline.objects.create(
@@ -261,7 +271,7 @@ def set_member(
         raise InvalidError(fields={"team": _("A team's name has at most 100 characters.")})
     if any(not isinstance(tag, str) or len(tag) > 35 or not LANGUAGE.fullmatch(tag) for tag in languages):
         raise InvalidError(fields={"languages": _('Language tags such as "en" or "pt-BR".')})
-    Project.objects.select_for_update(of=("self",)).get(pk=project.pk)
+    Project.objects.select_for_update(of=("self",), no_key=True).get(pk=project.pk)
     if role != Member.Role.OWNER:
         _keep_an_owner(project, user)
     member, _created = Member.objects.update_or_create(
@@ -276,7 +286,7 @@ def set_member(
 @transaction.atomic
 def remove_member(*, project: Project, user: User, actor: User) -> None:
     """Take a person out: what they did stays, what they hold opens again. The last owner stays. Raises StateError."""
-    Project.objects.select_for_update(of=("self",)).get(pk=project.pk)
+    Project.objects.select_for_update(of=("self",), no_key=True).get(pk=project.pk)
     _keep_an_owner(project, user)
     Member.objects.filter(project=project, user=user).update(is_active=False)
     queue.leave(project_id=project.pk, person_id=user.pk)

@@ -96,8 +96,8 @@ class MediaUploadView(ApiView):
     def put(self, request: Request, slug: str, sha256: str) -> Response:
         """Read the bytes and keep them: 201, or 200 if they are there already.
 
-        An image is written anew without its metadata, so `size` may differ from what was sent; `sha256` stays that of
-        the bytes as sent.
+        An image is written anew without its metadata, so `size` may differ from what was sent; of audio and video what
+        tells about them is overwritten. `sha256` stays that of the bytes as sent.
         """
         access = project_for(self.caller, slug, "import")
         if not _SHA256.fullmatch(sha256):

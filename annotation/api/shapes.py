@@ -70,7 +70,7 @@ SETTINGS: dict[str, Any] = {
     "description": lambda: s.CharField(required=False),
     "state": lambda: s.ChoiceField(Project.State.values, required=False),
     "overlap": lambda: s.JSONField(required=False, help_text='n, or {"min": n, "max": n}'),
-    "rule": lambda: s.JSONField(required=False, help_text='{"kind": "majority"} or {"kind": "unanimous"}'),
+    "rule": lambda: s.JSONField(required=False, help_text='{"kind": "majority", "unanimous" or "posterior", ...}'),
     "skips_to_dispute": lambda: s.IntegerField(required=False),
     "lease_seconds": lambda: s.IntegerField(required=False),
     "max_held": lambda: s.IntegerField(required=False),

@@ -83,6 +83,7 @@ def _load(
         project=running.project,
         read=read,
         actor=running.job.created_by,
+        schema=running.project.schema,  # which the rows are read by
         job_id=running.job.pk,
         partial=running.args["partial"],
         update_metadata=running.args["update_metadata"],

@@ -4,10 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-# The page's own keys (skip, comment, unsure, flag, guideline, help, next and previous question, last answers, reveal,
-# seal, undo, the viewer, hidden characters).
+# What the page itself does by key, unless a person has other keys for it (annotation/desk_keys.py): action -> key.
+PAGE_KEYS = {
+    "unsure": "u",
+    "skip": "s",
+    "undo": "z",
+    "history": "l",
+    "comment": "c",
+    "flag": "f",
+    "reveal": "r",
+    "quarantine": "q",
+    "guideline": "g",
+    "view": "v",
+    "hidden": "x",
+    "help": "h",
+}
+MOVING_KEYS = frozenset("jk")  # next and previous question
 # A schema may still claim one of them for a choice; it is only never given out by default.
-DESK_KEYS = frozenset("scufghjklrqvxz?")
+DESK_KEYS = frozenset(PAGE_KEYS.values()) | MOVING_KEYS | {"?"}
 RESERVED_KEYS = DESK_KEYS | {"n"}  # which the reviewers' pages have
 # As they lie on the keyboard: the digits, then the row below them, and so on.
 _DEFAULT_KEYS = tuple(c for c in "1234567890qwertyuiopasdfghjklzxcvbnm" if c not in RESERVED_KEYS)

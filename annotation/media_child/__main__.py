@@ -5,7 +5,7 @@ with `size`, and `size` bytes. The tasks:
 
 | Task | Asks further | Answers |
 |---|---|---|
-| `keep` | | `mime`, `width`, `height`; the image as it is to be kept, nothing of audio and video |
+| `keep` | | `mime`, `width`, `height`; the file as it is to be kept, nothing where that is as it is |
 | `previews` | `names` | `made`, a list of `{"name", "width", "height", "size"}`; the pictures one after another |
 | `sheet` | `sizes` of the frames, which are PNG | `made`, with `columns` and `rows` too; the sheet |
 | `peaks` | | `made`, with `seconds`; the outline of the sound, as JSON |
@@ -89,7 +89,8 @@ def _do(request: dict[str, Any], data: bytes, limits: Limits) -> tuple[dict[str,
 def _keep(request: dict[str, Any], data: bytes, limits: Limits) -> tuple[dict[str, Any], bytes]:
     mime = request["mime"]
     if not mime.startswith("image/"):
-        return {"mime": containers.check(data, mime), "width": None, "height": None}, b""
+        found, kept = containers.check(data, mime)
+        return {"mime": found, "width": None, "height": None}, kept
     width, height, body = images.reencode(data, mime, limits)
     return {"mime": mime, "width": width, "height": height}, body
 

@@ -27,7 +27,7 @@ class Project(models.Model):
 
     overlap_min = models.PositiveSmallIntegerField(default=1)
     overlap_max = models.PositiveSmallIntegerField(default=1)
-    rule = models.JSONField(help_text='{"kind": "majority" or "unanimous"}')
+    rule = models.JSONField(help_text='{"kind": "majority", "unanimous" or "posterior", ...}')
     skips_to_dispute = models.PositiveSmallIntegerField(default=3)
     lease_seconds = models.PositiveIntegerField(default=600)
     max_held = models.PositiveSmallIntegerField(default=5)
@@ -182,11 +182,12 @@ class GuidelineReading(models.Model):
 
 
 class DeskKeys(models.Model):
-    """The keys that a person gave to answers of a project, where they are not the schema's own."""
+    """The keys that a person gave to answers of a project and to what its desk does, where they are other ones."""
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+", db_index=False)
     person = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
     keys = models.JSONField(help_text="{question name: {choice's value: key}}")
+    page = models.JSONField(default=dict, help_text="{action of the page: key}")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["project", "person"], name="desk_keys_once")]

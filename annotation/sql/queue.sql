@@ -35,16 +35,20 @@ end $$;
 -- what state the item came to by it. The one place where n_submitted, state and overlap of a single row change together,
 -- under the row's lock. p_event null: nobody did anything (an import, another overlap); then only a new state is an event.
 -- p_returned: a place opened again. `reviewers_vote` is installed by the reviewers app.
+-- An item that was put away (sealed, archived, erased) stays closed whatever its votes come to: so does the dispute about it.
 create or replace function queue_settle(
   p_row bigint, p_submitted int, p_returned boolean, p_now timestamptz, p_event text, p_actor bigint, p_ref bigint, p_data jsonb
 ) returns smallint language plpgsql as $$
-declare r annotation_queuerow; v record; v_closed boolean;
+declare r annotation_queuerow; v record; v_closed boolean; v_away boolean := false;
 begin
   select * into strict r from annotation_queuerow where id = p_row for no key update;
+  if r.is_closed then      -- asked of these alone: whoever puts an item away closes its rows
+    v_away := (select i.lifecycle <> 0 from annotation_item i where i.id = r.item_id);
+  end if;
   r.n_submitted := r.n_submitted + p_submitted;
   if r.kind in (1, 4) and r.state <> 3 then
     select * into v from reviewers_vote(r, p_now);
-    v_closed := case when v.state = 2 then true when r.state = 2 then false else r.is_closed end;
+    v_closed := case when v.state = 2 then true when r.state = 2 then v_away else r.is_closed end;
   else
     select r.overlap as overlap, r.state as state into v;
     v_closed := r.is_closed;
@@ -57,6 +61,7 @@ begin
   end if;
   if v.state = 2 and r.state <> 2 then
     perform queue_open_dispute(r);
+    if v_away then perform queue_close_dispute(r); end if;      -- it is there for when the item is let out
   elsif v.state <> 2 and r.state = 2 then
     perform queue_close_dispute(r);
   end if;
@@ -129,7 +134,8 @@ declare
   v_full boolean := false; v_all_full boolean; v_rank float8; v_tie bigint; v_floor timestamptz; v_seat bigint; v_start timestamptz; v_is_end boolean; v_is_slow boolean;
   v_busy bigint[] := '{}';  -- expired seats that somebody else has locked
   v_first constant bigint := -9223372036854775808;
-  v_held constant smallint := 1;  -- a variable where the seat is known by its id: see "Plans"
+  v_held constant smallint := 1;  -- variables where the seat is known by its id, or by its item: see "Plans"
+  v_submitted constant smallint := 2;
 begin
   for attempt in 1..8 loop
     v_all_full := true;
@@ -144,10 +150,12 @@ begin
 
       -- A seat whose lease ran out: its place can be taken at once, sweeper or not (Q5). Looked for before the offers: where
       -- it is given back just now, it is seen here or there.
-      select s.id, s.queue_row_id, s.person_id, q.rank, q.tiebreak into late from annotation_seat s join annotation_queuerow q on q.id = s.queue_row_id and not q.is_closed
-       where s.lane_id = v_lane and s.state = 1 and s.expires_at < p_now and s.expires_at >= v_floor and s.id <> all (v_busy)
-         and (s.person_id = p_person or (select 1 from annotation_seat m where m.queue_row_id = s.queue_row_id and m.person_id = p_person and m.state <> 4) is null)
-         and (p_kind <> 2 or (select 1 from annotation_seat m where m.item_id = s.item_id and m.person_id = p_person and m.kind in (1, 4) and m.state = 2 limit 1) is null)
+      select s.id, s.queue_row_id, s.person_id, q.rank, q.tiebreak into late
+        from (select x.id, x.queue_row_id, x.person_id, x.item_id from annotation_seat x      -- found by when they ran out, which is what the order asks for
+              where x.lane_id = v_lane and x.state = 1 and x.expires_at < p_now and x.expires_at >= v_floor and x.id <> all (v_busy) order by x.expires_at offset 0) s
+        join annotation_queuerow q on q.id = s.queue_row_id and not q.is_closed
+       where (s.person_id = p_person or (select 1 from annotation_seat m where m.queue_row_id = s.queue_row_id and m.person_id = p_person and m.state <> 4) is null)
+         and (p_kind <> 2 or (select 1 from annotation_seat m where m.item_id = s.item_id and m.person_id = p_person and m.kind in (1, 4) and m.state = v_submitted limit 1) is null)
        order by q.rank, q.tiebreak, s.id limit 1;
       if late.id is not null and (best.row_id is null or (late.rank, late.tiebreak) <= (best.rank, best.tiebreak)) then
         select late.queue_row_id, late.id, late.person_id, v_lane, late.rank, late.tiebreak into best.row_id, best.seat_id, best.person_id, best.lane_id, best.rank, best.tiebreak;
@@ -166,7 +174,7 @@ begin
       select o.queue_row_id, o.rank, o.tiebreak into f from annotation_offer o
        where o.lane_id = v_lane and (o.rank, o.tiebreak) >= (v_rank, v_tie)
          and (select 1 from annotation_seat s where s.queue_row_id = o.queue_row_id and s.person_id = p_person and s.state <> 4) is null
-         and (p_kind <> 2 or (select 1 from annotation_seat s where s.item_id = o.item_id and s.person_id = p_person and s.kind in (1, 4) and s.state = 2 limit 1) is null)
+         and (p_kind <> 2 or (select 1 from annotation_seat s where s.item_id = o.item_id and s.person_id = p_person and s.kind in (1, 4) and s.state = v_submitted limit 1) is null)
        order by o.rank, o.tiebreak limit 1;
 
       -- Among the places that opened again or were raised: from my cursor there on, and before it what came there since.
@@ -175,7 +183,7 @@ begin
       select o.queue_row_id, o.rank, o.tiebreak into back from annotation_offer o
        where o.lane_id = v_lane and o.returned_by is not null and (o.rank, o.tiebreak) >= (v_rank, v_tie)
          and (select 1 from annotation_seat s where s.queue_row_id = o.queue_row_id and s.person_id = p_person and s.state <> 4) is null
-         and (p_kind <> 2 or (select 1 from annotation_seat s where s.item_id = o.item_id and s.person_id = p_person and s.kind in (1, 4) and s.state = 2 limit 1) is null)
+         and (p_kind <> 2 or (select 1 from annotation_seat s where s.item_id = o.item_id and s.person_id = p_person and s.kind in (1, 4) and s.state = v_submitted limit 1) is null)
        order by o.rank, o.tiebreak limit 1;
       if v_rank > '-infinity' then
         with lately as materialized (      -- few, and found by when they came, which is what the order asks for: not by walking the line
@@ -183,7 +191,7 @@ begin
         select o.queue_row_id, o.rank, o.tiebreak into since from lately o
          where (o.rank, o.tiebreak) < (v_rank, v_tie)
            and (select 1 from annotation_seat s where s.queue_row_id = o.queue_row_id and s.person_id = p_person and s.state <> 4) is null
-           and (p_kind <> 2 or (select 1 from annotation_seat s where s.item_id = o.item_id and s.person_id = p_person and s.kind in (1, 4) and s.state = 2 limit 1) is null)
+           and (p_kind <> 2 or (select 1 from annotation_seat s where s.item_id = o.item_id and s.person_id = p_person and s.kind in (1, 4) and s.state = v_submitted limit 1) is null)
          order by o.rank, o.tiebreak limit 1;
         if since.queue_row_id is not null then back := since; end if;
       end if;
@@ -236,7 +244,7 @@ begin
         select o.queue_row_id, o.n_free into v_row, v_free from annotation_offer o
          where o.lane_id = best.lane_id and (o.rank, o.tiebreak) >= (best.rank, best.tiebreak)
            and (select 1 from annotation_seat s where s.queue_row_id = o.queue_row_id and s.person_id = p_person and s.state <> 4) is null
-           and (p_kind <> 2 or (select 1 from annotation_seat s where s.item_id = o.item_id and s.person_id = p_person and s.kind in (1, 4) and s.state = 2 limit 1) is null)
+           and (p_kind <> 2 or (select 1 from annotation_seat s where s.item_id = o.item_id and s.person_id = p_person and s.kind in (1, 4) and s.state = v_submitted limit 1) is null)
          order by o.rank, o.tiebreak limit 1 for update skip locked;
         if not found then return 0; end if;  -- every candidate is locked
       end if;
@@ -290,6 +298,7 @@ declare
   prj record; v_now timestamptz; v_seats bigint[]; v_held int; v_seat bigint; v_reason text; v_retry int; i int := 0;
   v_pool bigint[]; v_holdout bigint[]; v_mine bigint[]; v_all bigint[]; v_oldest timestamptz; v_is_withheld boolean;
   v_is_guarded boolean; c record; v_at timestamptz; v_severe bigint[] := '{}'; v_declined bigint[] := '{}'; v_exposure smallint := 0; v_is_calm boolean := false; v_limit text;
+  v_submitted constant smallint := 2;
 begin
   perform pg_advisory_xact_lock(p_project::int, p_person::int);
   v_now := clock_timestamp();
@@ -361,7 +370,7 @@ begin
         from annotation_seat s join annotation_queuerow q on q.id = s.queue_row_id
         where s.lane_id = any (v_mine) and s.state = 1 and s.person_id <> p_person and not q.is_closed
           and (select 1 from annotation_seat m where m.queue_row_id = s.queue_row_id and m.person_id = p_person and m.state <> 4) is null
-          and (p_kind <> 2 or (select 1 from annotation_seat m where m.item_id = s.item_id and m.person_id = p_person and m.kind in (1, 4) and m.state = 2 limit 1) is null);
+          and (p_kind <> 2 or (select 1 from annotation_seat m where m.item_id = s.item_id and m.person_id = p_person and m.kind in (1, 4) and m.state = v_submitted limit 1) is null);
       if v_retry is not null then
         v_reason := 'all_leased'; v_retry := greatest(1, v_retry);
       elsif exists (select 1 from annotation_offer o where o.lane_id = any (v_mine)) then
@@ -650,8 +659,9 @@ end $$;
 -- answer these queries only one stays good at any size: walk the index that has the order, probe the others for each row of
 -- it, stop at the first. And one plan for all values: left to itself, PostgreSQL plans a query with an array among its
 -- parameters anew on each call, which costs more than the query (half of a submit's time, measured).
--- "state = v_held" instead of "state = 1" keeps the index of held seats out of where a seat is looked up by its id: after an
--- hour of labelling under one long transaction that index is full of the dead entries of the person's own answers.
+-- "state = v_held" instead of "state = 1" (or v_submitted, 2) keeps the indexes that hold such seats alone out of where a seat is
+-- looked up by its id or its item: after an hour of labelling under one long transaction that of the held ones is full of the dead
+-- entries of the person's own answers. Where two indexes could serve, the order that is asked for names the right one.
 create or replace procedure keep_plans(variadic p_functions text[]) language plpgsql as $$
 declare f regprocedure;
 begin

@@ -26,7 +26,7 @@ from django.utils.http import urlencode
 
 from annotation.access import KIND_RIGHTS, Access
 from annotation.care import show_desk_care
-from annotation.desk_keys import own_keys_of, with_own_keys
+from annotation.desk_keys import find_own_keys, page_keys_of, with_own_keys
 from annotation.errors import AbsentError
 from annotation.models import LabelSchema, Seat
 from annotation.pace import sitting
@@ -82,6 +82,7 @@ def _desk(access: Access, kind: str, here: str) -> dict[str, Any]:
         "project": slug,
         "person": access.user.username,
         "kind": kind,
+        "keys": page_keys_of(find_own_keys(access.project, access.user)),
         "progress": sitting(access).as_dict(),
         "leases_url": leases,
         "history_url": reverse("project-history", kwargs={"slug": slug}),
@@ -111,8 +112,8 @@ def schemas_to_draw(access: Access) -> dict[str, dict[str, Any]]:
     held = Seat.objects.filter(project=access.project, person=access.user, state=Seat.State.HELD)
     rows = LabelSchema.objects.filter(project=access.project)
     rows = rows.filter(Q(pk=access.project.schema_id) | Q(pk__in=held.values("schema_id")))
-    own = own_keys_of(access.project, access.user)
-    return {str(row.version): {"questions": with_own_keys(render_schema(row.compiled), own)} for row in rows}
+    own = find_own_keys(access.project, access.user)
+    return {str(row.version): {"questions": with_own_keys(render_schema(row.compiled), own.keys)} for row in rows}
 
 
 def find_widgets(schemas: dict[str, dict[str, Any]]) -> dict[str, str]:

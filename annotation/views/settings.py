@@ -59,8 +59,8 @@ class SettingsView(ProjectPage):
             ),
             (
                 _("Answers"),
-                _("How many people answer each item, and when their answer is accepted."),
-                ("overlap_min", "overlap_max", "rule", "skips_to_dispute"),
+                _("How many people answer each item, and after how many skips a reviewer looks."),
+                ("overlap_min", "overlap_max", "skips_to_dispute"),
             ),
             (
                 _("Desk"),

@@ -30,6 +30,7 @@ from learning.snapshots.schedule import count_new
 from learning.views.learning import metric_words, model_figures, shown_question
 from reviewers.answers import compiled_schema
 from reviewers.reports import project_agreement
+from reviewers.rules import tell_accepting
 from reviewers.scorecards import accepted_shares
 
 MOST_RECENT = 8
@@ -69,6 +70,8 @@ class OverviewView(ProjectPage):
             else None,
             "can_import": access.may("import"),
             "figures": self._figures(access) if progress and progress.n_items else None,
+            "accepting": tell_accepting(project) if access.may("resolutions") else "",
+            "can_change_rule": access.may("manage"),
             "next_steps": next_steps(access, progress) if progress and progress.n_items else [],
             "annotators": show_annotators(project) if access.may("manage") else None,
             "recent": recent(project) if access.may("manage") else None,

@@ -23,6 +23,7 @@ from learning.api_snapshots import find_snapshot
 from learning.models import Snapshot
 from learning.snapshots.schedule import count_new
 from reviewers.answers import compiled_schema, has_votes_by_value, tell_value
+from reviewers.rules import tell_rule
 
 MOST_LISTED = 200
 
@@ -80,7 +81,7 @@ class SnapshotView(ProjectPage):
             | {
                 "schema_version": manifest["schema_version"],
                 "guideline_version": manifest["guideline_version"],
-                "method": rule_words(manifest["method"]["rule"]["kind"]),
+                "method": tell_rule(manifest["method"]["rule"]),
                 "query": json.dumps(manifest["query"], ensure_ascii=False) if manifest["query"] else "",
             },
             "files": self._show_files(access, snapshot),
@@ -151,11 +152,6 @@ def schedule_words(project: Project) -> dict[str, str] | None:
     if number := setting.get("every_resolutions"):
         said.append(ngettext("after every new label", "after every %(n)d new labels", number) % {"n": number})
     return {"text": _(" and ").join(said)} if said else None
-
-
-def rule_words(kind: str) -> str:
-    """A vote rule for people."""
-    return {"majority": _("more than half agree"), "unanimous": _("all agree")}.get(kind, kind)
 
 
 def _show_question(project: Project, name: str, counts: dict[str, int]) -> dict[str, Any]:

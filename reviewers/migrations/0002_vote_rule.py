@@ -1,4 +1,4 @@
-"""The vote rule that the queue calls by name, and history that refuses change (`reviewers/sql/vote.sql`)."""
+"""The vote rule that the queue calls by name, and history that refuses change (`reviewers/sql/`)."""
 
 from pathlib import Path
 
@@ -10,4 +10,7 @@ SQL = Path(__file__).parents[1] / "sql"
 class Migration(migrations.Migration):
     dependencies = [("reviewers", "0001_tables"), ("annotation", "0002_functions")]
 
-    operations = [migrations.RunSQL((SQL / "vote.sql").read_text(encoding="utf-8"), migrations.RunSQL.noop)]
+    operations = [
+        migrations.RunSQL((SQL / name).read_text(encoding="utf-8"), migrations.RunSQL.noop)
+        for name in ("posterior.sql", "vote.sql")
+    ]

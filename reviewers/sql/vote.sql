@@ -63,39 +63,67 @@ begin
   end if;
 end $$;
 
--- Whether two stored answers of a question with the column `data` are the same. p_overlap null: equal. Else each mark (span, box,
--- segment) of the one must be paired with one of the other: of the same part and label, overlapping at least so far (intersection
--- over union, in decimals). A largest matching by augmenting paths; annotation/kinds/marks.py says the same in Python.
+-- The marks (spans, boxes, segments) of an answer as rectangles of numbers as they were written; a stretch is 1 high.
+create or replace function reviewers_marks(p_marks jsonb, out no int, out kin text, out x numeric, out to_x numeric, out y numeric, out to_y numeric)
+returns setof record language sql immutable as $$
+  select z.no::int, (m ->> 'label') || ' ' || (m ->> 'part') collate "C", coalesce(m ->> 'start', m ->> 'x')::numeric,
+    coalesce((m ->> 'end')::numeric, (m ->> 'x')::numeric + (m ->> 'w')::numeric),
+    coalesce((m ->> 'y')::numeric, 0), coalesce((m ->> 'y')::numeric + (m ->> 'h')::numeric, 1)
+  from jsonb_array_elements(p_marks) with ordinality z(m, no)
+$$;
+
+-- Whether two rectangles overlap at least so far: intersection over union, in decimals.
+create or replace function reviewers_near(x numeric, to_x numeric, y numeric, to_y numeric, u numeric, to_u numeric, v numeric, to_v numeric, p_overlap numeric)
+returns boolean language sql immutable as $$
+  select x < to_u and u < to_x and y < to_v and v < to_y
+    and (1 + p_overlap) * (least(to_x, to_u) - greatest(x, u)) * (least(to_y, to_v) - greatest(y, v))
+      >= p_overlap * ((to_x - x) * (to_y - y) + (to_u - u) * (to_v - v))
+$$;
+
+-- Whether two stored answers of a question with the column `data` are the same. p_overlap null: equal. Else each mark of the one
+-- must be paired with one of the other: of the same part and label, and overlapping at least so far. annotation/kinds/marks.py says
+-- the same in Python. What is usual is told by one walk along both answers in order (other labels, or each mark beside its like), or by
+-- a mark that is beside none. Only where that tells nothing all pairs are looked at, for a largest matching by augmenting paths.
 create or replace function reviewers_same(a jsonb, b jsonb, p_overlap numeric) returns boolean language plpgsql immutable as $$
 declare
-  n int; v_near boolean[]; v_of_left int[]; v_of_right int[]; v_from int[]; v_waiting int[]; v_at int; v_left int; v_free int; v_next int;
+  n int; v_is_kin boolean; v_is_near boolean; v_is_alone boolean; v_near int[]; v_begin int[]; v_of_left int[]; v_of_right int[]; v_from int[]; v_waiting int[];
+  v_at int; v_left int; v_free int; v_next int; v_right int;
 begin
   if a is null or b is null then return a is null and b is null; end if;
   if a = b then return true; end if;
   n := jsonb_array_length(a);
   if p_overlap is null or n <> jsonb_array_length(b) then return false; end if;
-  -- near[(i - 1) * n + j]: mark i of a beside mark j of b
-  with sides as (
-    select s, z.no, m -> 'part' as part, m -> 'label' as label, coalesce(m ->> 'start', m ->> 'x')::numeric as x,
-        coalesce((m ->> 'end')::numeric, (m ->> 'x')::numeric + (m ->> 'w')::numeric) as to_x,
-        coalesce((m ->> 'y')::numeric, 0) as y, coalesce((m ->> 'y')::numeric + (m ->> 'h')::numeric, 1) as to_y
-    from (values ('a', a), ('b', b)) v(s, marks), jsonb_array_elements(v.marks) with ordinality z(m, no)),
-  pairs as (
-    select l.no as left_no, r.no as right_no, l.part = r.part and l.label = r.label as is_kin,
-        greatest(0, least(l.to_x, r.to_x) - greatest(l.x, r.x)) * greatest(0, least(l.to_y, r.to_y) - greatest(l.y, r.y)) as common,
-        (l.to_x - l.x) * (l.to_y - l.y) + (r.to_x - r.x) * (r.to_y - r.y) as sizes
-    from sides l cross join sides r where l.s = 'a' and r.s = 'b')
-  select array_agg(is_kin and common > 0 and common >= p_overlap * (sizes - common) order by left_no, right_no) into v_near from pairs;
+  with sides as (select 1 as side, m.* from reviewers_marks(a) m union all select 2, m.* from reviewers_marks(b) m),
+  placed as (select s.*, row_number() over (partition by side order by kin, x, to_x, y, to_y) as place from sides s),
+  zipped as (      -- lead(): the mark of b in the same place
+    select side, kin, x, to_x, y, to_y, lead(kin) over w as kin_b, lead(x) over w as u, lead(to_x) over w as to_u, lead(y) over w as v, lead(to_y) over w as to_v
+    from placed window w as (order by place, side))
+  select bool_and(kin = kin_b), bool_and(reviewers_near(x, to_x, y, to_y, u, to_u, v, to_v, p_overlap)) into v_is_kin, v_is_near from zipped where side = 1;
+  if not v_is_kin or v_is_near then return v_is_kin; end if;
+  with l as materialized (select * from reviewers_marks(a)), r as materialized (select * from reviewers_marks(b))
+  select exists (select 1 from l where not exists (
+        select 1 from r where r.kin = l.kin and reviewers_near(l.x, l.to_x, l.y, l.to_y, r.x, r.to_x, r.y, r.to_y, p_overlap)))
+      or exists (select 1 from r where not exists (
+        select 1 from l where r.kin = l.kin and reviewers_near(l.x, l.to_x, l.y, l.to_y, r.x, r.to_x, r.y, r.to_y, p_overlap))) into v_is_alone;
+  if v_is_alone then return false; end if;
+
+  with l as materialized (select * from reviewers_marks(a)), r as materialized (select * from reviewers_marks(b)),
+  pairs as (select l.no as i, r.no as j from l join r on l.kin = r.kin and reviewers_near(l.x, l.to_x, l.y, l.to_y, r.x, r.to_x, r.y, r.to_y, p_overlap))
+  select array_agg(j order by i, j), array_agg(i order by i, j) into v_near, v_waiting from pairs;
+  -- v_near[v_begin[i]] to v_near[v_begin[i + 1] - 1]: the marks of b beside mark i of a
+  v_begin := array_fill(0, array[n + 1]); v_begin[n + 1] := coalesce(cardinality(v_near), 0) + 1;
+  for k in reverse coalesce(cardinality(v_near), 0)..1 loop v_begin[v_waiting[k]] := k; end loop;
   v_of_left := array_fill(0, array[n]); v_of_right := v_of_left;
   for i in 1..n loop
     v_from := array_fill(0, array[n]); v_waiting := array[i]; v_at := 1; v_free := 0;
     while v_at <= cardinality(v_waiting) and v_free = 0 loop
       v_left := v_waiting[v_at]; v_at := v_at + 1;
-      for j in 1..n loop
-        if v_from[j] = 0 and v_near[(v_left - 1) * n + j] then
-          v_from[j] := v_left;
-          if v_of_right[j] = 0 then v_free := j; exit; end if;
-          v_waiting := v_waiting || v_of_right[j];
+      for k in v_begin[v_left]..v_begin[v_left + 1] - 1 loop
+        v_right := v_near[k];
+        if v_from[v_right] = 0 then
+          v_from[v_right] := v_left;
+          if v_of_right[v_right] = 0 then v_free := v_right; exit; end if;
+          v_waiting := v_waiting || v_of_right[v_right];
         end if;
       end loop;
     end loop;
@@ -143,35 +171,37 @@ end $$;
 -- What was settled is open again: an answer was taken back, or one more is wanted. Votes are counted anew at the next settling.
 create or replace function reviewers_reopen(p_item bigint, p_pass smallint, p_now timestamptz) returns void language sql as $$
   update reviewers_resolution set state = 0, choice = null, choices = null, number = null, data = null, confidence = null,
-      votes = '{}', n_votes = 0, disagreement = 0, version = version + 1, changed_at = p_now
+      votes = '{}', n_votes = 0, disagreement = 0, posterior = null, fit_id = null, version = version + 1, changed_at = p_now
     where item_id = p_item and pass_no = p_pass and state <> 3
 $$;
 
--- Look at a row (with n_submitted already counted) and say what its state and overlap are now; keep the resolutions.
+-- What a rule makes of a row (with n_submitted already counted), and nothing is written. verdicts: one for each question that is
+-- asked, where the row is settled; null where it stays open.
 --   enough votes (as many as the row wants) and every required question settled -> 1 agreed
 --   else one annotator more, up to the project's maximum                        -> 0 open
 --   else                                                                        -> 2 disputed
 --   as many different people skipped it as the project says                     -> 2 disputed, method 'skipped'
-create or replace function reviewers_vote(r annotation_queuerow, p_now timestamptz, out overlap smallint, out state smallint) language plpgsql as $$
+-- The posterior rule needs no more votes than the minimum: it settles a row as soon as the answers tell enough, and wants no
+-- place then that nobody has taken. What it cannot weigh (other kinds, no fit yet) is settled by the majority.
+create or replace function reviewers_judge(r annotation_queuerow, p_rule jsonb, p_min int, p_max int, p_skips int, p_questions jsonb,
+  out overlap smallint, out state smallint, out verdicts jsonb, out is_skipped boolean) language plpgsql stable as $$
 declare
-  prj record; q jsonb; v record; d record; v_skips int; v_rule text; v_open boolean := false; v_by_skips boolean := false;
+  q jsonb; v record; d record; v_skips int; v_rule text; v_threshold float8; v_early boolean; v_open boolean := false; v_by_skips boolean := false;
+  v_fit bigint; v_method text; v_best int; v_confidence float8; v_posterior jsonb;
   v_accepted jsonb := '{}';  -- question id -> its accepted choices
   v_asked boolean; v_verdicts jsonb := '[]';
 begin
   overlap := r.overlap; state := 0;
-  select p.overlap_max, p.rule ->> 'kind' as rule, p.skips_to_dispute, s.compiled -> 'questions' as questions into strict prj
-    from annotation_project p join annotation_labelschema s on s.id = p.schema_id where p.id = r.project_id;
-  v_rule := prj.rule;
+  v_rule := p_rule ->> 'kind';
+  if v_rule = 'posterior' then v_rule := 'majority'; v_threshold := (p_rule ->> 'threshold')::float8; end if;
   if r.n_submitted < r.overlap then
+    v_early := v_threshold is not null and r.n_submitted >= p_min;
     select count(*) filter (where s.state = 3) into v_skips from annotation_seat s where s.queue_row_id = r.id;
-    if v_skips < prj.skips_to_dispute then
-      if r.state in (1, 2) then perform reviewers_reopen(r.item_id, r.pass_no, p_now); end if;
-      return;
-    end if;
-    v_by_skips := true;
+    v_by_skips := v_skips >= p_skips;
+    if not v_by_skips and not v_early then return; end if;
   end if;
 
-  for q in select * from jsonb_array_elements(prj.questions) loop
+  for q in select * from jsonb_array_elements(p_questions) loop
     select * into v from reviewers_count(r.id, (q ->> 'id')::smallint, q ->> 'kind');
     case q ->> 'column'
       when 'data' then
@@ -182,6 +212,17 @@ begin
       else
         select * into d from reviewers_decide(q ->> 'kind', v_rule, v.votes, v.n, coalesce((q ->> 'tolerance')::numeric, 0));
     end case;
+    v_fit := null; v_method := v_rule; v_posterior := null;
+    if v_threshold is not null and v.n > 0 and q ->> 'kind' in ('choice', 'rating') then
+      select w.fit, coalesce(w.method, v_rule), w.best, w.confidence, w.posterior into v_fit, v_method, v_best, v_confidence, v_posterior
+        from reviewers_weigh(r.id, r.project_id, (q ->> 'id')::smallint) w;
+      if v_fit is not null then
+        d.is_settled := v_confidence >= v_threshold;
+        d.choice := case when d.is_settled and q ->> 'kind' = 'choice' then v_best end;
+        d.number := case when d.is_settled and q ->> 'kind' = 'rating' then v_best end;
+        d.confidence := case when d.is_settled then v_confidence end;
+      end if;
+    end if;
     -- "Not asked" is not a missing vote: a conditional question counts once its condition is accepted.
     v_asked := coalesce(jsonb_typeof(q -> 'when'), 'null') = 'null' or exists (
       select 1 from jsonb_array_elements(v_accepted -> (q -> 'when' ->> 'question_id')) x where x in (select jsonb_array_elements(q -> 'when' -> 'choice_ids')));
@@ -193,33 +234,58 @@ begin
     end if;
     if not d.is_settled and (q ->> 'required')::boolean then v_open := true; end if;
     v_verdicts := v_verdicts || jsonb_build_object('q', q -> 'id', 'required', q -> 'required', 'settled', d.is_settled, 'choice', d.choice, 'choices', to_jsonb(d.choices),
-      'number', d.number, 'data', d.data, 'confidence', d.confidence, 'votes', v.votes, 'n', v.n, 'disagreement', d.disagreement);
+      'number', d.number, 'data', d.data, 'confidence', d.confidence, 'votes', v.votes, 'n', v.n, 'disagreement', d.disagreement,
+      'method', case when v_by_skips then 'skipped' else v_method end, 'fit', v_fit, 'posterior', v_posterior);
   end loop;
 
-  if v_open and not v_by_skips and r.overlap < prj.overlap_max then
+  if v_open and not v_by_skips and r.n_submitted < r.overlap then return; end if;      -- looked at early, and its places are still wanted
+  if v_open and not v_by_skips and r.overlap < p_max then
     overlap := r.overlap + 1;        -- ask one more
+    return;
+  end if;
+  if not v_by_skips and r.n_submitted < r.overlap then overlap := r.n_submitted; end if;
+  state := case when v_open or v_by_skips then 2 else 1 end;
+  verdicts := v_verdicts; is_skipped := v_by_skips and not v_open;
+end $$;
+
+-- Look at a row (with n_submitted already counted) and say what its state and overlap are now; keep the resolutions.
+create or replace function reviewers_vote(r annotation_queuerow, p_now timestamptz, out overlap smallint, out state smallint) language plpgsql as $$
+declare prj record; j record; v_taken int;
+begin
+  select p.overlap_min, p.overlap_max, p.rule, p.skips_to_dispute, s.compiled -> 'questions' as questions into strict prj
+    from annotation_project p join annotation_labelschema s on s.id = p.schema_id where p.id = r.project_id;
+  select * into j from reviewers_judge(r, prj.rule, prj.overlap_min, prj.overlap_max, prj.skips_to_dispute, prj.questions);
+  overlap := j.overlap; state := j.state;
+  if overlap < r.overlap then
+    -- Settled before its places were used up: those that nobody has taken go. Nobody takes one meanwhile (Q1).
+    perform 1 from annotation_offer where queue_row_id = r.id for update;
+    select count(*) into v_taken from annotation_seat s where s.queue_row_id = r.id and s.state in (1, 2);
+    overlap := least(r.overlap, greatest(overlap, v_taken));
+  end if;
+  if j.verdicts is null then
     if r.state in (1, 2) then perform reviewers_reopen(r.item_id, r.pass_no, p_now); end if;
     return;
   end if;
-  state := case when v_open or v_by_skips then 2 else 1 end;
   if jsonb_array_length(prj.questions) > 1 then      -- a question that is asked no longer has no answer
     delete from reviewers_resolution x where x.item_id = r.item_id and x.pass_no = r.pass_no and x.state <> 3
-      and not exists (select 1 from jsonb_array_elements(v_verdicts) z where (z ->> 'q')::smallint = x.question);
+      and not exists (select 1 from jsonb_array_elements(j.verdicts) z where (z ->> 'q')::smallint = x.question);
   end if;
-  insert into reviewers_resolution as x (project_id, item_id, question, pass_no, state, choice, choices, number, data, confidence, method, votes, n_votes, disagreement, version, changed_at)
-    select r.project_id, r.item_id, z.q, r.pass_no, case when z.settled then 1 when z.required or (v_by_skips and not v_open) then 2 else 0 end,
+  insert into reviewers_resolution as x (project_id, item_id, question, pass_no, state, choice, choices, number, data, confidence, method, votes, n_votes, disagreement, posterior, fit_id, version, changed_at)
+    select r.project_id, r.item_id, z.q, r.pass_no, case when z.settled then 1 when z.required or j.is_skipped then 2 else 0 end,
       case when z.settled then z.choice end, case when z.settled then z.choices end, case when z.settled then z.number end, case when z.settled then z.data end,
-      case when z.settled then z.confidence end,
-      case when v_by_skips and not z.settled then 'skipped' else v_rule end, z.votes, z.n, z.disagreement, 1, p_now
-    from jsonb_to_recordset(v_verdicts) as z(q smallint, required boolean, settled boolean, choice int, choices int[], number float8, data jsonb, confidence float8, votes jsonb, n smallint, disagreement float8)
+      case when z.settled then z.confidence end, z.method,
+      z.votes, z.n, z.disagreement, z.posterior, z.fit, 1, p_now
+    from jsonb_to_recordset(j.verdicts) as z(q smallint, required boolean, settled boolean, choice int, choices int[], number float8, data jsonb, confidence float8, method text,
+      votes jsonb, n smallint, disagreement float8, posterior jsonb, fit bigint)
     on conflict (item_id, question, pass_no) do update set state = excluded.state, choice = excluded.choice, choices = excluded.choices, number = excluded.number,
       data = excluded.data, confidence = excluded.confidence, method = excluded.method, votes = excluded.votes, n_votes = excluded.n_votes, disagreement = excluded.disagreement,
-      version = x.version + 1, changed_at = excluded.changed_at
-      where x.state <> 3      -- and a version that stays says that nothing changed
-        and (x.state, x.choice, x.choices, x.number, x.data, x.confidence, x.method, x.votes, x.n_votes)
-          is distinct from (excluded.state, excluded.choice, excluded.choices, excluded.number, excluded.data, excluded.confidence, excluded.method, excluded.votes, excluded.n_votes);
+      posterior = excluded.posterior, fit_id = excluded.fit_id, version = x.version + 1, changed_at = excluded.changed_at
+      where x.state <> 3      -- and a version that stays says that nothing changed: nor does a hundredth that another fit makes
+        and ((x.state, x.choice, x.choices, x.number, x.data, x.method, x.votes, x.n_votes, x.confidence is null)
+            is distinct from (excluded.state, excluded.choice, excluded.choices, excluded.number, excluded.data, excluded.method, excluded.votes, excluded.n_votes, excluded.confidence is null)
+          or case when excluded.fit_id is null then x.confidence <> excluded.confidence else abs(x.confidence - excluded.confidence) >= 0.01 end);
 end $$;
 
 create or replace trigger append_only before update or delete on reviewers_adjudication for each row execute function refuse_change();
 
-call keep_plans('reviewers_count', 'reviewers_match', 'reviewers_vote');
+call keep_plans('reviewers_count', 'reviewers_match', 'reviewers_judge', 'reviewers_vote');

@@ -1,6 +1,6 @@
 /* How an item comes to this person (desk.care, described in annotation/views/desk.py): the hint before it, covers over what
    is hidden until revealed, blur, grey, sizes, sound, and words that are covered. */
-import { desk, element, say, has } from "./page.js";
+import { desk, drawKey, element, say, has } from "./page.js";
 import { showAs } from "./view.js";
 
 const revealed = new Set(); // keys of parts that were revealed in this tab
@@ -14,8 +14,11 @@ const viewOf = (item, part) => desk.care.views[isSevere(item) ? "severe" : "ordi
 /* Whether nothing of the part may be shown or fetched yet. */
 export const isCovered = (item, part) => Boolean(viewOf(item, part).hidden) && !revealed.has(keyOf(item, part));
 
-/* Whether the part comes covered: what is said of it elsewhere says nothing of what it holds. */
-export const comesCovered = (item, part) => Boolean(viewOf(item, part).hidden);
+/* Whether the part comes covered, or words of it may be: what is said of it elsewhere says nothing of what it holds. */
+export function comesCovered(item, part) {
+  const view = viewOf(item, part);
+  return Boolean(view.hidden || (view.mask && desk.care.masked_words.length));
+}
 
 /* Whether some of it is shown blurred, grey, small or with words covered. */
 const isMilder = (item) => item.parts.some((part) => {
@@ -32,13 +35,13 @@ export function drawHint(item) {
   const hint = element("div", { class: "care-hint", role: "note" });
   if (severity !== "none") hint.append(element("span", { class: `chip ${severity === "severe" ? "chip-bad" : "chip-warn"}`, text: say(`severity_${severity}`) }));
   hint.append(element("span", { text: [harms.map((one) => one.replaceAll("_", " ")).join(", "), forms].filter(Boolean).join(" · ") }));
-  if (!isAnyCovered && isMilder(item)) hint.append(element("button", { class: "button button-small", type: "button", "data-do": "reveal", text: say(cleared.has(item.id) ? "show_as_set" : "show_clear") }, element("kbd", { text: "R" })));
+  if (!isAnyCovered && isMilder(item)) hint.append(element("button", { class: "button button-small", type: "button", "data-do": "reveal", text: say(cleared.has(item.id) ? "show_as_set" : "show_clear") }, drawKey("reveal")));
   return hint;
 }
 
 /* Stands where a part is hidden. Of a picture, what the server made of it in which nothing can be recognised. */
 export function drawCover(item, part, onReveal) {
-  const button = element("button", { class: "button", type: "button", text: say("reveal"), click: () => { uncover(item, part); onReveal(); } }, element("kbd", { text: "R" }));
+  const button = element("button", { class: "button", type: "button", text: say("reveal"), click: () => { uncover(item, part); onReveal(); } }, drawKey("reveal"));
   const cover = element("div", { class: "cover", role: "group", "aria-label": say(`hidden_${part.kind}`, { name: part.name }), "data-cover": part.name });
   if (part.src && (part.kind === "image" || part.kind === "video")) {
     const blurred = element("img", { class: "cover-blurred", alt: "" });
@@ -57,7 +60,7 @@ const uncover = (item, part) => revealed.add(keyOf(item, part));
 export function reveal(item) {
   const next = item.parts.find((part) => isCovered(item, part));
   if (next) { uncover(item, next); return true; }
-  if (!isMilder(item)) return false;
+  if (!isMilder(item) && !hasCoveredQuotes(item)) return false;
   if (!cleared.delete(item.id)) cleared.add(item.id);
   return true;
 }
@@ -76,25 +79,47 @@ export function apply(item, part, shown) {
   if ("mute" in view && !begun.has(key)) { shown.muted = view.mute; begun.add(key); }
 }
 
-/* Whole words of the list, whatever their case, in a <span> each; the text stays what it is, character by character. */
+/* What is quoted beside the item shown: of ordinary items (the server quotes no other ones), and words of its own. Listed words
+   are covered as in a text. Returns whether there are any, covered or shown. */
+export function showQuotes(box, { item = null, isClear = item !== null && cleared.has(item.id) } = {}) {
+  for (const one of box.querySelectorAll(".masked")) one.replaceWith(...one.childNodes);
+  box.normalize();
+  const views = desk.care.views;
+  const isMasked = Boolean(views.ordinary.text.mask || (item && isSevere(item) && views.severe.text.mask));
+  const n = isMasked ? coverWords(box) : 0;
+  showAs(box, { mask: !isClear });
+  return n > 0;
+}
+
+const hasCoveredQuotes = (item) => cleared.has(item.id) || Boolean(document.querySelector("#precedents .masked"));
+
+/* Whether a text of the item is not to be seen yet. Then its words are not quoted either. */
+export const isTextCovered = (item) => item.parts.some((part) => part.kind === "text" && isCovered(item, part));
+
+/* Whole words of the list, whatever their case, in a <span> each; the text stays what it is, character by character. Returns
+   how many. */
 function coverWords(shown) {
   const words = desk.care.masked_words;
-  if (!words.length) return;
+  if (!words.length) return 0;
   const escaped = [...words].sort((a, b) => b.length - a.length).map((word) => word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&").replaceAll(" ", "\\s+"));
   const found = new RegExp(`(?<![\\p{L}\\p{N}])(?:${escaped.join("|")})(?![\\p{L}\\p{N}])`, "giu");
-  for (const node of [...shown.childNodes]) {
-    if (node.nodeType !== Node.TEXT_NODE) continue;
+  const texts = [];
+  for (const walker = document.createTreeWalker(shown, NodeFilter.SHOW_TEXT); walker.nextNode();) texts.push(walker.currentNode);
+  let n = 0;
+  for (const node of texts) {
     const text = node.data;
     const made = document.createDocumentFragment();
     let at = 0;
     for (const match of text.matchAll(found)) {
       made.append(text.slice(at, match.index), element("span", { class: "masked", title: say("masked"), text: match[0] }));
       at = match.index + match[0].length;
+      n += 1;
     }
     if (!at) continue;
     made.append(text.slice(at));
     node.replaceWith(made);
   }
+  return n;
 }
 
 /* Why there is nothing, in the words for a limit that spares somebody. */

@@ -18,7 +18,7 @@
    A key that no answer wants goes to the viewer in use: the one used last, else the first of those to be judged. Where the
    focus is inside a viewer, its keys are its own before they are an answer's. */
 import * as care from "./care.js";
-import { $, desk, element, say } from "./page.js";
+import { $, desk, drawKey, element, say } from "./page.js";
 
 const viewers = {}; // kind -> module, fetched when the first part of that kind comes in
 const kindOf = (part) => (part.kind in desk.viewers ? part.kind : "text");
@@ -71,7 +71,7 @@ export function drawItem(item, onBroken, states = {}) {
     box.append(holder);
   }
   told = words.join(" ");
-  const jump = element("button", { class: "button button-small thread-jump", type: "button", "data-do": "view", text: say("go_target") }, element("kbd", { text: "V" }));
+  const jump = element("button", { class: "button button-small thread-jump", type: "button", "data-do": "view", text: say("go_target") }, drawKey("view"));
   box.prepend(jump);
   box.addEventListener("focusin", (event) => { inUse = shown.find((one) => one.box.contains(event.target)) || inUse; });
   const facts = Object.entries(item.metadata || {});

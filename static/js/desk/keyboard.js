@@ -1,9 +1,9 @@
 /* Every key of the page. A key belongs to the viewer that the focus is in, then to the question that is active, then to any
    answer, then to the viewer in use, then to the desk's actions. */
-import { $ } from "./page.js";
+import { $, desk } from "./page.js";
 import * as questions from "./questions.js";
 
-const keyed = { enter: "submit", z: "undo", s: "skip", u: "unsure", f: "flag", c: "comment", g: "guideline", l: "history", v: "view", x: "hidden", r: "reveal", q: "quarantine", "?": "help", h: "help" };
+const keyed = { enter: "submit", "?": "help", ...Object.fromEntries(Object.entries(desk.keys).map(([action, key]) => [key, action])) };
 
 /* `answers()`: those of the item shown, or null; `refresh()` draws the questions anew; `viewers`: see item.js. */
 export function listenForKeys({ actions, answers, refresh, viewers, leaveComment }) {
@@ -27,6 +27,7 @@ export function listenForKeys({ actions, answers, refresh, viewers, leaveComment
       if (button?.value) { event.preventDefault(); button.click(); }
       return;
     }
+    if ($("history").open && keyed[key] === "reveal") { event.preventDefault(); actions.words(); }
     if (document.querySelector("dialog[open]")) return;
     if (key === "enter" && event.target.closest("a, summary, button:not(.choice[aria-pressed=true], [data-submits])")) return;
     if (isForViewer(event, viewers.takeKeyInside)) return;
@@ -54,7 +55,7 @@ export function listenForKeys({ actions, answers, refresh, viewers, leaveComment
     const isNext = key === "arrowdown" || key === "j";
     const isOwn = at?.widget.options.some((option) => option.key === key);
     // With Shift a letter means the desk's action, where an answer has that letter too.
-    const isAction = event.shiftKey && /^[a-z]$/.test(key);
+    const isAction = event.shiftKey && /^\p{L}$/u.test(key);
     if (!isAction && !isOwn && at?.widget.takeKey?.(event)) return true;
     if ((isNext || key === "arrowup" || key === "k") && !isOwn) {
       if (questions.move(given, isNext ? 1 : -1)) {

@@ -349,6 +349,7 @@ const actions = {
   comment: () => { if (current) { openComment(true); $("comment").focus(); } },
   guideline: () => { guideline.toggle(); if (current && !$("desk").hidden) refresh(); },
   history: history.open,
+  words: history.toggleWords,
   view: () => current && item.focusNext(),
   hidden: () => current && item.toggleHidden(),
   fetch: () => leases.ask(onLeases),

@@ -22,6 +22,9 @@ export function element(tag, options = {}, ...children) {
   return made;
 }
 
+/* The key of something that the page does, as it stands on buttons: this person's own. */
+export const drawKey = (action) => element("kbd", { text: desk.keys[action].toUpperCase() });
+
 /* For those who listen instead of looking. */
 export const announce = (text) => { $("live").textContent = text; };
 
@@ -72,7 +75,7 @@ export function showFault(box, part, isTriedAgain) {
   const fault = element("div", { class: "notice notice-warn viewer-fault", role: "status" }, element("div", { text: say(isTriedAgain ? "broken" : "broken_still", { name: part.name }) }));
   if (!isTriedAgain) {
     fault.append(element("div", { class: "row" },
-      element("button", { class: "button button-small", type: "button", "data-do": "skip", text: say("skip") }, element("kbd", { text: "S" })),
+      element("button", { class: "button button-small", type: "button", "data-do": "skip", text: say("skip") }, drawKey("skip")),
       element("button", { class: "button button-small", type: "button", "data-do": "fetch", text: say("again") })));
   }
   box.prepend(fault);

@@ -9,7 +9,7 @@
      before.setStart(p, 0);
      before.setEnd(selection.startContainer, selection.startOffset);
      const start = [...before.toString()].length; */
-import { element, say } from "../page.js";
+import { drawKey, element, say } from "../page.js";
 
 const NAMES = new Map([
   [0xa0, "NBSP"], [0xad, "SHY"], [0x34f, "CGJ"], [0x61c, "ALM"], [0x115f, "HCF"], [0x1160, "HJF"], [0x1680, "OGHAM SP"], [0x17b4, "KIV AQ"], [0x17b5, "KIV AA"], [0x180e, "MVS"],
@@ -101,7 +101,7 @@ export function build(part) {
     leave: () => watch.disconnect(),
   };
   if (!n) return viewer;
-  const button = element("button", { class: "button button-small button-plain", type: "button", "data-do": "hidden", "aria-pressed": "false", text: say("as_they_are") }, element("kbd", { text: "X" }));
+  const button = element("button", { class: "button button-small button-plain", type: "button", "data-do": "hidden", "aria-pressed": "false", text: say("as_they_are") }, drawKey("hidden"));
   box.append(element("div", { class: "viewer-tools" }, element("span", { class: "quiet small", text: say("hidden", { n }) }), button));
   viewer.toggleHidden = () => {
     const isRaw = shown.classList.toggle("is-raw");

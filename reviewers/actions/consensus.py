@@ -1,0 +1,131 @@
+"""A fit of the posterior rule: asked for, stored whole, made current; and when the next one is due."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from django.db import connection, transaction
+from django.db.models import Max
+from django.utils.translation import gettext as _
+
+from annotation.actions.events import write_event
+from annotation.actions.jobs import start_job
+from annotation.actions.projects import settling_lock
+from annotation.errors import StateError
+from annotation.kinds import Question
+from annotation.models import Job, Project, User
+from reviewers.models import ConsensusAnnotator, ConsensusFit, ConsensusWatch
+
+if TYPE_CHECKING:
+    from reviewers.algorithms.fitting import SkillFit
+
+KIND = "consensus"
+# A fit is due after so many new answers, and not before a tenth of all are new.
+LEAST_NEW, NEW_SHARE = 50, 0.1
+KEPT = 2  # fits of a question whose annotators are kept: the current one, and what it is compared with
+
+
+@transaction.atomic
+def start_fit(*, project: Project, actor: User | None) -> Job:
+    """Queue a fit of all questions that can be weighed, or return the one that waits already.
+
+    Raises StateError for an archived project.
+    """
+    if project.state == Project.State.ARCHIVED:
+        raise StateError(_("This project is archived. Its labels and history stay as they are."))
+    waiting = Job.objects.filter(project=project, kind=KIND, state=Job.State.QUEUED).order_by("pk").first()
+    return waiting or start_job(kind=KIND, project=project, created_by=actor, lock=settling_lock(project))
+
+
+def count_answers(*, project: Project, n: int) -> bool:
+    """Note `n` new answers, in the caller's transaction; whether a fit is due by now."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "insert into reviewers_consensuswatch as w (project_id, n_new, n_fitted) values (%s, %s, 0)"
+            " on conflict (project_id) do update set n_new = w.n_new + excluded.n_new returning n_new, n_fitted",
+            [project.pk, n],
+        )
+        n_new, n_fitted = cursor.fetchone()
+    return bool(n_new >= max(LEAST_NEW, NEW_SHARE * n_fitted))
+
+
+@transaction.atomic
+def begin_fit(*, project: Project, n_labels: int, check: Callable[[], Any]) -> None:
+    """Count new answers from here on: those that there are have been loaded."""
+    check()
+    ConsensusWatch.objects.update_or_create(project=project, defaults={"n_new": 0, "n_fitted": n_labels})
+
+
+@transaction.atomic
+def store_fit(
+    *,
+    project: Project,
+    job: Job,
+    question: Question,
+    values: Sequence[int],
+    asked: str,
+    found: SkillFit,
+    check: Callable[[], Any],
+) -> ConsensusFit:
+    """Keep a fit and make it current. `values` are the codes in the order of its arrays."""
+    check()
+    assert project.schema is not None
+    fits = ConsensusFit.objects.filter(project=project, question=question["id"])
+    number = (fits.aggregate(last=Max("number"))["last"] or 0) + 1
+    skills, consensus, labels = found.skills, found.consensus, found.labels
+    arrays: dict[str, Any] = {}
+    if skills is not None and consensus is not None:
+        arrays = {
+            "values": list(values),
+            "log_prior": skills.log_prior.tolist(),
+            "stranger": skills.stranger.ravel().tolist(),
+            "priors": consensus.priors,
+            "n_iterations": len(consensus.log_likelihood),
+            "is_converged": consensus.is_converged,
+            "log_likelihood": consensus.log_likelihood[-1],
+        }
+    fits.filter(is_current=True).update(is_current=False)
+    fit = ConsensusFit.objects.create(
+        project=project,
+        question=question["id"],
+        number=number,
+        is_current=True,
+        job=job,
+        schema_version=project.schema.version,
+        asked_method=asked,
+        method=found.method,
+        reason=found.reason,
+        n_items=labels.n_items,
+        n_labels=labels.n_labels,
+        n_annotators=labels.n_annotators,
+        n_decided=int((labels.gold >= 0).sum()),
+        n_held_out=found.n_held_out,
+        held_out=dict(found.held_out),
+        **arrays,
+    )
+    if skills is not None and consensus is not None and consensus.accuracy is not None:
+        n_labels = np.bincount(labels.annotator, minlength=labels.n_annotators)
+        ConsensusAnnotator.objects.bulk_create(
+            [
+                ConsensusAnnotator(
+                    fit=fit,
+                    person_id=int(person),
+                    n_labels=int(n_labels[at]),
+                    accuracy=float(consensus.accuracy[at]),
+                    log_chances=skills.log_chances[at].ravel().tolist(),
+                )
+                for at, person in enumerate(skills.annotator_ids)
+            ],
+            batch_size=1000,
+        )
+    ConsensusAnnotator.objects.filter(fit__in=fits.filter(number__lte=number - KEPT)).delete()
+    write_event(
+        project=project,
+        kind="consensus.fitted",
+        actor=job.created_by,
+        ref_id=fit.pk,
+        data={"question": question["id"], "method": found.method, "number": number},
+    )
+    return fit

@@ -1,0 +1,52 @@
+"""The reviewers' forms: fields and words. What a value may be is checked by the actions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from annotation.models import Project
+from annotation.settings import POSTERIOR_DEFAULTS
+
+
+class RuleForm(forms.Form):
+    """The rule by which answers are accepted. What the posterior rule alone needs is passed over by the others."""
+
+    kind = forms.ChoiceField(
+        label=_("Accepted when"),
+        choices=[
+            ("majority", _("more than half agree")),
+            ("unanimous", _("all agree")),
+            ("posterior", _("it is sure enough, by what is known of the annotators")),
+        ],
+    )
+    threshold = forms.FloatField(
+        label=_("How sure"),
+        min_value=0.5,
+        max_value=0.9999,
+        help_text=_("From 0.5 to below 1. At 0.95 at most one accepted answer in twenty is expected to be wrong."),
+        widget=forms.NumberInput(attrs={"step": "any"}),
+    )
+    method = forms.ChoiceField(
+        label=_("Annotators are told apart by"),
+        choices=[
+            ("evidence", _("what foretells answers best")),
+            ("one_coin", _("one accuracy for each")),
+            ("mace", _("what each knows, and what they say when they do not")),
+            ("dawid_skene", _("a table for each: what they say where what is true")),
+        ],
+    )
+
+    def __init__(self, data: Mapping[str, Any] | None = None, *, project: Project) -> None:
+        sent = None if data is None else {**POSTERIOR_DEFAULTS, **{name: data[name] for name in data}}
+        super().__init__(sent, initial={**POSTERIOR_DEFAULTS, **project.rule})
+
+    def rule(self) -> dict[str, Any]:
+        """The rule that a valid form says, as it is sent."""
+        found = self.cleaned_data
+        if found["kind"] != "posterior":
+            return {"kind": found["kind"]}
+        return {name: found[name] for name in ("kind", *POSTERIOR_DEFAULTS)}

@@ -1,0 +1,83 @@
+"""The rule by which a project accepts answers, in words, with what it rests on: its fits, newest first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from annotation.models import Project
+from annotation.serializers import show_time
+from reviewers.answers import compiled_schema
+from reviewers.models import ConsensusFit
+from reviewers.weighing import weighed_questions
+
+
+def tell_rule(rule: Mapping[str, Any]) -> str:
+    """A rule for people."""
+    if rule["kind"] == "posterior":
+        return _("%(percent)s %% sure by what is known of the annotators") % {
+            "percent": f"{100 * rule['threshold']:.10g}"
+        }
+    return {"majority": _("more than half agree"), "unanimous": _("all agree")}[rule["kind"]]
+
+
+def tell_method(method: str) -> str:
+    """A consensus method for people."""
+    return {
+        "majority": _("a plain vote"),
+        "shared_coin": _("one accuracy for all annotators"),
+        "one_coin": _("one accuracy for each annotator"),
+        "mace": _("what each annotator knows, and what they say when they do not"),
+        "dawid_skene": _("a table for each annotator: what they say where what is true"),
+    }.get(method, method)
+
+
+def tell_accepting(project: Project) -> str:
+    """When answers are accepted; under the posterior rule also what each question is weighed by, and why."""
+    told = [_("Accepted when %(rule)s.") % {"rule": tell_rule(project.rule)}]
+    if project.rule["kind"] != "posterior":
+        return told[0]
+    names = {question["id"]: question["name"] for question in weighed_questions(compiled_schema(project))}
+    fits = ConsensusFit.objects.filter(project=project, is_current=True, question__in=names).order_by("question")
+    for fit in fits:
+        words = {"name": names[fit.question], "method": tell_method(fit.method), "reason": fit.reason}
+        if fit.n_held_out:
+            words["reason"] = _("it foretells %(n)d hidden answers best") % {"n": fit.n_held_out}
+        told.append(_("“%(name)s” goes by %(method)s: %(reason)s.") % words)
+    if len(told) == 1:
+        told.append(_("Until enough is known of them, more than half must agree."))
+    return " ".join(told)
+
+
+def consensus_report(project: Project) -> dict[str, Any]:
+    """What `GET consensus` answers: the rule, and of each question that can be weighed its current fit or None."""
+    fits = {fit.question: fit for fit in ConsensusFit.objects.filter(project=project, is_current=True)}
+    questions = weighed_questions(compiled_schema(project))
+    return {
+        "rule": project.rule,
+        "questions": [
+            {"question": q["name"], "fit": show_fit(fits[q["id"]]) if q["id"] in fits else None} for q in questions
+        ],
+    }
+
+
+def show_fit(fit: ConsensusFit) -> dict[str, Any]:
+    """A fit as callers see it."""
+    return {
+        "number": fit.number,
+        "method": fit.method,
+        "asked_method": fit.asked_method,
+        "reason": fit.reason,
+        "priors": fit.priors,
+        "n_items": fit.n_items,
+        "n_labels": fit.n_labels,
+        "n_annotators": fit.n_annotators,
+        "n_decided": fit.n_decided,
+        "held_out": fit.held_out,
+        "n_held_out": fit.n_held_out,
+        "is_converged": fit.is_converged,
+        "schema_version": fit.schema_version,
+        "at": show_time(fit.created_at),
+    }
