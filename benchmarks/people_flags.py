@@ -120,12 +120,15 @@ def judge_cheat(crowd: Crowd, cheat: str, projects: int, seed: int) -> dict[str,
 
 
 def judge_accuracy(projects: int, seed: int) -> dict[str, Any]:
-    """How far accuracy beside the others, and beside the truth as if it were known, is from what it is; by labels."""
+    """How far accuracy beside the others, and beside the truth as if it were known, is from what it is.
+
+    Nobody leans here, so that the true accuracy is known.
+    """
     found: dict[str, Any] = {}
     for labels_each in (30, 100, 300):
         for name, crowd in (
-            ("three labels an item", Crowd(labels=labels_each)),
-            ("two, a third where they differ", Crowd(labels=labels_each, first=2, most=3)),
+            ("three labels an item", Crowd(labels=labels_each, leaning=0.0)),
+            ("two, a third where they differ", Crowd(labels=labels_each, leaning=0.0, first=2, most=3)),
         ):
             bias, raw, shrunk, covered = [], [], [], []
             for number in range(projects):
@@ -149,7 +152,7 @@ def judge_accuracy(projects: int, seed: int) -> dict[str, Any]:
 
 
 def _long_run(crowd: Crowd, skill: Any) -> Any:
-    """What each person's accuracy would be over endless items (leanings left out)."""
+    """What each person's accuracy would be over endless items, where nobody leans."""
     k = len(crowd.prevalence)
     return skill * (1 - crowd.hard) + crowd.hard * (skill * 0.5 + 0.5 / k)
 

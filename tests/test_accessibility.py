@@ -24,7 +24,18 @@ __all__ = ["faults", "watched"]
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
-PAGES = ["", "label/", "disputes/", "items/", "items/import/", "learning/", "snapshots/", "guideline/", "members/"]
+PAGES = [
+    "",
+    "label/",
+    "disputes/",
+    "annotators/",
+    "items/",
+    "items/import/",
+    "learning/",
+    "snapshots/",
+    "guideline/",
+    "members/",
+]
 
 
 def find_violations(page: Page) -> dict[str, list[str]]:
