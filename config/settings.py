@@ -289,6 +289,7 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-jobs": {"task": "annotation.tasks.sweep_jobs", "schedule": 5.0},
     "move-floors": {"task": "annotation.tasks.move_floors", "schedule": 1.0},
     "start-audit": {"task": "annotation.tasks.start_audit", "schedule": 60.0},
+    "start-recount": {"task": "reviewers.tasks.start_recount", "schedule": 60.0},
     "run-schedules": {"task": "learning.tasks.run_schedules", "schedule": 60.0},
 }
 

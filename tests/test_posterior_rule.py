@@ -25,6 +25,7 @@ from reviewers.weighing import find_outdated, load_crowd, skills_of, weighed_que
 from tests.api_client import Api
 from tests.cast import CHOICE_SCHEMA, Desk, MakeDesk, import_rows
 from tests.posterior_desk import PEOPLE, POSTERIOR, VALUES, fit, know, make_known_desk, past_rows, state_of
+from tests.test_pages_project import as_person
 from tests.test_queue_plans import read_rows
 
 pytestmark = pytest.mark.django_db
@@ -231,6 +232,20 @@ def test_under_another_rule_answers_start_no_fit(make_desk: MakeDesk) -> None:
     assert not Job.objects.filter(kind="consensus").exists()
 
 
+def test_where_nothing_can_be_weighed_answers_start_no_fit(make_desk: MakeDesk) -> None:
+    schema = {"questions": [{"name": "why", "kind": "text", "required": True}]}
+    desk = make_desk(1, schema, overlap=2, rule=POSTERIOR)
+    read_new_answers([_submitted(desk)] * 500)
+    assert not Job.objects.filter(kind="consensus").exists()
+
+
+def test_a_fit_that_fails_is_not_asked_for_again_at_once(desk: Desk) -> None:
+    read_new_answers([_submitted(desk)] * LEAST_NEW)
+    Job.objects.filter(kind="consensus").update(state="failed")
+    read_new_answers([_submitted(desk)])
+    assert not Job.objects.filter(kind="consensus", state="queued").exists()
+
+
 def _submitted(desk: Desk) -> Event:
     return Event(project=desk.project, kind="annotation.submitted", data=None)
 
@@ -240,6 +255,21 @@ def test_a_project_that_becomes_posterior_is_fitted_at_once(make_desk: MakeDesk)
     change_project(project=desk.project, settings={"rule": POSTERIOR}, actor=desk.cast.olga)
     read_new_answers(list(Event.objects.filter(kind="project.changed")))
     assert sorted(Job.objects.exclude(kind="import").values_list("kind", flat=True)) == ["consensus", "rule"]
+
+
+def test_labels_that_were_carried_to_other_values_are_fitted_anew(desk: Desk) -> None:
+    Job.objects.all().delete()
+    read_new_answers([Event(project=desk.project, kind="job.finished", data={"kind": "round"})])
+    assert not Job.objects.filter(kind="consensus").exists()
+    read_new_answers([Event(project=desk.project, kind="job.finished", data={"kind": "schema"})])
+    assert Job.objects.filter(kind="consensus").count() == 1
+
+
+def test_a_reviewer_sees_how_likely_each_answer_is(desk: Desk) -> None:
+    Project.objects.update(overlap_max=2)
+    assert desk.vote("t-1", alice="spam", bob="none") == "disputed"
+    html = as_person(desk.cast.rita).get(f"/p/forum/disputes/{desk.item('t-1').pk}/").content.decode()
+    assert "By what is known of these annotators: " in html
 
 
 def test_an_archived_project_is_not_fitted(desk: Desk) -> None:
