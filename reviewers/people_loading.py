@@ -136,7 +136,8 @@ _PASSES = {
     "resolution_is_newest": "coalesce(newest.pass_no, 1) = r.pass_no",
 }
 _LABELS = """
-    select l.item_id::int8, l.person_id::int8, {value}, extract(epoch from s.ended_at)::float8, l.annotation_id::int8
+    select l.item_id::int8, l.person_id::int8, {value},
+      extract(epoch from coalesce(s.ended_at, s.leased_at))::float8, l.annotation_id::int8
     from annotation_label l
     join annotation_seat s on s.annotation_id = l.annotation_id and s.state = 2
     {label_passes}
