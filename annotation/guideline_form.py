@@ -11,6 +11,8 @@ from typing import Any
 
 from django.utils.text import slugify
 
+from annotation.list_form import move, read_whole
+
 Clause = dict[str, Any]
 MOST_EXAMPLES = 200
 
@@ -29,9 +31,8 @@ def read_clause(data: Mapping[str, Any], clause: Clause, *, may_rename: bool) ->
         "title": data.get("title", "").strip(),
         "text": data.get("text", "").replace("\r\n", "\n").strip(),
     }
-    n = data.get("n_examples", "0")
     examples = []
-    for index in range(min(int(n), MOST_EXAMPLES) if n.isdecimal() else 0):
+    for index in range(min(read_whole(data.get("n_examples", "")), MOST_EXAMPLES)):
         examples.append(
             {
                 "in_scope": data.get(f"e-{index}-scope", "in") == "in",
@@ -57,15 +58,6 @@ def suggest_id(clause: Clause, clauses: Sequence[Clause], known: Sequence[str] =
     if not wanted or wanted in taken or not re.fullmatch(r"clause-\d+", str(clause.get("id"))):
         return str(clause.get("id"))
     return wanted
-
-
-def move(rows: list[Any], place: int, by: int) -> int:
-    """Move a row up (-1) or down (1); its new place."""
-    target = place + by
-    if 0 <= place < len(rows) and 0 <= target < len(rows):
-        rows[place], rows[target] = rows[target], rows[place]
-        return target
-    return place
 
 
 def change_examples(clause: Clause, what: str, index: int) -> int:

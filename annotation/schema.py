@@ -206,7 +206,9 @@ def show_schema(compiled: Compiled) -> dict[str, Any]:
 
 
 def render_schema(compiled: Compiled) -> list[dict[str, Any]]:
-    """Return each question as its kind renders it, with `when` as `{"question", "in": [leaf values]}` or None."""
+    """Return each question as its kind renders it, with `id`, `name`, `kind`, `text` (its name where it has none),
+    `required`, and `when` as `{"question", "in": [leaf values]}` or None.
+    """
     by_id = {question["id"]: question for question in compiled["questions"]}
     rendered = []
     for question in compiled["questions"]:
@@ -215,7 +217,9 @@ def render_schema(compiled: Compiled) -> list[dict[str, Any]]:
             asked_for = set(when["choice_ids"])
             leaf_values = [c["value"] for c in leaf_choices(by_id[when["question_id"]]) if c["id"] in asked_for]
             when = {"question": when["question"], "in": leaf_values}
-        rendered.append(KINDS[question["kind"]].render(question) | {"when": when})
+        shared = {key: question[key] for key in ("id", "name", "kind", "required")}
+        shared |= {"text": question.get("text") or question["name"], "when": when}
+        rendered.append(shared | KINDS[question["kind"]].render(question))
     return rendered
 
 

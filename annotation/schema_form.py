@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 
 from annotation.kinds import KINDS, SchemaError, form_of
 from annotation.kinds.choice_tree import MAX_DEPTH
+from annotation.list_form import move, read_whole
 from annotation.plain_text import quote
 from annotation.schema import MAX_QUESTIONS, Compiled, compile_schema
 from annotation.strict_json import StrictJsonError, parse_json
@@ -275,14 +276,13 @@ def _read_rows(data: Mapping[str, Any]) -> list[dict[str, Any]]:
     rows = []
     for index in range(_count(data)):
         row: dict[str, Any] = {key: data.get(f"c-{index}-{key}", "").strip() for key in _CHOICE_FIELDS}
-        depth = data.get(f"c-{index}-depth", "0")
-        rows.append({**row, "depth": int(depth) if depth.isdecimal() else 0, "rest": data.get(f"c-{index}-rest", "")})
+        depth = read_whole(data.get(f"c-{index}-depth", ""))
+        rows.append({**row, "depth": depth, "rest": data.get(f"c-{index}-rest", "")})
     return rows
 
 
 def _count(data: Mapping[str, Any]) -> int:
-    n = data.get("n_choices", "0")
-    return min(int(n), 2000) if n.isdecimal() else 0
+    return min(read_whole(data.get("n_choices", "")), 2000)
 
 
 # What buttons do
@@ -315,12 +315,7 @@ def remove_question(draft: RawSchema, place: int) -> int:
 
 def move_question(draft: RawSchema, place: int, by: int) -> int:
     """Move a question up (-1) or down (1); its new place."""
-    questions = _open(draft)
-    target = place + by
-    if 0 <= place < len(questions) and 0 <= target < len(questions):
-        questions[place], questions[target] = questions[target], questions[place]
-        return target
-    return place
+    return move(_open(draft), place, by)
 
 
 def rename_in_conditions(draft: RawSchema, old: str, new: str) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import io
 import math
 import struct
-import wave
 from typing import Any
 
 from PIL import Image, ImageDraw
 
-from tests.media_files import make_video
+from tests.media_files import make_video, pack_wav
 
 # A part as a row of an import has it, with the bytes of a file where `media` will stand.
 Parts = list[dict[str, Any]]
@@ -124,10 +123,4 @@ def make_speech(seconds: float = 12.0, rate: int = 8000) -> bytes:
         word = max(0.0, math.sin(at * 5.1) * math.sin(at * 1.7 + 0.4)) * (0.55 + 0.45 * math.sin(at * 0.9))
         pitch = 140 + 40 * math.sin(at * 2.3)
         frames.append(int(26_000 * word * math.sin(2 * math.pi * pitch * at) * (0.7 + 0.3 * math.sin(at * 91))))
-    out = io.BytesIO()
-    with wave.open(out, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(rate)
-        file.writeframes(struct.pack(f"<{len(frames)}h", *frames))
-    return out.getvalue()
+    return pack_wav(struct.pack(f"<{len(frames)}h", *frames), rate)

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 
 from annotation.actions.carrying import EVENT as CARRIED
+from annotation.actions.carrying import KIND as CARRYING
 from annotation.actions.carrying import find_target, is_carrying, start_carrying
 from annotation.models import Annotation, Event, Project, QueueRow
 from reviewers.actions import erase_notes
 from reviewers.actions.consensus import count_answers, start_fit
 from reviewers.actions.votes import fold_votes
+from reviewers.answers import compiled_schema
 from reviewers.vote_counts import CONSUMER as VOTES
 from reviewers.vote_counts import VOTED
+from reviewers.weighing import weighed_questions
 
 CONSUMER = "reviewers"
 ITEMS_AT_ONCE = 20_000
@@ -26,7 +29,10 @@ def read_events(events: list[Event]) -> None:
 
 
 def read_new_answers(events: list[Event]) -> None:
-    """Start a fit in projects under the posterior rule, once enough is new or the rule was just made that."""
+    """Start a fit in projects under the posterior rule, where one is due.
+
+    That is once enough is new, when the rule was just made that, and when labels were carried over to other values.
+    """
     n_new: Counter[int] = Counter()
     is_wanted: set[int] = set()
     for event in events:
@@ -37,10 +43,14 @@ def read_new_answers(events: list[Event]) -> None:
             n_new[event.project_id] += 1
         elif event.kind == "annotations.imported":
             n_new[event.project_id] += int(data.get("n", 0))
-        elif event.kind == CARRIED or (event.kind == "project.changed" and "rule" in data.get("settings", ())):
+        elif (event.kind == "job.finished" and data.get("kind") == CARRYING) or (
+            event.kind == "project.changed" and "rule" in data.get("settings", ())
+        ):
             is_wanted.add(event.project_id)
     concerned = Project.objects.filter(pk__in=n_new.keys() | is_wanted, rule__kind="posterior")
-    for project in concerned.filter(state=Project.State.ACTIVE):
+    for project in concerned.filter(state=Project.State.ACTIVE).select_related("schema"):
+        if not weighed_questions(compiled_schema(project)):
+            continue
         is_due = count_answers(project=project, n=n_new[project.pk])
         if (is_due or project.pk in is_wanted) and not is_carrying(project):
             start_fit(project=project, actor=None)

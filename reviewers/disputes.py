@@ -280,7 +280,7 @@ def _show_question(question: Question, resolution: Resolution | None) -> Row:
         return (
             {"name": question["name"], "text": question.get("text") or question["name"], "state": "open"}
             | dict.fromkeys(("value", "confidence", "method"))
-            | {"votes": {}, "n_votes": 0, "disagreement": 0.0}
+            | {"votes": {}, "n_votes": 0, "disagreement": 0.0, "posterior": {}}
         )
     return {
         "name": question["name"],
@@ -292,6 +292,7 @@ def _show_question(question: Question, resolution: Resolution | None) -> Row:
         "votes": spell_votes(question, resolution.votes),
         "n_votes": resolution.n_votes,
         "disagreement": resolution.disagreement,
+        "posterior": spell_votes(question, resolution.posterior or {}),
     }
 
 

@@ -18,6 +18,7 @@ from annotation.actions.projects import put_schema
 from annotation.carrying import make_passage
 from annotation.errors import TouchstoneError
 from annotation.kinds import KINDS, Question
+from annotation.list_form import read_whole
 from annotation.models import Draft, Job, LabelSchema
 from annotation.progress import jobs_to_show
 from annotation.schema import Compiled, classify_change, find_question, show_schema
@@ -52,7 +53,6 @@ class PublishSchemaView(ProjectPage):
         if self._is_nothing_to_publish(access):
             return redirect("project-schema-publish", slug=slug)
         draft, _base, _is_kept = load_draft(access)
-        seen = request.POST.get("seen_version", "")
         in_force = schema_in_force(access)
         try:
             row, _job = put_schema(
@@ -60,7 +60,7 @@ class PublishSchemaView(ProjectPage):
                 schema=draft,
                 map=complete_map(access, draft, in_force.compiled, read_map(in_force.compiled, request.POST)),
                 actor=access.user,
-                expected_version=int(seen) if seen.isdecimal() else 0,
+                expected_version=read_whole(request.POST.get("seen_version", "")),
             )
         except TouchstoneError as error:
             access = self.enter(slug)

@@ -24,6 +24,7 @@ from annotation.kinds import KINDS, AnswerError, Question
 from annotation.models import Item, Member, Project, QueueLane, QueueRow, Seat
 from annotation.progress import today_began
 from annotation.schema import find_question
+from annotation.templatetags.charts import format_number
 from annotation.views.page import ProjectPage, next_url, read_position, sentence_of
 from reviewers.actions import adjudicate
 from reviewers.answers import compiled_schema, has_votes_by_value, tell_answers, tell_value, tell_values
@@ -33,6 +34,7 @@ from reviewers.errors import StaleDecisionError
 from reviewers.models import Adjudication
 
 ROWS = 30
+LEAST_CHANCE = 0.005  # below that an answer's chance is shown as 0.00, which says nothing
 _chance: Random = SystemRandom()
 Row = dict[str, Any]
 
@@ -194,6 +196,7 @@ class DisputeView(ProjectPage):
                 {"name": skip["person"], "reason": reason_words(skip["reason"]), "comment": ""}
                 for skip in detail["skips"]
             ],
+            "weighed": [_tell_posterior(row, access.project) for row in detail["questions"] if row["posterior"]],
             "questions": show_questions(detail, access.project, sent, faults),
             "clauses": detail["clauses"],
             "suggestion": None,
@@ -218,6 +221,17 @@ class DisputeView(ProjectPage):
             "position": position_of(access.project, item),
         }
         return self.show(access, "reviewers/dispute.html", context, error.status if error else 200)
+
+
+def _tell_posterior(row: Row, project: Project) -> str:
+    """How likely each answer is by what is known of the annotators, most likely first."""
+    question = find_question(compiled_schema(project), row["name"])
+    chances = [
+        f"{tell_value(question, value) if question else value} {format_number(chance)}"
+        for value, chance in row["posterior"].items()
+        if chance >= LEAST_CHANCE
+    ]
+    return ", ".join(chances)
 
 
 def reason_words(reason: str) -> str:

@@ -78,20 +78,21 @@ def make_profile_bomb(size: int) -> bytes:
     return sound[:33] + struct.pack(">L", len(chunk) - 4) + chunk + struct.pack(">L", zlib.crc32(chunk)) + sound[33:]
 
 
-def make_wav(seconds: float = 0.1, told: bytes = b"") -> bytes:
-    """Silence, after which chunks may tell about it."""
-    sound = _make_silence(seconds)
-    return b"RIFF" + struct.pack("<L", len(sound) + len(told) - 8) + sound[8:] + told
-
-
-def _make_silence(seconds: float) -> bytes:
+def pack_wav(frames: bytes, rate: int = 8000, n_channels: int = 1) -> bytes:
+    """A WAV of these frames: 16 bits a sample, little end first."""
     out = io.BytesIO()
     with wave.open(out, "wb") as file:
-        file.setnchannels(1)
+        file.setnchannels(n_channels)
         file.setsampwidth(2)
-        file.setframerate(8000)
-        file.writeframes(b"\0\0" * int(8000 * seconds))
+        file.setframerate(rate)
+        file.writeframes(frames)
     return out.getvalue()
+
+
+def make_wav(seconds: float = 0.1, told: bytes = b"") -> bytes:
+    """Silence, after which chunks may tell about it."""
+    sound = pack_wav(b"\0\0" * int(8000 * seconds))
+    return b"RIFF" + struct.pack("<L", len(sound) + len(told) - 8) + sound[8:] + told
 
 
 def make_tones(seconds: float = 12.0) -> bytes:
@@ -102,13 +103,7 @@ def make_tones(seconds: float = 12.0) -> bytes:
         at = n / rate
         loud = 0.0 if int(at / 2) % 3 == 2 else math.sin(math.pi * (at % 2) / 2) ** 2
         frames.append(int(28_000 * loud * math.sin(2 * math.pi * 440 * at)))
-    out = io.BytesIO()
-    with wave.open(out, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(rate)
-        file.writeframes(struct.pack(f"<{len(frames)}h", *frames))
-    return out.getvalue()
+    return pack_wav(struct.pack(f"<{len(frames)}h", *frames), rate)
 
 
 def make_mp3(frames: int = 10, tag: bytes = b"") -> bytes:

@@ -41,7 +41,7 @@ BREAKS = (
     ),
     Break("giving back is unconditional", "queue_give_back", " and generation = p_generation and state = v_held", ""),
     Break("what was skipped may be offered again", "queue_give_back", "state = p_state", "state = 4", is_quick=True),
-    Break("an expired place is left to a sweeper", "queue_claim", "s.expires_at < p_now", "false", is_quick=True),
+    Break("an expired place is left to a sweeper", "queue_claim", "x.expires_at < p_now", "false", is_quick=True),
     Break(
         "whose place is taken over keeps their lease",
         "queue_claim",

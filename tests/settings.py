@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from config.settings import *  # noqa: F403
+from config.settings import INSTALLED_APPS as _INSTALLED
 
+INSTALLED_APPS = [*_INSTALLED, "tests"]  # for its `flush`
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},

@@ -28,8 +28,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 def start(page: Page, live_server: LiveServer, name: str = "alice") -> None:
     """Sign in and open the desk."""
-    sign_in(page, live_server.url, name)
-    page.goto(f"{live_server.url}/p/forum/label/")
+    sign_in(page, f"{live_server.url}/p/forum/label/", name)
 
 
 def severe(name: str, text: str, **more: Any) -> dict[str, Any]:

@@ -30,9 +30,7 @@ def player(watched: Page, live_server: LiveServer, make_desk: MakeDesk) -> Page:
     [text] = [lease for lease in api.lease(n=2) if lease["item"]["parts"][0]["kind"] == "text"]
     assert api.answer(text["id"]).status_code == 201
     watched.clock.install()
-    sign_in(watched, live_server.url, "alice")
-    watched.click("h2 >> text=Forum")
-    watched.click("main >> text=/labelling/")
+    sign_in(watched, f"{live_server.url}/p/forum/label/", "alice")
     expect(watched.locator("#item .viewer-audio")).to_be_visible()
     expect(watched.locator("#item audio")).to_have_js_property("duration", 3)
     return watched

@@ -9,7 +9,6 @@ import stat
 import subprocess
 import sys
 import time
-import wave
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -34,7 +33,7 @@ from annotation.media_reading import MediaReader
 from annotation.models import Job, Media
 from tests.api_client import Api, fault_of
 from tests.cast import Desk, MakeDesk, import_rows
-from tests.media_files import make_animation, make_image, make_wav, make_webm
+from tests.media_files import make_animation, make_image, make_wav, make_webm, pack_wav
 
 assert job_kinds  # registers the kind
 
@@ -176,13 +175,7 @@ def in_blocks(samples: Any) -> Iterator[Any]:
 
 
 def as_wav(samples: Any, rate: int = 8000) -> bytes:
-    out = io.BytesIO()
-    with wave.open(out, "wb") as file:
-        file.setnchannels(samples.shape[1])
-        file.setsampwidth(2)
-        file.setframerate(rate)
-        file.writeframes((samples * 32767).astype("<i2").tobytes())
-    return out.getvalue()
+    return pack_wav((samples * 32767).astype("<i2").tobytes(), rate, samples.shape[1])
 
 
 def check_growth(peaks: list[int], n_pairs: int) -> None:

@@ -24,8 +24,10 @@ from learning.snapshots.files import published_folder
 from learning.tasks.snapshots import run_snapshot
 from tests.api_client import Api
 from tests.cast import Desk, MakeDesk
-from tests.test_browser import sign_in
+from tests.test_browser import faults, sign_in, watched
 from tests.test_docs import fenced, rows
+
+__all__ = ["faults", "watched"]
 
 DOCUMENT = (ROOT / "docs" / "kinds.md").read_text()
 EXAMPLE, WIDGET = fenced(DOCUMENT, "python"), fenced(DOCUMENT, "js")
@@ -95,21 +97,17 @@ def test_the_example_runs_from_the_schema_to_the_snapshot(desk: Desk, settings: 
 
 @pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
-def test_the_widget_of_the_example_answers_on_the_desk(page: Page, live_server: LiveServer, desk: Desk) -> None:
+def test_the_widget_of_the_example_answers_on_the_desk(watched: Page, live_server: LiveServer, desk: Desk) -> None:
     (source,) = WIDGET
-    page.route("**/js/desk/widgets/day.js", lambda route: route.fulfill(body=source, content_type="text/javascript"))
-    faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    sign_in(page, live_server.url, "alice")
-    page.goto(f"{live_server.url}/p/forum/label/")
-    first = page.inner_text("#item .item-text")
-    page.fill("#questions input[type=date]", "2019-12-31")
-    page.click("[data-do=submit]")
-    expect(page.locator("#item .item-text")).to_have_text(first)  # too early: it is no answer
-    page.fill("#questions input[type=date]", "2026-11-21")
-    page.press("#questions input[type=date]", "Enter")
-    expect(page.locator("#item .item-text")).not_to_have_text(first)
-    expect(page.locator("#questions input[type=date]")).to_have_value("")
-    expect(page.locator("#saved")).to_have_text("Saved")
+    watched.route("**/js/desk/widgets/day.js", lambda route: route.fulfill(body=source, content_type="text/javascript"))
+    sign_in(watched, f"{live_server.url}/p/forum/label/", "alice")
+    first = watched.inner_text("#item .item-text")
+    watched.fill("#questions input[type=date]", "2019-12-31")
+    watched.click("[data-do=submit]")
+    expect(watched.locator("#item .item-text")).to_have_text(first)  # too early: it is no answer
+    watched.fill("#questions input[type=date]", "2026-11-21")
+    watched.press("#questions input[type=date]", "Enter")
+    expect(watched.locator("#item .item-text")).not_to_have_text(first)
+    expect(watched.locator("#questions input[type=date]")).to_have_value("")
+    expect(watched.locator("#saved")).to_have_text("Saved")
     assert [label.data for label in Label.objects.all()] == [["2026-11-21"]]
-    assert faults == []

@@ -59,8 +59,9 @@ def count_rows(home: Path) -> int:
 
 
 def write_rows(home: Path, n: int) -> None:
-    """Make the table `kept` and commit `n` rows to it."""
+    """Make the table `kept` anew and commit `n` rows to it."""
     with connect(home) as connection:
+        connection.execute("DROP TABLE IF EXISTS kept")
         connection.execute("CREATE TABLE kept AS SELECT generate_series(1, %s) AS id", [n])
 
 
@@ -80,10 +81,10 @@ def is_running(pid: int) -> bool:
         return False
 
 
-@pytest.fixture
-def servers(tmp_path: Path) -> Iterator[Servers]:
-    """Durable servers in a home of their own, owned by this process."""
-    servers = Servers(tmp_path / "home")
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """Durable servers in a home of their own, owned by this process, for all tests here that leave them running."""
+    servers = Servers(tmp_path_factory.mktemp("servers") / "home")
     servers.open()
     yield servers
     servers.close()

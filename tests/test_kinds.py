@@ -8,7 +8,7 @@ import pytest
 
 from annotation.kinds import KINDS, AnswerError, LabelValue, SchemaError, get_kind
 from annotation.kinds.hotkeys import RESERVED_KEYS
-from annotation.schema import compile_schema
+from annotation.schema import compile_schema, render_schema
 
 CHOICES = [
     {"value": "none", "text": "None", "key": "1"},
@@ -122,7 +122,7 @@ def test_default_keys_avoid_given_and_reserved_ones() -> None:
 
 
 def test_nested_choices_render_flat_with_depth() -> None:
-    rendered = KINDS["choice"].render(make_question(CHOICE))
+    (rendered,) = render_schema(compile_schema({"questions": [CHOICE]}))
     assert [(o["value"], o["depth"], o["is_leaf"], o["key"]) for o in rendered["options"]] == [
         ("none", 0, True, "1"),
         ("hate", 0, False, None),

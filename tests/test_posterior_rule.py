@@ -25,6 +25,7 @@ from reviewers.weighing import find_outdated, load_crowd, skills_of, weighed_que
 from tests.api_client import Api
 from tests.cast import CHOICE_SCHEMA, Desk, MakeDesk, import_rows
 from tests.posterior_desk import PEOPLE, POSTERIOR, VALUES, fit, know, make_known_desk, past_rows, state_of
+from tests.test_pages_project import as_person
 from tests.test_queue_plans import read_rows
 
 pytestmark = pytest.mark.django_db
@@ -163,14 +164,31 @@ def test_what_a_reviewer_decided_stays_and_counts_as_known(desk: Desk) -> None:
     adjudicate(access=desk.access("rita"), item=item, answers={"verdict": "insult"}, reason="other")
     fit(desk)
     assert (resolution(desk, "p-1").choice, resolution(desk, "p-1").method) == (3, "adjudication")
-    assert ConsensusFit.objects.get(is_current=True).n_decided == 1
+    assert ConsensusFit.objects.get(is_current=True).n_known == 1
+
+
+def test_gold_labels_that_came_along_show_who_is_wrong_with_the_others(make_desk: MakeDesk) -> None:
+    """Two of three call most insults spam: the vote follows them, and so does a fit that knows no better."""
+    said = {"none": "none", "spam": "spam", "insult": "spam"}
+    rows = []
+    for i in range(90):
+        truth = VALUES[i % 3]
+        answers = {"ann": truth, "ben": said[truth], "cat": said[truth]}
+        given = [{"annotator": name, "answers": {"verdict": value}} for name, value in answers.items()]
+        known = {"gold": {"verdict": truth}} if i < 45 else {}
+        rows.append({"external_id": f"g-{i}", "text": "x", "annotations": given, **known})
+    desk = make_desk(rows=rows, overlap={"min": 2, "max": 4}, rule={**POSTERIOR, "threshold": 0.8})
+    assert {resolution(desk, f"g-{i}").choice for i in range(47, 90, 3)} == {2}
+    fit(desk)
+    assert ConsensusFit.objects.get().n_known == 45
+    assert {resolution(desk, f"g-{i}").choice for i in range(47, 90, 3)} == {3}
 
 
 def test_few_answers_are_put_to_the_vote(make_desk: MakeDesk) -> None:
     desk = make_desk(3, overlap={"min": 2, "max": 3}, rule=POSTERIOR)
     assert desk.vote("t-1", alice="spam", bob="spam") == "agreed"
     result = fit(desk)
-    assert result["fits"][0]["reason"] == "1 items have two answers or a decision, 50 are needed"
+    assert result["fits"][0]["reason"] == "1 items have two answers or are known, 50 are needed"
     assert desk.vote("t-2", alice="spam", bob="none", carol="none") == "agreed"
     assert {row.method for row in Resolution.objects.all()} == {"majority"}
 
@@ -231,6 +249,20 @@ def test_under_another_rule_answers_start_no_fit(make_desk: MakeDesk) -> None:
     assert not Job.objects.filter(kind="consensus").exists()
 
 
+def test_where_nothing_can_be_weighed_answers_start_no_fit(make_desk: MakeDesk) -> None:
+    schema = {"questions": [{"name": "why", "kind": "text", "required": True}]}
+    desk = make_desk(1, schema, overlap=2, rule=POSTERIOR)
+    read_new_answers([_submitted(desk)] * 500)
+    assert not Job.objects.filter(kind="consensus").exists()
+
+
+def test_a_fit_that_fails_is_not_asked_for_again_at_once(desk: Desk) -> None:
+    read_new_answers([_submitted(desk)] * LEAST_NEW)
+    Job.objects.filter(kind="consensus").update(state="failed")
+    read_new_answers([_submitted(desk)])
+    assert not Job.objects.filter(kind="consensus", state="queued").exists()
+
+
 def _submitted(desk: Desk) -> Event:
     return Event(project=desk.project, kind="annotation.submitted", data=None)
 
@@ -240,6 +272,21 @@ def test_a_project_that_becomes_posterior_is_fitted_at_once(make_desk: MakeDesk)
     change_project(project=desk.project, settings={"rule": POSTERIOR}, actor=desk.cast.olga)
     read_new_answers(list(Event.objects.filter(kind="project.changed")))
     assert sorted(Job.objects.exclude(kind="import").values_list("kind", flat=True)) == ["consensus", "rule"]
+
+
+def test_labels_that_were_carried_to_other_values_are_fitted_anew(desk: Desk) -> None:
+    Job.objects.all().delete()
+    read_new_answers([Event(project=desk.project, kind="job.finished", data={"kind": "round"})])
+    assert not Job.objects.filter(kind="consensus").exists()
+    read_new_answers([Event(project=desk.project, kind="job.finished", data={"kind": "schema"})])
+    assert Job.objects.filter(kind="consensus").count() == 1
+
+
+def test_a_reviewer_sees_how_likely_each_answer_is(desk: Desk) -> None:
+    Project.objects.update(overlap_max=2)
+    assert desk.vote("t-1", alice="spam", bob="none") == "disputed"
+    html = as_person(desk.cast.rita).get(f"/p/forum/disputes/{desk.item('t-1').pk}/").content.decode()
+    assert "By what is known of these annotators: " in html
 
 
 def test_an_archived_project_is_not_fitted(desk: Desk) -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from django.db import OperationalError, connection, transaction
 from django.db.models import Exists, OuterRef
-from psycopg.errors import DeadlockDetected
 
 from annotation import queue
+from annotation.deadlocks import in_turn
 from annotation.jobs import RunningJob, job_kind
 from annotation.models import Item, Project, QueueLane, QueueRow
 
@@ -36,18 +35,14 @@ def run_rule(running: RunningJob) -> dict[str, int]:
 def settle_items(running: RunningJob, project: Project, item_ids: Sequence[int]) -> tuple[int, int]:
     """Let the vote rule look at the newest answers to these items, in one transaction that the attempt must own.
 
-    Returns how many had any, and how many of these came to another state. The transaction holds many rows: where it and
-    somebody's request wait for each other, it gives way.
+    Returns how many had any, and how many of these came to another state.
     """
-    for attempt in range(5):
-        try:
-            with transaction.atomic():
-                running.check()
-                return _settle(project, item_ids)
-        except OperationalError as error:
-            if attempt == 4 or connection.in_atomic_block or not isinstance(error.__cause__, DeadlockDetected):
-                raise
-    raise AssertionError("the last attempt returns or raises")
+
+    def look() -> tuple[int, int]:
+        running.check()
+        return _settle(project, item_ids)
+
+    return in_turn(look)
 
 
 def _settle(project: Project, item_ids: Sequence[int]) -> tuple[int, int]:

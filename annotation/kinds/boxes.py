@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from django.utils.translation import gettext as _
 
-from annotation.kinds import marks
+from annotation.kinds import marks, uncoded
 from annotation.kinds.kind import LabelValue, Part, Parts, Question
 
 NAME = "boxes"
@@ -27,16 +26,14 @@ show_question = marks.show_marks
 find_breaks = marks.find_mark_breaks
 is_same = marks.is_same
 distance = marks.distance
+domain = uncoded.domain
+codes = uncoded.codes
+from_codes = uncoded.from_codes
 
 
 def compile_question(raw: Question, previous: Question | None) -> Question:
     """See `marks.compile_marks`. Without `iou` two boxes are the same from an overlap of 0.5 on."""
     return marks.compile_marks(raw, previous, IOU)
-
-
-def domain(question: Question) -> dict[str, int]:
-    """Return {}: boxes are not listed, so that a map to another version names none and all are asked again."""
-    return {}
 
 
 def parse_answer(question: Question, value: object, parts: Parts | None = None) -> LabelValue:
@@ -63,16 +60,6 @@ def tell(question: Question, value: Any) -> str:
     """How many boxes of each label, or "nothing marked"."""
     counts = marks.count_labels(question, value)
     return ", ".join(f"{n} × {label}" for label, n in counts.items()) or _("nothing marked")
-
-
-def codes(question: Question, value: LabelValue) -> tuple[int, ...]:
-    """Return (): boxes are compared as themselves."""
-    return ()
-
-
-def from_codes(question: Question, codes: Sequence[int]) -> LabelValue | None:
-    """Return None: no code stands for boxes."""
-    return None
 
 
 def render(question: Question) -> dict[str, Any]:

@@ -92,11 +92,6 @@ def render(question: Question) -> dict[str, Any]:
     """Options as `choice_tree.render_options` gives them; with many leaves the page has a field to search them."""
     return {
         "template": "annotation/kinds/choice.html",
-        "id": question["id"],
-        "name": question["name"],
-        "kind": NAME,
-        "text": question.get("text") or question["name"],
-        "required": question["required"],
         "widget": "search" if len(question["leaf_ids"]) > MANY_LEAVES else "buttons",
         "options": choice_tree.render_options(question["choices"]),
     }

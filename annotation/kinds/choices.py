@@ -81,4 +81,4 @@ def distance(question: Question, a: LabelValue, b: LabelValue) -> float:
 
 def render(question: Question) -> dict[str, Any]:
     """As for `choice`, with its own template."""
-    return choice.render(question) | {"template": "annotation/kinds/choices.html", "kind": NAME}
+    return choice.render(question) | {"template": "annotation/kinds/choices.html"}

@@ -134,7 +134,8 @@ class Kind(Protocol):
         """Return how far apart two answers are: 0.0 the same, 1.0 as far as this question allows."""
 
     def render(self, question: Question) -> dict[str, Any]:
-        """Return what the labelling page needs: at least template, id, name, kind, text, required, widget, options.
+        """Return what pages need beside what `render_schema` tells of any question: at least template, widget, options.
 
-        `widget` names the module of static/js/desk/widgets/ that draws the question.
+        `widget` names the module of static/js/desk/widgets/ that draws the question, `template` the reviewers' form.
+        `options` are what a key can choose; [] where there is nothing of the kind.
         """

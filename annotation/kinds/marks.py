@@ -21,6 +21,7 @@ from django.utils.translation import gettext_lazy as _lazy
 from annotation.kinds import choice_tree
 from annotation.kinds.kind import AnswerError, FormField, LabelValue, Part, Parts, Question, SchemaError
 from annotation.kinds.number import shorten
+from annotation.kinds.own_keys import take_wholes
 from annotation.plain_text import find_line_fault, quote
 
 KEYS = frozenset({"labels", "parts", "min", "max", "iou"})
@@ -53,16 +54,7 @@ def compile_marks(raw: Question, previous: Question | None, iou: float | None) -
     where = _("Question %(name)s") % {"name": quote(raw["name"])}
     if raw.get("parts") is not None:
         own["parts"] = _check_parts(where, raw["parts"])
-    for key in ("min", "max"):
-        number = raw.get(key)
-        if number is None:
-            continue
-        if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= MAX_MARKS:
-            raise SchemaError(
-                _("%(where)s: `%(key)s` must be a whole number from 0 to %(most)d.")
-                % {"where": where, "key": key, "most": MAX_MARKS}
-            )
-        own[key] = number
+    own |= take_wholes(raw, ("min", "max"), 0, MAX_MARKS)
     if own.get("min", 0) > own.get("max", MAX_MARKS):
         raise SchemaError(_("%(where)s: `min` must not be more than `max`.") % {"where": where})
     if raw.get("iou") is not None:
@@ -283,16 +275,11 @@ def _is_near(one: _Shape, other: _Shape, least: Fraction) -> bool:
     return common * least.denominator >= least.numerator * (size + other_size - common)
 
 
-def render_marks(question: Question, name: str, kinds: Collection[str]) -> dict[str, Any]:
+def render_marks(question: Question, widget: str, kinds: Collection[str]) -> dict[str, Any]:
     """What the labelling page needs of marks: `options` are the labels with their keys."""
     return {
         "template": "annotation/kinds/given.html",
-        "id": question["id"],
-        "name": question["name"],
-        "kind": name,
-        "text": question.get("text") or question["name"],
-        "required": question["required"],
-        "widget": name,
+        "widget": widget,
         "options": choice_tree.render_options(question["choices"]),
         "parts": question.get("parts"),
         "part_kinds": sorted(kinds),

@@ -5,13 +5,13 @@ Two numbers no further apart than `tolerance` (0 where it is left out) count as 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 
+from annotation.kinds import uncoded
 from annotation.kinds.kind import AnswerError, FormField, LabelValue, Parts, Question, SchemaError
 from annotation.plain_text import find_line_fault, quote
 
@@ -30,6 +30,10 @@ FORM = (
 BOUND = 10**12
 LEAST_STEP = 1e-6
 MAX_UNIT = 20
+
+domain = uncoded.domain
+codes = uncoded.codes
+from_codes = uncoded.from_codes
 
 
 def compile_question(raw: Question, previous: Question | None) -> Question:
@@ -105,11 +109,6 @@ def find_breaks(old: Question, new: Question) -> list[str]:
     return breaks
 
 
-def domain(question: Question) -> dict[str, int]:
-    """Return {}: numbers are not listed, so that a map to another version names none and all are asked again."""
-    return {}
-
-
 def parse_answer(question: Question, value: object, parts: Parts | None = None) -> LabelValue:
     """Accept a number within the bounds and on a step; 4.0 is 4. True is no number."""
     low, high = _bounds(question)
@@ -171,16 +170,6 @@ def tell(question: Question, value: Any) -> str:
     return f"{value}{unit}"
 
 
-def codes(question: Question, value: LabelValue) -> tuple[int, ...]:
-    """Return (): a number is compared as itself."""
-    return ()
-
-
-def from_codes(question: Question, codes: Sequence[int]) -> LabelValue | None:
-    """Return None: no code stands for a number."""
-    return None
-
-
 def is_same(question: Question, a: LabelValue, b: LabelValue) -> bool:
     """No further apart than the tolerance, counted in decimals: 0.3 and 0.4 lie 0.1 apart."""
     if a.number is None or b.number is None:
@@ -199,11 +188,6 @@ def render(question: Question) -> dict[str, Any]:
     """A number field: `min` and `max` (None where open), `step` ("any" without one), `unit` and `hint` (may be "")."""
     return {
         "template": "annotation/kinds/number.html",
-        "id": question["id"],
-        "name": question["name"],
-        "kind": NAME,
-        "text": question.get("text") or question["name"],
-        "required": question["required"],
         "min": question.get("min"),
         "max": question.get("max"),
         "step": question.get("step", "any"),

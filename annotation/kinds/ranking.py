@@ -5,15 +5,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import combinations
 from typing import Any
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 
-from annotation.kinds import choice_tree
+from annotation.kinds import choice_tree, uncoded
 from annotation.kinds.kind import AnswerError, FormField, LabelValue, Parts, Question, SchemaError
+from annotation.kinds.own_keys import take_flag
 from annotation.plain_text import quote
 
 NAME = "ranking"
@@ -27,6 +27,10 @@ LEVEL = ""
 COLUMN = "data"
 PARTS: frozenset[str] = frozenset()
 
+domain = uncoded.domain
+codes = uncoded.codes
+from_codes = uncoded.from_codes
+
 
 def compile_question(raw: Question, previous: Question | None) -> Question:
     """Keep `choices` (2 to 1,000, without children), `ties` (whether choices may share a place), and `top`.
@@ -38,10 +42,7 @@ def compile_question(raw: Question, previous: Question | None) -> Question:
     n_choices = len(own["choices"])
     if n_choices < 2:
         raise SchemaError(_("%(where)s: a ranking needs at least two choices.") % {"where": where})
-    if raw.get("ties") is not None:
-        if not isinstance(raw["ties"], bool):
-            raise SchemaError(_("%(where)s: `ties` must be true or false.") % {"where": where})
-        own["ties"] = raw["ties"]
+    own |= take_flag(raw, "ties")
     if raw.get("top") is not None:
         top = raw["top"]
         if isinstance(top, bool) or not isinstance(top, int) or not 1 <= top <= n_choices:
@@ -73,11 +74,6 @@ def _n_ranked(question: Question) -> int:
     """How many choices an answer ranks."""
     n: int = question.get("top", len(question["choices"]))
     return n
-
-
-def domain(question: Question) -> dict[str, int]:
-    """Return {}: rankings are not listed, so that a map to another version names none and all are asked again."""
-    return {}
 
 
 def parse_answer(question: Question, value: object, parts: Parts | None = None) -> LabelValue:
@@ -119,16 +115,6 @@ def tell(question: Question, value: Any) -> str:
     return " > ".join(" = ".join(texts.get(one, one) for one in place) for place in value)
 
 
-def codes(question: Question, value: LabelValue) -> tuple[int, ...]:
-    """Return (): a ranking is compared as itself."""
-    return ()
-
-
-def from_codes(question: Question, codes: Sequence[int]) -> LabelValue | None:
-    """Return None: no code stands for a ranking."""
-    return None
-
-
 def is_same(question: Question, a: LabelValue, b: LabelValue) -> bool:
     """The same choices in the same places."""
     return a.data == b.data
@@ -159,11 +145,6 @@ def render(question: Question) -> dict[str, Any]:
     """`options` are the choices with their keys; `ties`; `top`, the number of choices to rank."""
     return {
         "template": "annotation/kinds/given.html",
-        "id": question["id"],
-        "name": question["name"],
-        "kind": NAME,
-        "text": question.get("text") or question["name"],
-        "required": question["required"],
         "widget": NAME,
         "options": choice_tree.render_options(question["choices"]),
         "ties": bool(question.get("ties")),

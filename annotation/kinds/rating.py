@@ -127,11 +127,6 @@ def render(question: Question) -> dict[str, Any]:
     keys = assign_keys(str(n) if low >= 0 and high <= 9 else None for n in numbers)
     return {
         "template": "annotation/kinds/rating.html",
-        "id": question["id"],
-        "name": question["name"],
-        "kind": NAME,
-        "text": question.get("text") or question["name"],
-        "required": question["required"],
         "min": low,
         "max": high,
         "widget": "buttons" if numbers else "number",

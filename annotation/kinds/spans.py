@@ -6,15 +6,15 @@ made of five code points counts five.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 
-from annotation.kinds import marks
-from annotation.kinds.kind import AnswerError, FormField, LabelValue, Part, Parts, Question, SchemaError
+from annotation.kinds import marks, uncoded
+from annotation.kinds.kind import AnswerError, FormField, LabelValue, Part, Parts, Question
+from annotation.kinds.own_keys import take_flag
 from annotation.plain_text import quote
 
 NAME = "spans"
@@ -28,19 +28,15 @@ _PLACE = ("start", "end")
 
 is_same = marks.is_same
 distance = marks.distance
+domain = uncoded.domain
+codes = uncoded.codes
+from_codes = uncoded.from_codes
 
 
 def compile_question(raw: Question, previous: Question | None) -> Question:
     """See `marks.compile_marks`; `overlapping`: whether two spans may share characters. Without `iou` places must be
     equal."""
-    own = marks.compile_marks(raw, previous, None)
-    if raw.get("overlapping") is not None:
-        if not isinstance(raw["overlapping"], bool):
-            raise SchemaError(
-                _("Question %(name)s: `overlapping` must be true or false.") % {"name": quote(raw["name"])}
-            )
-        own["overlapping"] = raw["overlapping"]
-    return own
+    return marks.compile_marks(raw, previous, None) | take_flag(raw, "overlapping")
 
 
 def show_question(question: Question) -> Question:
@@ -54,11 +50,6 @@ def find_breaks(old: Question, new: Question) -> list[str]:
     if old.get("overlapping") and not new.get("overlapping"):
         breaks.append(_("%(name)s no longer allows spans that overlap") % {"name": quote(old["name"])})
     return breaks
-
-
-def domain(question: Question) -> dict[str, int]:
-    """Return {}: spans are not listed, so that a map to another version names none and all are asked again."""
-    return {}
 
 
 def parse_answer(question: Question, value: object, parts: Parts | None = None) -> LabelValue:
@@ -99,16 +90,6 @@ def tell(question: Question, value: Any) -> str:
     texts = {label["value"]: label.get("text") or label["value"] for label in question["choices"]}
     told = [f"{texts.get(s['label'], s['label'])} {s['start']}\N{EN DASH}{s['end']}" for s in value]
     return ", ".join(told) or _("nothing marked")
-
-
-def codes(question: Question, value: LabelValue) -> tuple[int, ...]:
-    """Return (): spans are compared as themselves."""
-    return ()
-
-
-def from_codes(question: Question, codes: Sequence[int]) -> LabelValue | None:
-    """Return None: no code stands for spans."""
-    return None
 
 
 def render(question: Question) -> dict[str, Any]:

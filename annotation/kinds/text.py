@@ -6,13 +6,14 @@ there or it is not.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 
+from annotation.kinds import uncoded
 from annotation.kinds.kind import AnswerError, FormField, LabelValue, Parts, Question, SchemaError
+from annotation.kinds.own_keys import take_wholes
 from annotation.plain_text import find_text_fault, quote
 
 NAME = "text"
@@ -27,23 +28,19 @@ PARTS: frozenset[str] = frozenset()
 LENGTH = 10_000
 MAX_LENGTH = 100_000
 
+domain = uncoded.domain
+codes = uncoded.codes
+from_codes = uncoded.from_codes
+
 
 def compile_question(raw: Question, previous: Question | None) -> Question:
     """Keep `min_length` and `max_length` where they are given: code points, 1 to 100,000."""
-    where, own = _("Question %(name)s") % {"name": quote(raw["name"])}, {}
-    for key in ("min_length", "max_length"):
-        length = raw.get(key)
-        if length is None:
-            continue
-        if isinstance(length, bool) or not isinstance(length, int) or not 1 <= length <= MAX_LENGTH:
-            raise SchemaError(
-                _("%(where)s: `%(key)s` must be a whole number from 1 to %(most)d.")
-                % {"where": where, "key": key, "most": MAX_LENGTH}
-            )
-        own[key] = length
+    own = take_wholes(raw, ("min_length", "max_length"), 1, MAX_LENGTH)
     least, most = _bounds(own)
     if least > most:
-        raise SchemaError(_("%(where)s: `min_length` must not be more than `max_length`.") % {"where": where})
+        raise SchemaError(
+            _("Question %(name)s: `min_length` must not be more than `max_length`.") % {"name": quote(raw["name"])}
+        )
     return own
 
 
@@ -65,11 +62,6 @@ def find_breaks(old: Question, new: Question) -> list[str]:
         _("%(name)s takes texts of %(new)s characters, no longer of %(old)s")
         % {"name": quote(old["name"]), "old": f"{least}..{most}", "new": f"{new_least}..{new_most}"}
     ]
-
-
-def domain(question: Question) -> dict[str, int]:
-    """Return {}: texts are not listed, so that a map to another version names none and all are asked again."""
-    return {}
 
 
 def parse_answer(question: Question, value: object, parts: Parts | None = None) -> LabelValue:
@@ -95,16 +87,6 @@ def tell(question: Question, value: Any) -> str:
     return str(value)
 
 
-def codes(question: Question, value: LabelValue) -> tuple[int, ...]:
-    """Return (): no code stands for a text."""
-    return ()
-
-
-def from_codes(question: Question, codes: Sequence[int]) -> LabelValue | None:
-    """Return None: no code stands for a text."""
-    return None
-
-
 def is_same(question: Question, a: LabelValue, b: LabelValue) -> bool:
     """The same code points."""
     return a.text == b.text
@@ -120,11 +102,6 @@ def render(question: Question) -> dict[str, Any]:
     least, most = _bounds(question)
     return {
         "template": "annotation/kinds/text.html",
-        "id": question["id"],
-        "name": question["name"],
-        "kind": NAME,
-        "text": question.get("text") or question["name"],
-        "required": question["required"],
         "widget": NAME,
         "options": [],
         "min_length": least,

@@ -21,11 +21,11 @@ from annotation.guideline_form import (
     add_clause,
     change_examples,
     examples_of,
-    move,
     read_clause,
     suggest_id,
 )
 from annotation.kinds.choice_tree import walk
+from annotation.list_form import find_open, move, read_whole
 from annotation.models import Draft, Guideline
 from annotation.views.page import ProjectPage, go_to, sentence_of
 
@@ -48,8 +48,7 @@ class GuidelineEditView(ProjectPage):
     def get(self, request: HttpRequest, slug: str) -> HttpResponse:
         """The draft, or the version in force where there is none."""
         access = self.enter(slug)
-        place = request.GET.get("c", "0")
-        return self._show(access, load_draft(access)[0], int(place) if place.isdecimal() else 0)
+        return self._show(access, load_draft(access)[0], read_whole(request.GET.get("c", "")))
 
     def post(self, request: HttpRequest, slug: str) -> HttpResponse:
         """Take over what the form holds, then do what the button says."""
@@ -66,7 +65,7 @@ class GuidelineEditView(ProjectPage):
         except StateError as error:
             messages.error(request, error.detail)
             return go_to(request, reverse("project-guideline-edit", kwargs={"slug": slug}))
-        index = int(argument) if argument.isdecimal() else 0
+        index = read_whole(argument)
         focus = ""
         if action == "open":
             place = index
@@ -97,21 +96,17 @@ class GuidelineEditView(ProjectPage):
         return sorted({clause["id"] for clauses in versions for clause in clauses})
 
     def _take_form(self, clauses: list[Clause], published: list[str], *, is_done: bool) -> int:
-        """Read the open clause out of the posted form; its place. `was` is the id that it had when the form was made.
+        """Read the open clause out of the posted form; its place.
 
         `is_done` False: somebody is still typing, so that no id is made of a title yet.
         """
         data = self.request.POST
-        opened = data.get("open", "")
-        place = int(opened) if opened.isdecimal() else 0
+        place = find_open(data, clauses, "id")
+        if place is None:
+            raise StateError(_("This clause was changed in another tab. Load the page again."))
         if "was" not in data:
             return place
         was = data["was"]
-        if place >= len(clauses) or str(clauses[place].get("id", "")) != was:
-            found = next((i for i, one in enumerate(clauses) if str(one.get("id", "")) == was), None)
-            if found is None:
-                raise StateError(_("This clause was changed in another tab. Load the page again."))
-            place = found
         read = read_clause(data, clauses[place], may_rename=was not in published)
         if is_done and was not in published and read["id"] == was:
             others = [clause for i, clause in enumerate(clauses) if i != place]
@@ -120,14 +115,13 @@ class GuidelineEditView(ProjectPage):
         return place
 
     def _publish(self, access: Access, clauses: list[Clause], place: int) -> HttpResponse:
-        seen = self.request.POST.get("seen_version", "")
         try:
             row = put_guideline(
                 project=access.project,
                 change=self.request.POST.get("change", ""),
                 clauses=clauses,
                 actor=access.user,
-                expected_version=int(seen) if seen.isdecimal() else 0,
+                expected_version=read_whole(self.request.POST.get("seen_version", "")),
             )
         except TouchstoneError as error:
             access = self.enter(access.project.slug)

@@ -24,6 +24,7 @@ from annotation.actions.drafts import drop_draft, keep_draft
 from annotation.api.bodies import parse_body
 from annotation.errors import AbsentError, StateError, TouchstoneError
 from annotation.hints import read_hint
+from annotation.list_form import find_open, read_whole
 from annotation.models import Draft, Item, LabelSchema
 from annotation.schema import Compiled, classify_change, parse_answers, render_schema, show_schema
 from annotation.schema_form import (
@@ -84,8 +85,7 @@ class SchemaView(ProjectPage):
         draft, _base, _is_kept = load_draft(access)
         if request.GET.get("view") == "json":
             return self._show_json(access, draft, json.dumps(draft, ensure_ascii=False, indent=2))
-        place = request.GET.get("q", "0")
-        return self._show_form(access, draft, int(place) if place.isdecimal() else 0)
+        return self._show_form(access, draft, read_whole(request.GET.get("q", "")))
 
     def post(self, request: HttpRequest, slug: str) -> HttpResponse:
         """Take over what the form holds, then do what the button says."""
@@ -104,7 +104,7 @@ class SchemaView(ProjectPage):
             messages.error(request, error.detail)
             return go_to(request, reverse("project-schema", kwargs={"slug": slug}))
         focus = ""
-        index = int(argument) if argument.isdecimal() else 0
+        index = read_whole(argument)
         if action == "open":
             place = index
         elif action == "add":
@@ -128,23 +128,16 @@ class SchemaView(ProjectPage):
         return self._show_form(access, draft, place, focus)
 
     def _take_form(self, draft: RawSchema) -> int:
-        """Read the open question out of the posted form into the draft; its place.
-
-        `was` is the name that it had when the form was made: in another tab it may have moved since.
-        """
+        """Read the open question out of the posted form into the draft; its place."""
         data = self.request.POST
         questions = questions_of(draft)
         draft["questions"] = questions
-        opened = data.get("open", "")
-        place = int(opened) if opened.isdecimal() else 0
+        place = find_open(data, questions, "name")
+        if place is None:
+            raise StateError(_("This question was changed in another tab. Load the page again."))
         if "was" not in data:
             return place
         was = data["was"]
-        if place >= len(questions) or str(questions[place].get("name", "")) != was:
-            found = next((i for i, one in enumerate(questions) if str(one.get("name", "")) == was), None)
-            if found is None:
-                raise StateError(_("This question was changed in another tab. Load the page again."))
-            place = found
         questions[place] = read_question(data, data.getlist, questions[place])
         if was and questions[place]["name"]:
             rename_in_conditions(draft, was, questions[place]["name"])

@@ -202,11 +202,14 @@ def _carry_decision(project: Project, row: QueueRow, known: Mapping[int, Resolut
 
 
 def _count_anew(row: QueueRow, questions: Mapping[int, Question]) -> None:
-    """Count the votes on a decided item again: they stand beside the decision and change nothing of it."""
+    """Count the votes on a decided item again: they stand beside the decision and change nothing of it.
+
+    What they were weighed by was of other values.
+    """
     for number, question in questions.items():
         votes, n_votes, disagreement = count_votes(row.item_id, row.pass_no, question)
         Resolution.objects.filter(item_id=row.item_id, pass_no=row.pass_no, question=number).update(
-            votes=votes, n_votes=n_votes, disagreement=disagreement
+            votes=votes, n_votes=n_votes, disagreement=disagreement, posterior=None, fit=None
         )
 
 

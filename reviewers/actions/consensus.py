@@ -31,10 +31,12 @@ KEPT = 2  # fits of a question whose annotators are kept: the current one, and w
 def start_fit(*, project: Project, actor: User | None) -> Job:
     """Queue a fit of all questions that can be weighed, or return the one that waits already.
 
-    Raises StateError for an archived project.
+    New answers count from here on, so that a fit that fails is not asked for again at once. Raises StateError for an
+    archived project.
     """
     if project.state == Project.State.ARCHIVED:
         raise StateError(_("This project is archived. Its labels and history stay as they are."))
+    ConsensusWatch.objects.filter(project=project).update(n_new=0)
     waiting = Job.objects.filter(project=project, kind=KIND, state=Job.State.QUEUED).order_by("pk").first()
     return waiting or start_job(kind=KIND, project=project, created_by=actor, lock=settling_lock(project))
 
@@ -53,7 +55,7 @@ def count_answers(*, project: Project, n: int) -> bool:
 
 @transaction.atomic
 def begin_fit(*, project: Project, n_labels: int, check: Callable[[], Any]) -> None:
-    """Count new answers from here on: those that there are have been loaded."""
+    """Note how many labels the fit is of; answers that come from here on are new."""
     check()
     ConsensusWatch.objects.update_or_create(project=project, defaults={"n_new": 0, "n_fitted": n_labels})
 
@@ -100,7 +102,7 @@ def store_fit(
         n_items=labels.n_items,
         n_labels=labels.n_labels,
         n_annotators=labels.n_annotators,
-        n_decided=int((labels.gold >= 0).sum()),
+        n_known=int((labels.gold >= 0).sum()),
         n_held_out=found.n_held_out,
         held_out=dict(found.held_out),
         **arrays,
