@@ -42,9 +42,11 @@ def watched(page: Page, faults: list[str]) -> Iterator[Page]:
     page.set_default_timeout(10_000)
     expect.set_options(timeout=10_000)
     yield page
-    # A request that a test answers may still be under way: it ends with the page, and is nobody's fault.
+    # A request that a test answers may still be under way: it ends with the page, and is nobody's fault. The page ends
+    # first of all, so that it asks nothing of a database that is being put away.
     if not page.is_closed():
         page.unroute_all(behavior="ignoreErrors")
+        page.close()
     assert faults == []
 
 
