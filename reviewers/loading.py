@@ -27,20 +27,10 @@ _SOURCES = ["human", "imported", "simulated", "model"]
 _WEEK = 7 * 24 * 3600
 _MONDAY = datetime(1969, 12, 29, tzinfo=UTC)  # of the week of 1970-01-01, which is number 0 below
 _TOO_MANY = -1
+_ITEMS_AT_ONCE = 50_000
+_END = 2**63 - 1
 
-# One binary COPY row: a count of fields, then each field after its length. All columns are int8 (the value of a number
-# is float8) and never null.
-_FIELDS = ("item", "person", "value", "stratum")
-
-
-def _row_type(value: str) -> np.dtype[Any]:
-    formats = {"value": value}
-    fields = ((part, fmt) for f in _FIELDS for part, fmt in ((f"{f}_size", ">i4"), (f, formats.get(f, ">i8"))))
-    return np.dtype([("n", ">i2"), *fields])
-
-
-_ROW, _NUMBER_ROW = _row_type(">i8"), _row_type(">f8")
-_HEADER, _TRAILER = 19, 2
+Columns = dict[str, NDArray[Any]]
 
 
 def is_stratifier(by: str) -> bool:
@@ -112,17 +102,15 @@ def load_coded(
     sets = _distinct_sets(project, question) if question["kind"] == "choices" else []
     rows = _fetch(project, question, by, names, include_simulated, sets)
     if question["kind"] == "choices":
-        rows = rows[rows["value"] > 0]  # a set that came while this was read waits for the next look
-    stored, code = np.unique(rows["value"].astype(np.int64), return_inverse=True)
+        is_known = rows["value"] > 0  # a set that came while this was read waits for the next look
+        rows = {name: column[is_known] for name, column in rows.items()}
+    stored, code = np.unique(rows["value"], return_inverse=True)
     seen = [sets[value - 1] if sets else value for value in stored.tolist()]
     values = list_values(question, set(seen))
     place = {value: number for number, value in enumerate(values)}
     codes = np.array([place[value] for value in seen], np.int64)[code.ravel()]
-    item, person = rows["item"].astype(np.int64), rows["person"].astype(np.int64)
-    stratum = rows["stratum"].astype(np.int64)
-    if by == "week":
-        stratum = _last_of_item(item, stratum)
-    return Labels(item, person, codes, values, stratum, _named(by, names, stratum))
+    stratum = _last_of_item(rows["item"], rows["stratum"]) if by == "week" else rows["stratum"]
+    return Labels(rows["item"], rows["person"], codes, values, stratum, _named(by, names, stratum))
 
 
 def _named(by: str | None, names: list[str], stratum: NDArray[np.int64]) -> dict[str, int]:
@@ -154,24 +142,20 @@ def load_numbers(
     """Yield the labels of a question of kind `number`: parameters, strata and their order as in `load_labels`."""
     names = _strata(project, by)
     rows = _fetch(project, question, by, names, include_simulated)
+    table = NumberTable(rows["item"], rows["person"], rows["value"])
     if by is None:
-        yield None, _number_table(rows)
+        yield None, table
         return
-    stratum = rows["stratum"].astype(np.int64)
-    if by == "week":
-        stratum = _last_of_item(rows["item"].astype(np.int64), stratum)
+    stratum = _last_of_item(rows["item"], rows["stratum"]) if by == "week" else rows["stratum"]
     for name, code in _named(by, names, stratum).items():
-        yield name, _number_table(rows[stratum == code])
+        chosen = stratum == code
+        yield name, NumberTable(table.item[chosen], table.annotator[chosen], table.number[chosen])
 
 
-def _number_table(rows: NDArray[Any]) -> NumberTable:
-    return NumberTable(*(rows[name].astype(fmt) for name, fmt in (("item", "i8"), ("person", "i8"), ("value", "f8"))))
-
-
-def load_stored(project: Project, question: Question) -> NDArray[Any]:
+def load_stored(project: Project, question: Question) -> Columns:
     """The labels of a question of kind `choice` or `rating` as they are stored, one entry a label, in no order.
 
-    A structured array with `item`, `person` and `value` (a choice's id, or the rating). Simulated persons' labels too.
+    Arrays `item`, `person` and `value` (a choice's id, or the rating). Simulated persons' labels too.
     """
     return _fetch(project, question, None, [], True)
 
@@ -270,11 +254,14 @@ def _fetch(
     names: list[str],
     include_simulated: bool,
     sets: Sequence[tuple[int, ...]] = (),
-) -> NDArray[Any]:
-    """The rows as one structured array. Labels of pass 1 have seats of kind `label`, later ones of kind `relabel`."""
+) -> Columns:
+    """One array a column, one entry a label. Labels of pass 1 have seats of kind `label`, later ones of kind `relabel`.
+
+    So many items a statement: a long one would hold back vacuum and the readers of events. An item's labels are all of
+    one moment. A column comes as one string of bytes: row by row, three million labels take twice as long.
+    """
     conditions = ""
-    is_number = question["kind"] == "number"
-    value, row = ("float8", _NUMBER_ROW) if is_number else ("int8", _ROW)
+    value, value_type = ("float8", ">f8") if question["kind"] == "number" else ("int8", ">i8")
     key = _key_of(by) if by else ""
     stratum, join = _STRATUM["metadata" if key else by]
     if question["kind"] == "choices":
@@ -283,22 +270,41 @@ def _fetch(
     if not include_simulated:
         conditions = " and l.person_id not in (select u.id from annotation_user u where u.kind = 'simulated')"
     sql = f"""
-        copy (
-          select l.item_id::int8, l.person_id::int8, ({_VALUE[question["kind"]]})::{value}, ({stratum})::int8
+        select string_agg(int8send(x.item), ''), string_agg(int8send(x.person), ''),
+          string_agg({value}send(x.value), ''), string_agg(int8send(x.stratum), '')
+        from (
+          select l.item_id::int8 as item, l.person_id::int8 as person,
+            ({_VALUE[question["kind"]]})::{value} as value, ({stratum})::int8 as stratum
           from annotation_label l
           join annotation_seat s on s.annotation_id = l.annotation_id and s.state = 2
-          left join annotation_queuerow q on q.id = s.queue_row_id and s.kind = {QueueLane.Kind.RELABEL.value}
+          left join annotation_queuerow q
+            on q.id = s.queue_row_id and q.project_id = %(project)s and q.kind = {QueueLane.Kind.RELABEL.value}
           left join (select item_id, max(pass_no) as pass_no from annotation_queuerow
                      where project_id = %(project)s and kind = {QueueLane.Kind.RELABEL.value} group by item_id) newest
             on newest.item_id = l.item_id
           {join}
           where l.project_id = %(project)s and l.question = %(question)s
-            and coalesce(newest.pass_no, 1) = coalesce(q.pass_no, 1){conditions}
-        ) to stdout (format binary)
+            and l.item_id >= %(first)s and l.item_id < %(end)s and s.item_id >= %(first)s and s.item_id < %(end)s
+            and coalesce(newest.pass_no, 1) = coalesce(q.pass_no, 1){conditions}) x
     """  # noqa: S608  (only constants of this module are put in)
     spelt = [",".join(map(str, choices)) for choices in sets]
     params = {"project": project.pk, "question": question["id"], "names": names, "key": key, "sets": spelt}
-    with connection.cursor() as cursor, cursor.copy(sql, params) as copy:
-        data = b"".join(bytes(block) for block in copy)
-    n_rows = (len(data) - _HEADER - _TRAILER) // row.itemsize
-    return np.frombuffer(data, row, count=n_rows, offset=_HEADER)
+    types = {"item": ">i8", "person": ">i8", "value": value_type, "stratum": ">i8"}
+    parts: dict[str, list[NDArray[Any]]] = {name: [] for name in types}
+    for first, end in _ranges(project):
+        with connection.cursor() as cursor:
+            cursor.execute(sql, {**params, "first": first, "end": end})
+            found = cursor.fetchone()
+        for (name, type_), data in zip(types.items(), found, strict=True):
+            parts[name].append(np.frombuffer(data or b"", type_))
+    return {name: np.concatenate(arrays).astype(types[name][1:]) for name, arrays in parts.items()}
+
+
+def _ranges(project: Project) -> Iterator[tuple[int, int]]:
+    """Ranges of so many items each, without a gap: the first id, and the one behind the last."""
+    ids = Item.objects.filter(project=project).order_by("pk").values_list("pk", flat=True)
+    first = 0
+    while (end := ids.filter(pk__gte=first)[_ITEMS_AT_ONCE : _ITEMS_AT_ONCE + 1].first()) is not None:
+        yield first, end
+        first = end
+    yield first, _END
