@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from annotation import media
 from annotation.access import OWNER, Access
+from annotation.animations import is_animation
 from annotation.hints import read_hint
 from annotation.kinds import LabelValue
 from annotation.models import Job, Member, Project, QueueLane
@@ -23,7 +24,7 @@ def show_lease(raw: dict[str, Any], access: Access) -> dict[str, Any]:
     project = access.project
     item: dict[str, Any] = {
         "id": str(raw["item"]),
-        "parts": [show_part(part, access) for part in raw["parts"]],
+        "parts": [_show_leased_part(part, access) for part in raw["parts"]],
         "metadata": {key: raw["metadata"][key] for key in project.shown_metadata if key in raw["metadata"]},
         "suggestion": show_suggestion(raw["suggestion"], raw["schema"]) if raw["suggestion"] else None,
     }
@@ -64,6 +65,12 @@ def show_part(part: dict[str, Any], access: Access) -> dict[str, Any]:
     if "media" not in part:
         return part
     return {**part, "src": link_media(part["media"], access)}
+
+
+def _show_leased_part(part: dict[str, Any], access: Access) -> dict[str, Any]:
+    shown = show_part(part, access)
+    is_moving = part["kind"] == "image" and "media" in part and is_animation(access.project.pk, part["media"])
+    return {**shown, "is_animated": True} if is_moving else shown
 
 
 def link_media(sha256: str, access: Access, name: str = "") -> str:

@@ -22,8 +22,9 @@ _LONG = (
 )
 
 
-def make_content() -> dict[str, Parts]:
-    """What is labelled, by the name of its kind."""
+def make_content(variant: int = 0) -> dict[str, Parts]:
+    """What is labelled, by the name of its kind; the files of each variant (0 to 6) are others."""
+    time, seconds = 0.3 + variant / 10, 12.0 + variant
     return {
         "text": [
             _text(
@@ -54,14 +55,14 @@ def make_content() -> dict[str, Parts]:
             _text("3, kim", "You have no idea what good coffee is, milo. Stay at home."),
             _text("4, dana", "Easy, both of you.", "context"),
         ],
-        "image": [_file("image", "photo", _pack(_draw_harbour(1600, 1000)))],
-        "tiny-image": [_file("image", "icon", _pack(_draw_harbour(40, 32).quantize(24).convert("RGB")))],
-        "audio": [_file("audio", "call", make_speech())],
-        "video": [_file("video", "clip", make_video([_draw_harbour(480, 270, n / 100) for n in range(100)]))],
+        "image": [_file("image", "photo", _pack(draw_harbour(1600, 1000, time)))],
+        "tiny-image": [_file("image", "icon", _pack(draw_harbour(40, 32, time).quantize(24).convert("RGB")))],
+        "audio": [_file("audio", "call", make_speech(seconds))],
+        "video": [_file("video", "clip", make_video([draw_harbour(480, 270, n / 100) for n in range(variant, 100)]))],
         "mixed": [
             _text("title", "Sunset over the harbour, sound on!"),
-            _file("image", "cover", _pack(_draw_harbour(900, 420))),
-            _file("audio", "voice", make_speech()),
+            _file("image", "cover", _pack(draw_harbour(900, 420, time))),
+            _file("audio", "voice", make_speech(seconds)),
         ],
     }
 
@@ -80,7 +81,7 @@ def _pack(picture: Image.Image) -> bytes:
     return out.getvalue()
 
 
-def _draw_harbour(width: int, height: int, time: float = 0.3) -> Image.Image:
+def draw_harbour(width: int, height: int, time: float = 0.3) -> Image.Image:
     """A sun that goes down behind a boat, from time 0 to 1."""
     picture = Image.new("RGB", (width, height))
     draw = ImageDraw.Draw(picture)

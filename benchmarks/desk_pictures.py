@@ -12,8 +12,9 @@ import io
 import secrets
 import shutil
 import time
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 from playwright.sync_api import FloatRect, Page, sync_playwright
@@ -50,8 +51,8 @@ SCHEMA = {
 }
 
 
-def fill_project(name: str, parts: Parts, owner: User) -> Project:
-    """A project with one item of these parts."""
+def fill_project(name: str, items: Iterable[Parts], owner: User) -> Project:
+    """A project with these items, each given as its parts."""
     from annotation.actions.imports import load_items
     from annotation.actions.media import add_media
     from annotation.actions.projects import create_project
@@ -62,14 +63,20 @@ def fill_project(name: str, parts: Parts, owner: User) -> Project:
         slug=name, name=name.replace("-", " ").capitalize(), schema=SCHEMA, settings=settings, owner=owner
     )
     assert project.schema is not None
-    stored = [
-        part
-        if "text" in part
-        else part | {"media": add_media(project=project, source=io.BytesIO(part["media"]), actor=owner)[0].sha256}
-        for part in parts
-    ]
-    row = parse_row({"external_id": name, "parts": stored}, project.schema.compiled)
-    outcome, is_stored = load_items(project=project, read=lambda: iter([(1, row)]), actor=None)
+    kept: dict[bytes, str] = {}  # content -> its SHA-256
+
+    def store(part: dict[str, Any]) -> dict[str, Any]:
+        if "text" in part:
+            return part
+        content = part["media"]
+        if content not in kept:
+            kept[content] = add_media(project=project, source=io.BytesIO(content), actor=owner)[0].sha256
+        return part | {"media": kept[content]}
+
+    told = ({"external_id": f"{name}-{n}", "parts": [*map(store, parts)]} for n, parts in enumerate(items, start=1))
+    compiled = project.schema.compiled
+    rows = [(n, parse_row(row, compiled)) for n, row in enumerate(told, start=1)]
+    outcome, is_stored = load_items(project=project, read=lambda: iter(rows), actor=None)
     assert is_stored, outcome
     return project
 
@@ -125,15 +132,30 @@ def main() -> None:
 
 def fill_site(content: dict[str, Parts]) -> None:
     """A project for each kind of content, and the one who owns them all and can sign in."""
-    from annotation.models import Media, Project, User
+    from annotation.models import Project
+
+    owner = prepare_owner()
+    for name, parts in content.items():
+        if not Project.objects.filter(slug=name).exists():
+            fill_project(name, [parts], owner)
+    wait_for_derivatives()
+
+
+def prepare_owner() -> User:
+    """The one who owns the projects and can sign in."""
+    from annotation.models import User
 
     owner = User.objects.filter(username="owner").first() or make_owner()
     owner.set_password(PASSWORD)
     owner.save(update_fields=["password"])
-    for name, parts in content.items():
-        if not Project.objects.filter(slug=name).exists():
-            fill_project(name, parts, owner)
-    deadline = time.monotonic() + 60
+    return owner
+
+
+def wait_for_derivatives() -> None:
+    """Until the worker has looked at every file."""
+    from annotation.models import Media
+
+    deadline = time.monotonic() + 120
     while Media.objects.filter(derivatives=None).exists():
         assert time.monotonic() < deadline, "the worker makes no waveforms"
         time.sleep(0.5)

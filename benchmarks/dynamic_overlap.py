@@ -73,8 +73,17 @@ def shuffled(labels: CrowdLabels, truth: Ints, rng: np.random.Generator) -> Worl
     return World(item, labels.annotator[order].astype(np.int64), labels.value[order].astype(np.int64), truth, place)
 
 
-def ask_until_sure(world: World, threshold: float) -> tuple[NDArray[np.float64], int]:
-    """Which items came out right, and how many labels that took."""
+@dataclass(frozen=True)
+class Asked:
+    """How far each item came out right, whether it was accepted, and how many labels that took."""
+
+    right: NDArray[np.float64]
+    is_sure: NDArray[np.bool_]
+    n_labels: int
+
+
+def ask_until_sure(world: World, threshold: float) -> Asked:
+    """Ask about each item until it is sure, or has five labels."""
     there = np.bincount(world.item)
     most = np.minimum(there, MOST)
     wanted = np.minimum(there, LEAST)
@@ -84,9 +93,10 @@ def ask_until_sure(world: World, threshold: float) -> tuple[NDArray[np.float64],
         if found.skills is None:
             raise SystemExit(f"nothing can be told of the annotators: {found.reason}")
         posterior = weigh(labels, found.skills)
-        unsure = np.flatnonzero((posterior.max(axis=1) < threshold) & (wanted < most))
+        is_sure = posterior.max(axis=1) >= threshold
+        unsure = np.flatnonzero(~is_sure & (wanted < most))
         if len(unsure) == 0:
-            return world.right(posterior), int(wanted.sum())
+            return Asked(world.right(posterior), is_sure, int(wanted.sum()))
         wanted[unsure[: max(1, int(REFIT_SHARE * wanted.sum()))]] += 1
 
 
@@ -102,26 +112,29 @@ def accept_fixed(world: World) -> dict[str, NDArray[np.float64]]:
     return {name: world.right(posterior) for name, posterior in found.items()}
 
 
-def compare(name: str, worlds: Sequence[World]) -> Iterator[str]:
+def compare(name: str, worlds: Sequence[World], thresholds: Sequence[float]) -> Iterator[str]:
     """Table rows of one source: labels spent and share right, beside three labels each; last, what equal costs."""
     fixed = [accept_fixed(world) for world in worlds]
     n_fixed = [int(np.minimum(np.bincount(world.item), FIXED).sum()) for world in worlds]
     base = {kind: float(np.mean([one[kind].mean() for one in fixed])) for kind in fixed[0]}
     shown = [f"{base[kind]:.4f}" for kind in ("majority", "dawid_skene", "chosen")]
     cheapest = dict.fromkeys(COMPARED, 0.0)
-    for threshold in THRESHOLDS:
+    for threshold in thresholds:
         runs = [ask_until_sure(world, threshold) for world in worlds]
-        spent = float(np.mean([n / all_of for (_right, n), all_of in zip(runs, n_fixed, strict=True)]))
-        right = float(np.mean([one.mean() for one, _n in runs]))
+        spent = float(np.mean([run.n_labels / all_of for run, all_of in zip(runs, n_fixed, strict=True)]))
+        right = float(np.mean([run.right.mean() for run in runs]))
+        accepted = float(np.mean([run.is_sure.mean() for run in runs]))
+        right_of_these = float(np.mean([run.right[run.is_sure].mean() for run in runs]))
         cells = []
         for kind in COMPARED:
             # the items are the sample; over the draws each has a mean
-            gain = np.mean([one - other[kind] for (one, _n), other in zip(runs, fixed, strict=True)], axis=0)
+            gain = np.mean([run.right - other[kind] for run, other in zip(runs, fixed, strict=True)], axis=0)
             reach = 1.96 * gain.std(ddof=1) / np.sqrt(len(gain))
             cells.append(f"{gain.mean():+.4f} [{gain.mean() - reach:+.4f}, {gain.mean() + reach:+.4f}]")
             if not cheapest[kind] and right >= base[kind]:
                 cheapest[kind] = spent
-        yield f"| {name} | {' | '.join(shown)} | {threshold:g} | {spent:.0%} | {right:.4f} | {' | '.join(cells)} |"
+        cells = [f"{spent:.0%}", f"{right:.4f}", f"{accepted:.0%}", f"{right_of_these:.4f}", *cells]
+        yield f"| {name} | {' | '.join(shown)} | {threshold:g} | {' | '.join(cells)} |"
     told = "; ".join(f"{kind} of three: {f'{spent:.0%}' if spent else 'never'}" for kind, spent in cheapest.items())
     yield f"{name}: labels spent where it is at least as often right as {told}"
 
@@ -181,6 +194,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
     parser.add_argument("--draws", type=int, default=5)
+    parser.add_argument("--thresholds", type=float, nargs="+", default=THRESHOLDS)
     parser.add_argument("--only", nargs="+", metavar="NAME")
     arguments = parser.parse_args()
     folder: Path = arguments.data
@@ -194,15 +208,15 @@ def main() -> None:
         "Barzan": lambda: read_barzan(folder),
     }
     print(describe_machine())
-    heads = ("", "majority of 3", "Dawid-Skene of 3", "chosen of 3", "threshold", "labels", "right")
-    print(f"| {' | '.join(heads)} | over majority | over chosen |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    heads = ("", "majority of 3", "Dawid-Skene of 3", "chosen of 3", "threshold", "labels", "right", "accepted")
+    print(f"| {' | '.join(heads)} | right of these | over majority | over chosen |")
+    print("|---" * 11 + "|")
     for name, read in sources.items():
         if arguments.only and name not in arguments.only:
             continue
         labels, truth = read()
         worlds = [shuffled(labels, truth, np.random.default_rng(seed)) for seed in range(arguments.draws)]
-        for row in compare(name, worlds):
+        for row in compare(name, worlds, arguments.thresholds):
             print(row, flush=True)
 
 

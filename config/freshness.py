@@ -12,6 +12,7 @@ from config.home import ROOT
 
 APPS = ("annotation", "reviewers", "learning")
 PACKAGES_WITH_STATIC_FILES = ("django", "django-htmx")
+BUILDERS = ("annotation/desk_script.py", "config/static_files.py")  # what makes files out of files
 STAMP = "collected.txt"
 
 
@@ -31,9 +32,12 @@ def are_migrations_applied(conninfo: str) -> bool:
 
 
 def digest_static() -> str:
-    """Return a digest of this project's static files (names, sizes, times) and of the packages that bring others."""
+    """Return a digest of this project's static files and what builds some (names, sizes, times), and of the packages
+    that bring others.
+    """
     digest = hashlib.sha256()
-    for path in sorted(path for path in (ROOT / "static").rglob("*") if path.is_file()):
+    own = sorted(path for path in (ROOT / "static").rglob("*") if path.is_file())
+    for path in [*own, *(ROOT / name for name in BUILDERS)]:
         status = path.stat()
         digest.update(f"{path.relative_to(ROOT)} {status.st_size} {status.st_mtime_ns}\n".encode())
     for package in PACKAGES_WITH_STATIC_FILES:

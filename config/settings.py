@@ -147,6 +147,11 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 STATIC_URL = "static/"
 STATIC_ROOT = TOUCHSTONE_HOME / "static"
+STATICFILES_FINDERS = [
+    "django.contrib.staticfiles.finders.FileSystemFinder",
+    "django.contrib.staticfiles.finders.AppDirectoriesFinder",
+    "config.static_files.DeskFinder",
+]
 STATICFILES_DIRS = [path for path in [BASE_DIR / "static"] if path.is_dir()]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": MEDIA_DIR}},
@@ -289,6 +294,7 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-jobs": {"task": "annotation.tasks.sweep_jobs", "schedule": 5.0},
     "move-floors": {"task": "annotation.tasks.move_floors", "schedule": 1.0},
     "start-audit": {"task": "annotation.tasks.start_audit", "schedule": 60.0},
+    "start-recount": {"task": "reviewers.tasks.start_recount", "schedule": 60.0},
     "run-schedules": {"task": "learning.tasks.run_schedules", "schedule": 60.0},
 }
 

@@ -207,6 +207,17 @@ def _holds(state: str | None) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Said:
+    """What people must have said about an item: any of the spelt `votes` on a question, all of the `persons` (by id)
+    among those who gave them (`reviewers.models.AgreementItem`). `votes` None: whatever they said.
+    """
+
+    question: int
+    votes: Sequence[str] | None
+    persons: Sequence[int] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Few:
     """The only items that may fit, in no order, and what a row of one of them must be."""
 
@@ -219,7 +230,7 @@ class Wanted:
     """What every row of a list must be: conditions on `l`, a row of the walk, and on `i` and `q`, and their values.
 
     `is_search`: words or a prefix are asked for. `prefixed`: the items with the prefix, None where these are not few.
-    The few are looked for once they are needed.
+    `said`: what people must have said. The few are looked for once they are needed.
     """
 
     state: str | None
@@ -228,6 +239,13 @@ class Wanted:
     values: Mapping[str, Any]
     is_search: bool = False
     prefixed: Sequence[int] | None = None
+    said: Said | None = None
+
+    @cached_property
+    def few_by_votes(self) -> Few | None:
+        """The items of which people said that; None where these are not few, or nothing is asked."""
+        found = _find_said(self.said, self.values) if self.said else None
+        return None if found is None else Few(found, self.row)
 
     @cached_property
     def few_by_words(self) -> Few | None:
@@ -243,7 +261,9 @@ class Wanted:
         return None if found is None else Few(found, self.row)
 
 
-def read_wanted(project: Project, state: str | None, words: str | None, model: int | None) -> Wanted:
+def read_wanted(
+    project: Project, state: str | None, words: str | None, model: int | None, said: Said | None = None
+) -> Wanted:
     """What a list of a project asks for. To be called, like `walk`, inside `robust_plans`' transaction."""
     values: dict[str, Any] = {"project": project.pk, "model": model}
     # Items of an unfinished import are not listed.
@@ -255,14 +275,44 @@ def read_wanted(project: Project, state: str | None, words: str | None, model: i
         fits += f" and i.lifecycle = {LIFECYCLES[state]}"
     elif state is not None:
         fits += f" and i.lifecycle = 0 and q.state = {VOTES[state]}"
+    if said is not None:
+        values |= {"asked": said.question, "votes": said.votes, "persons": list(said.persons)}
+        fits += f" and {_SAID}"
     if words is None:
-        return Wanted(state, "true", fits, values)
+        return Wanted(state, "true", fits, values, said=said)
     values["prefix"] = words.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_") + "%"
     values["words"] = words
     # A sealed item shows nothing of its text, not even that it has a word.
     fits += " and (i.external_id like %(prefix)s or i.lifecycle in (0, 1))"
     prefixed = _find_prefixed(values)
-    return Wanted(state, f"({_begins(prefixed, values)} or {_has_words(values)})", fits, values, True, prefixed)
+    row = f"({_begins(prefixed, values)} or {_has_words(values)})"
+    return Wanted(state, row, fits, values, True, prefixed, said)
+
+
+_SAID = """(select 1 from reviewers_agreementitem a where a.item_id = i.id and a.question = %(asked)s
+    and (%(votes)s::text[] is null or a.votes = any(%(votes)s::text[]))
+    and a.persons @> %(persons)s::bigint[] limit 1) is not null"""
+
+
+def _find_said(said: Said, values: Mapping[str, Any]) -> list[int] | None:
+    """The items of which people said that; None where these are not few."""
+    known = {**values, "most": FEW + 1, "first": said.persons[0] if said.persons else None}
+    if said.votes is not None:
+        found = _ids(
+            """select a.item_id from unnest(%(votes)s::text[]) v(votes) cross join lateral (
+              select x.item_id from reviewers_agreementitem x where x.project_id = %(project)s
+                and x.question = %(asked)s and md5(x.votes) = md5(v.votes) limit %(most)s) a limit %(most)s""",
+            known,
+        )
+    elif said.persons:
+        found = _ids(
+            """select s.item_id from annotation_seat s
+            where s.project_id = %(project)s and s.person_id = %(first)s and s.state = 2 limit %(most)s""",
+            known,
+        )
+    else:
+        return None
+    return None if len(found) > FEW else found
 
 
 def _find_prefixed(values: Mapping[str, Any]) -> list[int] | None:
@@ -370,7 +420,11 @@ def walk(stretch: Stretch, wanted: Wanted, after: Key | None, limit: int) -> Fou
     if found.stopped is None:
         return found
     # By id, a state has a way of its own: whoever walks along it need not sort it.
-    few = wanted.few_by_words or (None if wanted.state in _BY_ID and not stretch.keys else wanted.few_by_state)
+    few = (
+        wanted.few_by_votes
+        or wanted.few_by_words
+        or (None if wanted.state in _BY_ID and not stretch.keys else wanted.few_by_state)
+    )
     if few is None:
         return found.followed_by(_pass(stretch, wanted, None, found.stopped, limit - len(found.keys), most))
     if not few.ids:

@@ -25,6 +25,7 @@ from learning.item_walks import (
     UTILITY,
     VOTES,
     Key,
+    Said,
     read_wanted,
     robust_plans,
     walk,
@@ -34,7 +35,7 @@ from learning.questions import default_question
 from reviewers.answers import compiled_schema, questions_by_id, read_value, spell_value
 from reviewers.models import Resolution
 
-__all__ = ["ORDERS", "STATES", "current_model", "list_items", "show_items"]
+__all__ = ["ORDERS", "STATES", "Said", "current_model", "list_items", "show_items"]
 
 Position = list[Any]  # the stretch, the model whose utilities are shown, the key of the last row
 
@@ -52,14 +53,16 @@ def list_items(
     order: str = "id",
     state: str | None = None,
     words: str | None = None,
+    said: Said | None = None,
     after: Position | None = None,
     limit: int = 30,
 ) -> tuple[list[dict[str, Any]], Position | None]:
     """One page of a project's items, and after which position the next page begins (None: this was the last).
 
-    `order` is one of ORDERS, `state` one of STATES, `words` an external id's beginning or words of the text. Items of
-    an unfinished import are left out. A walk by utility stays on the model with which it began. A page has fewer rows
-    than `limit`, none even, where many items were looked at and few of them fit: the next page goes on from there.
+    `order` is one of ORDERS, `state` one of STATES, `words` an external id's beginning or words of the text, `said`
+    what people said, as the votes were last counted. Items of an unfinished import are left out. A walk by utility
+    stays on the model with which it began. A page has fewer rows than `limit`, none even, where many items were looked
+    at and few of them fit: the next page goes on from there.
     """
     model = after[1] if after else getattr(current_model(project), "pk", None)
     start = after[0] if after else 0
@@ -67,7 +70,7 @@ def list_items(
     found: list[tuple[int, Key]] = []
     following: Position | None = None
     with robust_plans():
-        wanted = read_wanted(project, state, words, model)
+        wanted = read_wanted(project, state, words, model, said)
         for number, stretch in enumerate(STRETCHES[order]):
             if number < start:
                 continue

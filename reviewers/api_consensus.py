@@ -25,7 +25,7 @@ _FIT = shape(
     n_items=s.IntegerField(),
     n_labels=s.IntegerField(),
     n_annotators=s.IntegerField(),
-    n_decided=s.IntegerField(),
+    n_known=s.IntegerField(),
     held_out=s.DictField(child=s.FloatField()),
     n_held_out=s.IntegerField(),
     is_converged=s.BooleanField(),

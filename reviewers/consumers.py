@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 
+from annotation.actions.carrying import EVENT as CARRIED
 from annotation.actions.carrying import KIND as CARRYING
 from annotation.actions.carrying import find_target, is_carrying, start_carrying
-from annotation.models import Annotation, Event, Project
+from annotation.models import Annotation, Event, Project, QueueRow
 from reviewers.actions import erase_notes
 from reviewers.actions.consensus import count_answers, start_fit
+from reviewers.actions.votes import fold_votes
 from reviewers.answers import compiled_schema
+from reviewers.vote_counts import CONSUMER as VOTES
+from reviewers.vote_counts import VOTED
 from reviewers.weighing import weighed_questions
 
 CONSUMER = "reviewers"
+ITEMS_AT_ONCE = 20_000
+__all__ = ["CONSUMER", "VOTES", "read_events", "read_votes"]
 
 
 def read_events(events: list[Event]) -> None:
@@ -80,3 +86,25 @@ def read_late_answers(events: list[Event]) -> None:
         target = None if project is None else find_target(project.pk)
         if project is not None and target is not None and (event.data or {})["schema"] < target:
             start_carrying(project=project, actor=None, late={"import": event.ref_id})
+
+
+def read_votes(events: list[Event]) -> None:
+    """Count the votes anew on every item on which an answer came, went or changed its value."""
+    items: defaultdict[int, set[int]] = defaultdict(set)
+    for event in events:
+        if event.project_id is not None and event.kind in VOTED:
+            items[event.project_id].update(_items_of(event))
+    for project_id, found in sorted(items.items()):
+        ids = sorted(found)
+        for start in range(0, len(ids), ITEMS_AT_ONCE):
+            fold_votes(project_id=project_id, item_ids=ids[start : start + ITEMS_AT_ONCE])
+
+
+def _items_of(event: Event) -> list[int]:
+    data = event.data or {}
+    if event.kind == "annotations.imported":
+        given = Annotation.objects.filter(pk__range=(data["first"], data["last"]), project=event.project_id)
+        return list(given.values_list("item_id", flat=True).distinct())
+    if event.kind == CARRIED:
+        return list(QueueRow.objects.filter(pk__in=data["rows"]).values_list("item_id", flat=True))
+    return [] if event.item_id is None else [event.item_id]

@@ -27,7 +27,10 @@ class RuleForm(forms.Form):
         label=_("How sure"),
         min_value=0.5,
         max_value=0.9999,
-        help_text=_("From 0.5 to below 1. At 0.95 at most one accepted answer in twenty is expected to be wrong."),
+        help_text=_(
+            "From 0.5 to below 1. At 0.95 at most one accepted answer in twenty is expected to be wrong, where people"
+            " do not all make the same mistakes."
+        ),
         widget=forms.NumberInput(attrs={"step": "any"}),
     )
     method = forms.ChoiceField(

@@ -6,39 +6,40 @@ item's newest pass.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 from django.db import connection
 from numpy.typing import NDArray
 
 from annotation.kinds import Question
-from annotation.models import Item, Label, Project, QueueLane, User
+from annotation.models import Item, Label, Member, Project, QueueLane, User
 from reviewers.algorithms.agreement import LabelTable
+from reviewers.vote_counts import Value, list_values
 
-Stratifier = Literal["split", "language", "guideline", "source"]
-STRATIFIERS: tuple[Stratifier, ...] = ("split", "language", "guideline", "source")
+STRATIFIERS = ("split", "language", "guideline", "source", "team", "week")
+METADATA = "metadata:"  # and any key of the items' metadata
+MOST_NAMES = 100  # values of a key that make strata of their own: those that most items have
 _SOURCES = ["human", "imported", "simulated", "model"]
+_WEEK = 7 * 24 * 3600
+_MONDAY = datetime(1969, 12, 29, tzinfo=UTC)  # of the week of 1970-01-01, which is number 0 below
+_TOO_MANY = -1
+_ITEMS_AT_ONCE = 50_000
+_END = 2**63 - 1
 
-# One binary COPY row: a count of fields, then each field after its length. All columns are int8 (the value of a number
-# is float8) and never null.
-_FIELDS = ("item", "person", "value", "stratum")
-
-
-def _row_type(value: str) -> np.dtype[Any]:
-    formats = {"value": value}
-    fields = ((part, fmt) for f in _FIELDS for part, fmt in ((f"{f}_size", ">i4"), (f, formats.get(f, ">i8"))))
-    return np.dtype([("n", ">i2"), *fields])
+Columns = dict[str, NDArray[Any]]
 
 
-_ROW, _NUMBER_ROW = _row_type(">i8"), _row_type(">f8")
-_HEADER, _TRAILER = 19, 2
+def is_stratifier(by: str) -> bool:
+    """Whether labels can be told apart in this way: one of STRATIFIERS, or `metadata:` and a key."""
+    return by in STRATIFIERS or (by.startswith(METADATA) and len(by) > len(METADATA))
 
 
 def load_labels(
-    project: Project, question: Question, *, by: Stratifier | None = None, include_simulated: bool = True
+    project: Project, question: Question, *, by: str | None = None, include_simulated: bool = True
 ) -> Iterator[tuple[str | None, LabelTable]]:
     """Yield the labels of a question as one table, or one table per stratum.
 
@@ -46,30 +47,84 @@ def load_labels(
     ----------
     project, question
         A project and a compiled question of it.
-    by : {"split", "language", "guideline", "source"}, optional
-        Strata: the item's split or language; the guideline version or the source of the single label, so that an item
-        labelled under two versions has part of its labels in each.
+    by : {"split", "language", "guideline", "source", "team", "week", "metadata:KEY"}, optional
+        Strata: the item's split, its language or the value of any other key of its metadata (the 100 most frequent
+        values); the week in which the item got its last label; the guideline version or the source of the single
+        label, or its annotator's team, so that an item labelled under two versions has part of its labels in each.
     include_simulated : bool
         Without it, the labels of simulated persons are left out: they never enter a person's figures.
 
     Yields
     ------
     (str or None, LabelTable)
-        The stratum's name ("" where an item has no language, "0" for labels given without a guideline) and its labels,
-        in the order of the names; without `by` one table under None. Values are: position among the question's leaves
-        for `choice` (choices that left the schema come after them), number minus the least for `rating`, one code per
-        distinct set for `choices`. Without labels: an empty table, or no strata at all.
+        The stratum's name ("" where an item has no such key or a person no team, "0" for labels given without a
+        guideline, "2026-W47" for a week) and its labels, in the order of the names; without `by` one table under None.
+        Values are codes of what `Labels.values` lists. Without labels: an empty table, or no strata at all.
     """
-    names = _strata(project, question, by)
-    rows = _fetch(project, question, by, names, include_simulated)
-    values, n_values = _recode(question, rows["value"])
+    labels = load_coded(project, question, by=by, include_simulated=include_simulated)
     if by is None:
-        yield None, LabelTable.from_codes(rows["item"], rows["person"], values, n_values)
+        yield None, labels.table()
         return
-    for code in sorted(set(np.unique(rows["stratum"]).tolist()), key=lambda code: _name(by, names, code)):
-        chosen = rows["stratum"] == code
-        table = LabelTable.from_codes(rows["item"][chosen], rows["person"][chosen], values[chosen], n_values)
-        yield _name(by, names, code), table
+    for name in labels.names:
+        yield name, labels.table(name)
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """Labels of one question, one entry a label, (n_labels,) each; `values` says what a code stands for.
+
+    `stratum` is the name of each label's stratum; `names` lists them in order (empty where there are none).
+    """
+
+    item: NDArray[np.int64]
+    person: NDArray[np.int64]
+    code: NDArray[np.int64]
+    values: tuple[Value, ...]
+    stratum: NDArray[np.int64]
+    name_codes: dict[str, int]
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the strata, in order."""
+        return list(self.name_codes)
+
+    def table(self, name: str | None = None) -> LabelTable:
+        """All labels, or those of one stratum."""
+        chosen = slice(None) if name is None else self.stratum == self.name_codes[name]
+        return LabelTable.from_codes(self.item[chosen], self.person[chosen], self.code[chosen], len(self.values))
+
+
+def load_coded(
+    project: Project, question: Question, *, by: str | None = None, include_simulated: bool = True
+) -> Labels:
+    """The labels of a question that is a choice, choices or a rating, as `load_labels` takes them apart."""
+    names = _strata(project, by)
+    sets = _distinct_sets(project, question) if question["kind"] == "choices" else []
+    rows = _fetch(project, question, by, names, include_simulated, sets)
+    if question["kind"] == "choices":
+        is_known = rows["value"] > 0  # a set that came while this was read waits for the next look
+        rows = {name: column[is_known] for name, column in rows.items()}
+    stored, code = np.unique(rows["value"], return_inverse=True)
+    seen = [sets[value - 1] if sets else value for value in stored.tolist()]
+    values = list_values(question, set(seen))
+    place = {value: number for number, value in enumerate(values)}
+    codes = np.array([place[value] for value in seen], np.int64)[code.ravel()]
+    stratum = _last_of_item(rows["item"], rows["stratum"]) if by == "week" else rows["stratum"]
+    return Labels(rows["item"], rows["person"], codes, values, stratum, _named(by, names, stratum))
+
+
+def _named(by: str | None, names: list[str], stratum: NDArray[np.int64]) -> dict[str, int]:
+    if by is None:
+        return {}
+    return dict(sorted((_name(by, names, code), code) for code in np.unique(stratum).tolist() if code != _TOO_MANY))
+
+
+def _last_of_item(item: NDArray[np.int64], week: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Each label's item's last week: an item belongs to one, or nobody's labels would meet."""
+    _, code = np.unique(item, return_inverse=True)
+    last = np.full(int(code.max(initial=-1)) + 1, np.iinfo(np.int64).min)
+    np.maximum.at(last, code.ravel(), week)
+    return last[code.ravel()]
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,26 +137,25 @@ class NumberTable:
 
 
 def load_numbers(
-    project: Project, question: Question, *, by: Stratifier | None = None, include_simulated: bool = True
+    project: Project, question: Question, *, by: str | None = None, include_simulated: bool = True
 ) -> Iterator[tuple[str | None, NumberTable]]:
     """Yield the labels of a question of kind `number`: parameters, strata and their order as in `load_labels`."""
-    names = _strata(project, question, by)
+    names = _strata(project, by)
     rows = _fetch(project, question, by, names, include_simulated)
+    table = NumberTable(rows["item"], rows["person"], rows["value"])
     if by is None:
-        yield None, _number_table(rows)
+        yield None, table
         return
-    for code in sorted(set(np.unique(rows["stratum"]).tolist()), key=lambda code: _name(by, names, code)):
-        yield _name(by, names, code), _number_table(rows[rows["stratum"] == code])
+    stratum = _last_of_item(rows["item"], rows["stratum"]) if by == "week" else rows["stratum"]
+    for name, code in _named(by, names, stratum).items():
+        chosen = stratum == code
+        yield name, NumberTable(table.item[chosen], table.annotator[chosen], table.number[chosen])
 
 
-def _number_table(rows: NDArray[Any]) -> NumberTable:
-    return NumberTable(*(rows[name].astype(fmt) for name, fmt in (("item", "i8"), ("person", "i8"), ("value", "f8"))))
-
-
-def load_stored(project: Project, question: Question) -> NDArray[Any]:
+def load_stored(project: Project, question: Question) -> Columns:
     """The labels of a question of kind `choice` or `rating` as they are stored, one entry a label, in no order.
 
-    A structured array with `item`, `person` and `value` (a choice's id, or the rating). Simulated persons' labels too.
+    Arrays `item`, `person` and `value` (a choice's id, or the rating). Simulated persons' labels too.
     """
     return _fetch(project, question, None, [], True)
 
@@ -113,90 +167,144 @@ def count_simulated_persons(project: Project, question: Question) -> int:
     return labels.values("person").distinct().count()
 
 
-def least_value(question: Question) -> int:
-    """The number that code 0 of a rating stands for."""
-    return int(question["min"])
-
-
-def _strata(project: Project, question: Question, by: Stratifier | None) -> list[str]:
+def _strata(project: Project, by: str | None) -> list[str]:
     """The names behind the codes, where they are not the codes themselves."""
     if by == "source":
         return _SOURCES
-    if by == "language":
-        known = Item.objects.filter(project=project).values_list("metadata__language", flat=True).distinct()
-        return sorted({language for language in known if isinstance(language, str)})
+    if by == "team":
+        teams = Member.objects.filter(project=project).exclude(team="").values_list("team", flat=True)
+        return sorted(set(teams))
+    if by is not None and (key := _key_of(by)):
+        with connection.cursor() as cursor:
+            cursor.execute(
+                """
+                select i.metadata ->> %(key)s as value from annotation_item i
+                where i.project_id = %(project)s
+                  and jsonb_typeof(i.metadata -> %(key)s) in ('string', 'number', 'boolean')
+                group by 1 order by count(*) desc, 1 limit %(most)s
+                """,
+                {"project": project.pk, "key": key, "most": MOST_NAMES},
+            )
+            return sorted(row[0] for row in cursor.fetchall())
     return []
 
 
-def _name(by: Stratifier, names: list[str], code: int) -> str:
+def _key_of(by: str) -> str:
+    """The key of the items' metadata that makes the strata; "" where something else does."""
+    return "language" if by == "language" else by[len(METADATA) :] if by.startswith(METADATA) else ""
+
+
+def _distinct_sets(project: Project, question: Question) -> list[tuple[int, ...]]:
+    """Every set of choices that anybody ever ticked."""
+    labels = Label.objects.filter(project=project, question=question["id"], choices__isnull=False)
+    return sorted({tuple(choices or ()) for choices in labels.values_list("choices", flat=True).distinct()})
+
+
+def _name(by: str, names: list[str], code: int) -> str:
     if by == "split":
         return Item.Split(code).name.lower()
     if by == "guideline":
         return str(code)
+    if by == "week":
+        year, week, _day = (_MONDAY + timedelta(weeks=code)).isocalendar()
+        return f"{year}-W{week:02}"
     return names[code - 1] if code else ""
 
 
 _VALUE = {
     "choice": "l.choice",
     "rating": "l.number",
-    "choices": "dense_rank() over (order by l.choices)",
+    "choices": "coalesce(sets.code, 0)",
     "number": "l.number",
 }
+_NAMED = "left join unnest(%(names)s::text[]) with ordinality as named(name, code) on named.name"
 _STRATUM = {
-    None: "0",
-    "split": "i.split",
-    "language": "coalesce(array_position(%(names)s::text[], i.metadata ->> 'language'), 0)",
-    "guideline": "coalesce(g.version, 0)",
-    "source": "array_position(%(names)s::text[], a.source::text)",
-}
-_JOIN = {
-    None: "",
-    "split": "join annotation_item i on i.id = l.item_id",
-    "language": "join annotation_item i on i.id = l.item_id",
-    "guideline": """join annotation_annotation a on a.id = l.annotation_id
+    None: ("0", ""),
+    "split": ("i.split", "join annotation_item i on i.id = l.item_id"),
+    "metadata": (
+        # -1: one of the values that are too many for strata of their own
+        """case when named.code is not null then named.code
+          when jsonb_typeof(i.metadata -> %(key)s) in ('string', 'number', 'boolean') then -1 else 0 end""",
+        f"join annotation_item i on i.id = l.item_id {_NAMED} = i.metadata ->> %(key)s",
+    ),
+    "guideline": (
+        "coalesce(g.version, 0)",
+        """join annotation_annotation a on a.id = l.annotation_id
           left join annotation_guideline g on g.id = a.guideline_id""",
-    "source": "join annotation_annotation a on a.id = l.annotation_id",
+    ),
+    "source": (
+        "named.code",
+        f"join annotation_annotation a on a.id = l.annotation_id {_NAMED} = a.source",
+    ),
+    "team": (
+        "coalesce(named.code, 0)",
+        f"left join annotation_member m on m.project_id = l.project_id and m.user_id = l.person_id {_NAMED} = m.team",
+    ),
+    "week": (
+        f"floor((extract(epoch from a.created_at) - {int(_MONDAY.timestamp())}) / {_WEEK})",
+        "join annotation_annotation a on a.id = l.annotation_id",
+    ),
 }
 
 
 def _fetch(
-    project: Project, question: Question, by: Stratifier | None, names: list[str], include_simulated: bool
-) -> NDArray[Any]:
-    """The rows as one structured array. Labels of pass 1 have seats of kind `label`, later ones of kind `relabel`."""
+    project: Project,
+    question: Question,
+    by: str | None,
+    names: list[str],
+    include_simulated: bool,
+    sets: Sequence[tuple[int, ...]] = (),
+) -> Columns:
+    """One array a column, one entry a label. Labels of pass 1 have seats of kind `label`, later ones of kind `relabel`.
+
+    So many items a statement: a long one would hold back vacuum and the readers of events. An item's labels are all of
+    one moment. A column comes as one string of bytes: row by row, three million labels take twice as long.
+    """
     conditions = ""
-    is_number = question["kind"] == "number"
-    value, row = ("float8", _NUMBER_ROW) if is_number else ("int8", _ROW)
+    value, value_type = ("float8", ">f8") if question["kind"] == "number" else ("int8", ">i8")
+    key = _key_of(by) if by else ""
+    stratum, join = _STRATUM["metadata" if key else by]
+    if question["kind"] == "choices":
+        join += """ left join unnest(%(sets)s::text[]) with ordinality as sets(name, code)
+            on sets.name = array_to_string(l.choices, ',')"""
     if not include_simulated:
         conditions = " and l.person_id not in (select u.id from annotation_user u where u.kind = 'simulated')"
     sql = f"""
-        copy (
-          select l.item_id::int8, l.person_id::int8, ({_VALUE[question["kind"]]})::{value}, ({_STRATUM[by]})::int8
+        select string_agg(int8send(x.item), ''), string_agg(int8send(x.person), ''),
+          string_agg({value}send(x.value), ''), string_agg(int8send(x.stratum), '')
+        from (
+          select l.item_id::int8 as item, l.person_id::int8 as person,
+            ({_VALUE[question["kind"]]})::{value} as value, ({stratum})::int8 as stratum
           from annotation_label l
           join annotation_seat s on s.annotation_id = l.annotation_id and s.state = 2
-          left join annotation_queuerow q on q.id = s.queue_row_id and s.kind = {QueueLane.Kind.RELABEL.value}
+          left join annotation_queuerow q
+            on q.id = s.queue_row_id and q.project_id = %(project)s and q.kind = {QueueLane.Kind.RELABEL.value}
           left join (select item_id, max(pass_no) as pass_no from annotation_queuerow
                      where project_id = %(project)s and kind = {QueueLane.Kind.RELABEL.value} group by item_id) newest
             on newest.item_id = l.item_id
-          {_JOIN[by]}
+          {join}
           where l.project_id = %(project)s and l.question = %(question)s
-            and coalesce(newest.pass_no, 1) = coalesce(q.pass_no, 1){conditions}
-        ) to stdout (format binary)
+            and l.item_id >= %(first)s and l.item_id < %(end)s and s.item_id >= %(first)s and s.item_id < %(end)s
+            and coalesce(newest.pass_no, 1) = coalesce(q.pass_no, 1){conditions}) x
     """  # noqa: S608  (only constants of this module are put in)
-    params = {"project": project.pk, "question": question["id"], "names": names}
-    with connection.cursor() as cursor, cursor.copy(sql, params) as copy:
-        data = b"".join(bytes(block) for block in copy)
-    n_rows = (len(data) - _HEADER - _TRAILER) // row.itemsize
-    return np.frombuffer(data, row, count=n_rows, offset=_HEADER)
+    spelt = [",".join(map(str, choices)) for choices in sets]
+    params = {"project": project.pk, "question": question["id"], "names": names, "key": key, "sets": spelt}
+    types = {"item": ">i8", "person": ">i8", "value": value_type, "stratum": ">i8"}
+    parts: dict[str, list[NDArray[Any]]] = {name: [] for name in types}
+    for first, end in _ranges(project):
+        with connection.cursor() as cursor:
+            cursor.execute(sql, {**params, "first": first, "end": end})
+            found = cursor.fetchone()
+        for (name, type_), data in zip(types.items(), found, strict=True):
+            parts[name].append(np.frombuffer(data or b"", type_))
+    return {name: np.concatenate(arrays).astype(types[name][1:]) for name, arrays in parts.items()}
 
 
-def _recode(question: Question, stored: NDArray[Any]) -> tuple[NDArray[np.int64], int]:
-    """Stored values -> codes from 0, and how many codes there are."""
-    values = stored.astype(np.int64)
-    if question["kind"] == "choice":
-        leaves = list(question["leaf_ids"])
-        known = np.array(leaves + sorted(set(np.unique(values).tolist()) - set(leaves)), np.int64)
-        order = np.argsort(known)
-        return order[np.searchsorted(known, values, sorter=order)].astype(np.int64), len(known)
-    if question["kind"] == "rating":
-        return values - least_value(question), int(question["max"] - question["min"]) + 1
-    return values - 1, int(values.max(initial=1))
+def _ranges(project: Project) -> Iterator[tuple[int, int]]:
+    """Ranges of so many items each, without a gap: the first id, and the one behind the last."""
+    ids = Item.objects.filter(project=project).order_by("pk").values_list("pk", flat=True)
+    first = 0
+    while (end := ids.filter(pk__gte=first)[_ITEMS_AT_ONCE : _ITEMS_AT_ONCE + 1].first()) is not None:
+        yield first, end
+        first = end
+    yield first, _END

@@ -1,7 +1,8 @@
 """What is accepted about an item, and who decided it where the votes did not.
 
 `Resolution` rows are written by the vote rule (`sql/vote.sql`, inside the submit's transaction) and by
-`reviewers/actions`; `Adjudication` rows by `reviewers/actions`. At the end: what the posterior rule weighs answers by.
+`reviewers/actions`; `Adjudication` rows by `reviewers/actions`. At the end: what the posterior rule weighs answers by;
+and the votes as they were last counted, for figures, written from events (`sql/agreement.sql`), never by a submit.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import MD5
 from django.utils.translation import gettext_lazy as _
 
 from annotation.models import Item, Job, Project, QueueRow, Seat, User
@@ -164,10 +166,10 @@ class ConsensusFit(models.Model):
     values = ArrayField(models.IntegerField(), default=list)
     log_prior = ArrayField(models.FloatField(), default=list)
     stranger = ArrayField(models.FloatField(), default=list)
-    n_items = models.PositiveIntegerField(help_text="items with two answers or more, or a decision")
+    n_items = models.PositiveIntegerField(help_text="items with two answers or more, or known")
     n_labels = models.PositiveIntegerField()
     n_annotators = models.PositiveIntegerField()
-    n_decided = models.PositiveIntegerField(help_text="of the items, those that a reviewer has decided")
+    n_known = models.PositiveIntegerField(help_text="of the items, those with a reviewer's decision or a gold label")
     n_held_out = models.PositiveIntegerField(default=0)
     held_out = models.JSONField(default=dict, help_text="{method: mean log probability of hidden labels}")
     n_iterations = models.PositiveIntegerField(default=0)
@@ -211,3 +213,63 @@ class ConsensusWatch(models.Model):
 
     def __str__(self) -> str:
         return f"{self.n_new} new answers in {self.project_id}"
+
+
+# --- Votes counted for agreement -------------------------------------------------------------------------------------
+
+
+class AgreementItem(models.Model):
+    """The votes on one question of one item as they were last counted, and who gave them.
+
+    `votes` is one spelling of how often each value was given: `3:2;5:1` is twice the choice 3 and once 5. A set of
+    choices is written `1,4`; nothing ticked is the empty set. Items without such a label have no row.
+    """
+
+    pk = models.CompositePrimaryKey("item_id", "question")
+    project = models.ForeignKey(
+        Project, on_delete=models.CASCADE, related_name="+", db_constraint=False, db_index=False
+    )
+    item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="+", db_constraint=False, db_index=False)
+    question = models.PositiveSmallIntegerField()
+    votes = models.TextField()
+    persons = ArrayField(models.BigIntegerField(), help_text="who gave them, ascending")
+
+    class Meta:
+        # A digest: with many answers to a question of many choices the text is longer than an index takes.
+        indexes = [models.Index("project", "question", MD5("votes"), "item", name="agreement_item_by_votes")]
+
+    def __str__(self) -> str:
+        return f"votes on {self.item_id}, question {self.question}"
+
+
+class AgreementCount(models.Model):
+    """On how many items of a project one vector of votes stands (`AgreementItem.votes`): a histogram of few rows."""
+
+    project = models.ForeignKey(
+        Project, on_delete=models.CASCADE, related_name="+", db_constraint=False, db_index=False
+    )
+    question = models.PositiveSmallIntegerField()
+    votes = models.TextField()
+    n_items = models.BigIntegerField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint("project", "question", MD5("votes"), name="agreement_count_once")]
+
+    def __str__(self) -> str:
+        return f"{self.n_items} items with {self.votes}"
+
+
+class AgreementVoter(models.Model):
+    """How many labels of one person stand on one question: all, and those on items where somebody else has one too."""
+
+    pk = models.CompositePrimaryKey("project_id", "question", "person_id")
+    project = models.ForeignKey(
+        Project, on_delete=models.CASCADE, related_name="+", db_constraint=False, db_index=False
+    )
+    question = models.PositiveSmallIntegerField()
+    person = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False)
+    n_labels = models.BigIntegerField()
+    n_shared = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return f"labels of {self.person_id} on question {self.question}"

@@ -1,6 +1,6 @@
-"""Figures and lists for people: agreement of a project, its resolutions, and what one adjudication was.
+"""Lists for people: the resolutions of a project, and what one adjudication was.
 
-Disputes, with who said what, are in `reviewers/disputes.py`.
+Agreement is in `reviewers/agreement.py`; disputes, with who said what, are in `reviewers/disputes.py`.
 """
 
 from __future__ import annotations
@@ -9,21 +9,14 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from django.db import connection
-from django.db.models import Count, F
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from annotation.actions.carrying import is_carrying
 from annotation.errors import InvalidError
-from annotation.kinds import KINDS, Question
-from annotation.models import Item, Label, Project
+from annotation.kinds import Question
+from annotation.models import Item, Project
 from annotation.schema import Compiled, find_question
 from annotation.serializers import show_time
-from reviewers.algorithms.agreement import Distance, agreement_of
-from reviewers.algorithms.figures import Figure
-from reviewers.algorithms.number_agreement import agreement_of_numbers
 from reviewers.answers import (
     compiled_schema,
     questions_by_id,
@@ -33,101 +26,12 @@ from reviewers.answers import (
     spell_value,
     spell_votes,
 )
-from reviewers.loading import STRATIFIERS, Stratifier, count_simulated_persons, load_labels, load_numbers
 from reviewers.models import Adjudication, Resolution
 
 STATES = {state.name.lower(): int(state) for state in Resolution.State}
 STATE_NAMES = {number: name for name, number in STATES.items()}
-NO_LEVEL = "agreement on {kind} is not measured"
 Row = dict[str, Any]
 Position = tuple[int, int]
-
-
-def project_agreement(
-    project: Project, question: Question, by: str | None = None, *, include_simulated: bool = True
-) -> Row:
-    """How far annotators agree on one question.
-
-    Parameters
-    ----------
-    project, question
-        A project and a compiled question of it.
-    by : {"split", "language", "guideline", "source"}, optional
-        Adds the same metrics for each stratum.
-    include_simulated : bool
-        Whether labels of simulated persons count; the answer says how many such persons there are either way.
-
-    Returns
-    -------
-    dict
-        `{"question", "metrics", "computed_at", "strata", "n_simulated_annotators"}`. Metrics are raw agreement and
-        Krippendorff's alpha (nominal; for ratings ordinal as well; for numbers interval alone), each with its interval
-        and numbers or a refusal; of texts, spans and their like raw agreement alone, refused, without strata (all are
-        refused while labels are of two versions of the schema);
-        a stratum is `{"by", "value", "metrics"}`. The same labels give the same intervals.
-
-    Raises
-    ------
-    InvalidError
-        If `by` is none of the above.
-    """
-    if by is not None and by not in STRATIFIERS:
-        raise InvalidError(fields={"by": _("One of: %(known)s.") % {"known": ", ".join(STRATIFIERS)}})
-    (whole,) = _metrics(project, question, None, include_simulated)
-    strata: list[Row] = []
-    if by is not None:
-        stratified = _metrics(project, question, by, include_simulated)
-        strata = [{"by": by, "value": name, "metrics": metrics} for name, metrics in stratified]
-    return {
-        "question": question["name"],
-        "metrics": whole[1],
-        "computed_at": show_time(timezone.now()),
-        "strata": strata,
-        "n_simulated_annotators": count_simulated_persons(project, question),
-    }
-
-
-def _metrics(
-    project: Project, question: Question, by: Stratifier | None, include_simulated: bool
-) -> list[tuple[str | None, list[Row]]]:
-    """The metrics of each stratum, or of all labels under None."""
-    level = KINDS[question["kind"]].LEVEL
-    if not level:
-        return [(None, [_refuse_level(project, question, include_simulated).as_dict()])] if by is None else []
-    if is_carrying(project):
-        names = ["raw_agreement", *(["alpha_nominal"] if level == "ordinal" else []), f"alpha_{level}"]
-        told = _("labels are being carried over to a new version of the label schema")
-        refused = [Figure.refused(name, told, n_items=0, n_labels=0).as_dict() for name in names]
-        return [(None, refused)] if by is None else []
-    found: list[tuple[str | None, list[Figure]]] = []
-    if level == "interval":
-        for name, numbers in load_numbers(project, question, by=by, include_simulated=include_simulated):
-            tolerance = question.get("tolerance", 0)
-            labels = (numbers.item, numbers.annotator, numbers.number)
-            found.append((name, agreement_of_numbers(*labels, rng=_rng(project, question), tolerance=tolerance)))
-    else:
-        distances: tuple[Distance, ...] = ("nominal", "ordinal") if level == "ordinal" else ("nominal",)
-        for name, table in load_labels(project, question, by=by, include_simulated=include_simulated):
-            found.append((name, agreement_of(table, rng=_rng(project, question), distances=distances)))
-    return [(name, [figure.as_dict() for figure in figures]) for name, figures in found]
-
-
-def _refuse_level(project: Project, question: Question, include_simulated: bool) -> Figure:
-    """Say that agreement on this kind is not measured, and on how many labels that stand it could be."""
-    labels = Label.objects.filter(
-        project=project, question=question["id"], annotation__seat__annotation=F("annotation")
-    )
-    if not include_simulated:
-        labels = labels.exclude(person__kind="simulated")
-    n = labels.aggregate(
-        n_items=Count("item", distinct=True), n_labels=Count("question"), n_annotators=Count("person", distinct=True)
-    )
-    return Figure.refused("raw_agreement", NO_LEVEL.format(kind=question["kind"]), **n)
-
-
-def _rng(project: Project, question: Question) -> np.random.Generator:
-    """The same for the same question, so that the same labels give the same intervals."""
-    return np.random.default_rng([int.from_bytes(bytes(project.seed)[:8], "big"), question["id"]])
 
 
 def pick_question(project: Project, name: str | None) -> Question:

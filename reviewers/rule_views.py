@@ -98,7 +98,7 @@ def _show_fit(fit: ConsensusFit | None) -> dict[str, Any] | None:
         "n_items": fit.n_items,
         "n_labels": fit.n_labels,
         "n_annotators": fit.n_annotators,
-        "n_decided": fit.n_decided,
+        "n_known": fit.n_known,
         "n_held_out": fit.n_held_out,
         "held_out": [
             {

@@ -74,7 +74,7 @@ def show_fit(fit: ConsensusFit) -> dict[str, Any]:
         "n_items": fit.n_items,
         "n_labels": fit.n_labels,
         "n_annotators": fit.n_annotators,
-        "n_decided": fit.n_decided,
+        "n_known": fit.n_known,
         "held_out": fit.held_out,
         "n_held_out": fit.n_held_out,
         "is_converged": fit.is_converged,

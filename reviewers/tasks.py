@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from celery import shared_task
+
 from annotation.actions.carrying import KIND, Way, carried_up_to, carry_items, count_carried, find_way, tell_carried
 from annotation.deadlocks import in_turn
 from annotation.jobs import RunningJob, job_kind
 from annotation.models import Item
-from reviewers import consensus_jobs
+from reviewers import consensus_jobs, recount_jobs
 from reviewers.actions import carry_decisions
+from reviewers.actions.votes import start_recount_if_due
 
-__all__ = ["consensus_jobs", "run_carrying"]
+__all__ = ["consensus_jobs", "recount_jobs", "run_carrying", "start_recount"]
 
 BATCH = 100  # items: people who label them wait for it
 
@@ -59,3 +62,9 @@ def _carry_batch(running: RunningJob, way: Way, ids: list[int], *, is_late: bool
         tell_carried(project=project, way=way, actor=actor, batch=batch, n_decisions=n, up_to=up_to)
 
     in_turn(carry)
+
+
+@shared_task(name="reviewers.tasks.start_recount")
+def start_recount() -> None:
+    """Have the votes counted again where that is due."""
+    start_recount_if_due()

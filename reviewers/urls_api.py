@@ -6,11 +6,14 @@ from django.urls import path
 
 from reviewers.api import AdjudicationView, AgreementView, ResolutionsView
 from reviewers.api_consensus import ConsensusView, RulePreviewView
+from reviewers.api_people import AnnotatorsView, AnnotatorView
 
 urlpatterns = [
     path("projects/<slug:slug>/agreement", AgreementView.as_view(), name="api-agreement"),
     path("projects/<slug:slug>/resolutions", ResolutionsView.as_view(), name="api-resolutions"),
     path("projects/<slug:slug>/consensus", ConsensusView.as_view(), name="api-consensus"),
     path("projects/<slug:slug>/rule-preview", RulePreviewView.as_view(), name="api-rule-preview"),
+    path("projects/<slug:slug>/annotators", AnnotatorsView.as_view(), name="api-annotators"),
+    path("projects/<slug:slug>/annotators/<str:person_id>", AnnotatorView.as_view(), name="api-annotator"),
     path("projects/<slug:slug>/items/<str:item_id>/adjudication", AdjudicationView.as_view(), name="api-adjudication"),
 ]

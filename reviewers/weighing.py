@@ -36,15 +36,16 @@ def values_of(question: Question) -> list[int]:
 
 
 def load_crowd(project: Project, question: Question) -> CrowdLabels:
-    """The answers that count to a question; a value is its position in `values_of`. Reviewers' decisions are gold.
+    """The answers that count to a question; a value is its position in `values_of`.
 
-    Answers that are no value of the schema in force are left out.
+    Gold is what items came with and what reviewers decided; where both are there, the decision. Answers that are no
+    value of the schema in force are left out.
     """
     values = values_of(question)
     stored = load_stored(project, question)
     item, person = stored["item"].astype(np.int64), stored["person"].astype(np.int64)
-    decided = [(pk, _position(value, values)) for pk, value in _decisions(project, question)]
-    gold = {pk: at for pk, at in decided if at >= 0}
+    known = [(pk, _position(value, values)) for pk, value in _known(project, question)]
+    gold = {pk: at for pk, at in known if at >= 0}
     return CrowdLabels.from_codes(item, person, _positions(stored["value"], values), len(values), gold=gold)
 
 
@@ -124,15 +125,18 @@ def _verdicts(project: Project, question: int) -> Iterator[NDArray[Any]]:
             yield np.array(rows, _VERDICT)
 
 
-def _decisions(project: Project, question: Question) -> list[tuple[int, float]]:
-    decided = Resolution.objects.filter(
-        project=project, question=question["id"], state=Resolution.State.ADJUDICATED
-    ).order_by("item_id", "pass_no")
+def _known(project: Project, question: Question) -> list[tuple[int, float]]:
+    """Item and value, the surer source last: gold labels that came along, then decisions, the newest pass last."""
     column = "choice" if question["kind"] == "choice" else "number"
-    found: list[tuple[int, float]] = list(
-        decided.exclude(**{column: None}).values_list("item_id", column)  # of several passes the last stands
+    gold = Item.objects.filter(project=project, gold__has_key=str(question["id"])).values_list("pk", "gold")
+    brought = [(pk, (stored or {})[str(question["id"])].get(column)) for pk, stored in gold]
+    decided = (
+        Resolution.objects.filter(project=project, question=question["id"], state=Resolution.State.ADJUDICATED)
+        .exclude(**{column: None})
+        .order_by("item_id", "pass_no")
     )
-    return found
+    found: list[tuple[int, float]] = [(pk, value) for pk, value in brought if value is not None]
+    return [*found, *decided.values_list("item_id", column)]
 
 
 def _position(value: float, values: Sequence[int]) -> int:

@@ -124,6 +124,7 @@ def build_world() -> World:
         "annotation_id": str(answered.annotation_id),
         "job_id": str(job.pk),
         "name": "bob",
+        "person_id": str(cast.bob.pk),
         "sha256": image.sha256,
         "version": "latest",
         "quarantine": str(quarantine.pk),

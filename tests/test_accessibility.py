@@ -30,7 +30,7 @@ WIDTHS = (1280, 390)
 # By how much the page is wider than the window, once what looks at sizes has looked.
 SURPLUS = """new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(
     () => done(document.documentElement.scrollWidth - innerWidth))))"""
-PAGES = ["", "disputes/", "items/", "items/import/", "learning/", "snapshots/", "guideline/", "members/"]
+PAGES = ["", "disputes/", "annotators/", "items/", "items/import/", "learning/", "snapshots/", "guideline/", "members/"]
 
 
 def find_violations(page: Page) -> dict[str, list[str]]:

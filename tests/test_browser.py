@@ -43,7 +43,8 @@ def watched(page: Page, faults: list[str]) -> Iterator[Page]:
     expect.set_options(timeout=10_000)
     yield page
     # A request that a test answers may still be under way: it ends with the page, and is nobody's fault.
-    page.unroute_all(behavior="ignoreErrors")
+    if not page.is_closed():
+        page.unroute_all(behavior="ignoreErrors")
     assert faults == []
 
 

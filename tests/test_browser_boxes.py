@@ -165,6 +165,32 @@ def test_places_are_relative_to_the_image_as_it_is_turned_by_its_exif(watched: P
     assert stored(watched, desk) == [(0.1, 0.7, 0.3, 0.2, 1)]
 
 
+def test_places_are_right_on_an_image_that_is_turned_and_nearer(watched: Page, open_image: OpenImage) -> None:
+    """A quarter to the right, the place (x, y) of the image is seen at (1 - y, x) of where it stands."""
+    desk = open_image()
+    press(watched, ".", "+", "+")
+    drag(watched, (0.4, 0.3), (0.7, 0.5))
+    seen = place_of_box(watched)
+    assert seen == pytest.approx((0.4, 0.3, 0.3, 0.2), abs=0.01)
+    press(watched, "Escape", ",", "Home")
+    seen = place_of_box(watched)
+    assert seen == pytest.approx((0.3, 0.3, 0.2, 0.3), abs=0.01)
+    press(watched, "+", "+", ",")  # the other way about: seen at (y, 1 - x)
+    watched.click(".mark-list .mark-name")
+    drag(watched, (0.45, 0.6), (0.5, 0.6))  # moves it, a little on along the image's y
+    watched.click("#submit")
+    assert stored(watched, desk) == [(0.3, 0.35, 0.2, 0.3, 1)]
+
+
+def place_of_box(page: Page) -> tuple[float, float, float, float]:
+    """Where the one box is seen, in shares of the image as it is seen."""
+    image, box = page.locator("#item img").bounding_box(), page.locator(".box").bounding_box()
+    assert image is not None
+    assert box is not None
+    x, y = (box["x"] - image["x"]) / image["width"], (box["y"] - image["y"]) / image["height"]
+    return x, y, box["width"] / image["width"], box["height"] / image["height"]
+
+
 def test_a_finger_draws(watched: Page, open_image: OpenImage) -> None:
     desk = open_image()
     watched.evaluate(

@@ -115,6 +115,32 @@ def test_mouse_drags_choices_in_and_about(watched: Page, open_desk: OpenDesk) ->
     assert stored(watched, desk) == [[4], [1], [3], [2]]
 
 
+def test_a_finger_drags_by_the_grip_and_scrolls_elsewhere(watched: Page, open_desk: OpenDesk) -> None:
+    watched.set_viewport_size({"width": 390, "height": 844})
+    desk = open_desk(ORDER)
+    for name in ("Clear", "Kind", "True"):
+        watched.click(f".rank-choice >> text={name}")
+    touch = watched.context.new_cdp_session(watched)
+
+    def drag(start: str, end: str) -> None:
+        boxes = [watched.locator(one).bounding_box() for one in (start, end)]
+        (x, y), (_x, below) = [(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2) for box in boxes if box]
+        steps = [y, y + (below - y) / 2, below - 12]
+        for kind, at in zip(("touchStart", "touchMove", "touchMove"), steps, strict=True):
+            touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": at}]})
+        touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+    drag("[data-value=true] .choice-text", "[data-value=clear] .choice-text")
+    assert ranked(watched) == ["Clear", "Kind", "True"]
+    watched.evaluate("scrollTo(0, document.body.scrollHeight)")
+    drag("[data-value=true] .rank-grip", "[data-value=clear] .rank-grip")
+    assert ranked(watched) == ["True", "Clear", "Kind"]
+    drag("[data-value=short] .rank-grip", "[data-value=kind] .rank-grip")
+    assert ranked(watched) == ["True", "Clear", "Short", "Kind"]
+    watched.click("#submit")
+    assert stored(watched, desk) == [[3], [1], [4], [2]]
+
+
 def test_only_the_best_are_ranked_where_the_schema_says_so(watched: Page, open_desk: OpenDesk) -> None:
     desk = open_desk(ORDER | {"top": 2})
     press(watched, "2", "4", "1")

@@ -20,7 +20,7 @@ from annotation.derivatives import Derivation
 from annotation.media_reading import Derived
 from annotation.models import Media, Project
 from tests.cast import CHOICE_SCHEMA, Cast, import_rows
-from tests.media_files import make_image, make_tones, make_video
+from tests.media_files import make_animation, make_image, make_tones, make_video
 from tests.test_accessibility import find_violations
 from tests.test_browser import faults, forgive_network, sign_in, watched
 
@@ -318,6 +318,29 @@ def test_two_fingers_zoom_an_image(show_items: ShowItems) -> None:
         session.send("Input.dispatchTouchEvent", {"type": name, "touchPoints": points})
     session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
     assert width_of(page, ".item-image") == pytest.approx(2 * fitted, rel=0.02)
+
+
+def colour_seen(page: Page) -> tuple[int, ...]:
+    """The colour in the middle of the image as it is on the screen."""
+    shown = Image.open(io.BytesIO(page.locator(".image-sheet").screenshot())).convert("RGB")
+    pixel = shown.getpixel((shown.width // 2, shown.height // 2))
+    assert isinstance(pixel, tuple)
+    return tuple(round(one) for one in pixel)
+
+
+def test_an_animation_stands_still_until_it_is_played_and_again(show_items: ShowItems) -> None:
+    red, blue = (255, 0, 0), (0, 0, 255)
+    frames = [Image.new("RGB", (200, 120), colour) for colour in (red, blue)]
+    moving = {"kind": "image", "name": "loop", "media": make_animation("PNG", frames)}
+    page = show_items([moving])
+    open_image(page)
+    assert {colour_seen(page) for _ in range(6)} == {red}
+    page.keyboard.press("Space")
+    deadline = time.monotonic() + 5
+    while colour_seen(page) != blue:
+        assert time.monotonic() < deadline
+    page.get_by_role("button", name="Stop the animation").click()
+    assert {colour_seen(page) for _ in range(6)} == {red}
 
 
 def test_what_is_laid_over_an_image_is_told_when_its_place_changes(show_items: ShowItems) -> None:
@@ -672,6 +695,35 @@ def test_the_next_item_is_drawn_with_the_key_press(show_items: ShowItems, kind: 
         "video": "document.querySelector('#item video').readyState >= 1",
     }[kind]
     press_and_look(page, f"!document.contains(window.first) && {look}")
+
+
+def test_each_image_is_fetched_once_however_often_its_lease_comes(show_items: ShowItems, watched: Page) -> None:
+    """Every answer brings the leases in hand again, with new links: what was fetched ahead is what is shown."""
+    asked: list[str] = []
+    watched.on("request", lambda request: asked.append(request.url.partition("?")[0]))
+    page = show_items(*[[picture(300 + n, 200)] for n in range(5)])
+    page.wait_for_load_state("networkidle")
+    time.sleep(1.1)  # a link is signed for its second
+    for n in range(1, 5):
+        wait_for(page, ".item-image", "one.complete && one.naturalWidth > 0")
+        page.keyboard.press("1")
+        expect(page.locator("#n-sitting")).to_have_text(f"{n}")
+        expect(page.locator("#saved")).to_have_text("Saved")
+    wait_for(page, ".item-image", "one.complete && one.naturalWidth > 0")
+    fetched = [url for url in asked if "/media/" in url]
+    assert len(fetched) == len(set(fetched)) == 5
+
+
+def test_a_cold_page_with_every_kind_of_content_asks_no_more_than_25_times(
+    show_items: ShowItems, watched: Page
+) -> None:
+    page = show_items([text("A title."), file("image"), file("audio"), file("video")])
+    asked: list[str] = []
+    watched.on("request", lambda request: asked.append(request.url))
+    page.reload()
+    expect(page.locator("#item .part")).to_have_count(4)
+    page.wait_for_load_state("networkidle")
+    assert len(asked) <= 25, asked
 
 
 def test_what_draws_a_kind_is_fetched_when_an_item_needs_it(show_items: ShowItems, watched: Page) -> None:

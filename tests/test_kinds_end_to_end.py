@@ -26,6 +26,7 @@ from learning.snapshots.files import published_folder
 from learning.tasks.snapshots import run_snapshot
 from reviewers.actions import erase_notes
 from reviewers.history import newest_answers
+from reviewers.mark_figures import MARK_METRICS
 from reviewers.models import Adjudication, AdjudicationNote, Resolution
 from tests.api_client import Api, make_png
 from tests.cast import Desk, MakeDesk, import_rows
@@ -226,15 +227,16 @@ def test_item_is_read_only_where_an_answer_points_into_it() -> None:
     assert reads == [1]
 
 
-def test_agreement_is_refused_by_name(disputed: Desk) -> None:
+def test_agreement_is_measured_but_on_texts(disputed: Desk) -> None:
     api = Api(disputed.cast.enzo)
     for question in SCHEMA["questions"]:
         found = api.get(f"projects/forum/agreement?question={question['name']}&by=split").json()
-        (metric,) = found["metrics"]
-        assert (metric["metric"], metric["value"]) == ("raw_agreement", None)
-        assert metric["refusal"] == f"agreement on {question['kind']} is not measured"
-        assert (metric["n_items"], metric["n_labels"], metric["n_annotators"]) == (1, 2, 2)
+        metrics = {metric["metric"]: metric for metric in found["metrics"]}
+        assert tuple(metrics) == MARK_METRICS.get(question["kind"], ("raw_agreement",))
+        sizes = {(m["n_items"], m["n_labels"], m["n_annotators"]) for m in found["metrics"]}
+        assert sizes == {(1, 2, 2)}
         assert found["strata"] == []
+    assert metrics["raw_agreement"]["refusal"] == "agreement on text is not measured"
     page = Api(None)
     page.client.force_login(disputed.cast.olga)
     assert page.client.get("/p/forum/").status_code == 200

@@ -25,12 +25,14 @@ pytestmark = pytest.mark.django_db
 
 TABS = {
     "alice": ["Overview", "Label", "Guideline"],
-    "rita": ["Overview", "Label", "Disputes", "Items", "Guideline"],
-    "enzo": ["Overview", "Items", "Learning", "Snapshots", "Guideline"],
+    "rita": ["Overview", "Label", "Disputes", "Agreement", "Annotators", "Items", "Guideline"],
+    "enzo": ["Overview", "Agreement", "Items", "Learning", "Snapshots", "Guideline"],
     "olga": [
         "Overview",
         "Label",
         "Disputes",
+        "Agreement",
+        "Annotators",
         "Items",
         "Learning",
         "Snapshots",

@@ -113,8 +113,8 @@ def test_annotators_who_are_all_alike_share_one_accuracy() -> None:
 @pytest.mark.parametrize(
     ("labels", "reason"),
     [
-        (([], [], [], 2), "0 items have two answers or a decision, 50 are needed"),
-        ((range(80), [1] * 80, [0, 1] * 40, 2), "0 items have two answers or a decision, 50 are needed"),
+        (([], [], [], 2), "0 items have two answers or are known, 50 are needed"),
+        ((range(80), [1] * 80, [0, 1] * 40, 2), "0 items have two answers or are known, 50 are needed"),
         (([*range(60), *range(60)], [1] * 60 + [2] * 60, [0] * 120, 2), "only 1 class occurs"),
     ],
 )

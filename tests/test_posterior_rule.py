@@ -164,14 +164,31 @@ def test_what_a_reviewer_decided_stays_and_counts_as_known(desk: Desk) -> None:
     adjudicate(access=desk.access("rita"), item=item, answers={"verdict": "insult"}, reason="other")
     fit(desk)
     assert (resolution(desk, "p-1").choice, resolution(desk, "p-1").method) == (3, "adjudication")
-    assert ConsensusFit.objects.get(is_current=True).n_decided == 1
+    assert ConsensusFit.objects.get(is_current=True).n_known == 1
+
+
+def test_gold_labels_that_came_along_show_who_is_wrong_with_the_others(make_desk: MakeDesk) -> None:
+    """Two of three call most insults spam: the vote follows them, and so does a fit that knows no better."""
+    said = {"none": "none", "spam": "spam", "insult": "spam"}
+    rows = []
+    for i in range(90):
+        truth = VALUES[i % 3]
+        answers = {"ann": truth, "ben": said[truth], "cat": said[truth]}
+        given = [{"annotator": name, "answers": {"verdict": value}} for name, value in answers.items()]
+        known = {"gold": {"verdict": truth}} if i < 45 else {}
+        rows.append({"external_id": f"g-{i}", "text": "x", "annotations": given, **known})
+    desk = make_desk(rows=rows, overlap={"min": 2, "max": 4}, rule={**POSTERIOR, "threshold": 0.8})
+    assert {resolution(desk, f"g-{i}").choice for i in range(47, 90, 3)} == {2}
+    fit(desk)
+    assert ConsensusFit.objects.get().n_known == 45
+    assert {resolution(desk, f"g-{i}").choice for i in range(47, 90, 3)} == {3}
 
 
 def test_few_answers_are_put_to_the_vote(make_desk: MakeDesk) -> None:
     desk = make_desk(3, overlap={"min": 2, "max": 3}, rule=POSTERIOR)
     assert desk.vote("t-1", alice="spam", bob="spam") == "agreed"
     result = fit(desk)
-    assert result["fits"][0]["reason"] == "1 items have two answers or a decision, 50 are needed"
+    assert result["fits"][0]["reason"] == "1 items have two answers or are known, 50 are needed"
     assert desk.vote("t-2", alice="spam", bob="none", carol="none") == "agreed"
     assert {row.method for row in Resolution.objects.all()} == {"majority"}
 

@@ -264,7 +264,7 @@ def tell_carried(
 ) -> None:
     """Write down what was done to a batch, in its transaction; `up_to` is the last item that needs no second look."""
     counts = (batch.n_carried, batch.n_asked_again, batch.n_reopened, n_decisions)
-    data: dict[str, Any] = dict(zip(COUNTS, counts, strict=True))
+    data: dict[str, Any] = {**dict(zip(COUNTS, counts, strict=True)), "rows": batch.touched_rows}
     if up_to is not None:
         data["up_to"] = up_to
     write_event(project=project, kind=EVENT, actor=actor, ref_id=way.target, data=data)

@@ -141,7 +141,7 @@ def _annotate(
             given += [Given(place, people[one.annotator].pk, one, make_salt()) for one in brought]
         if not given:
             return
-        _copy_annotations(project, schema, import_row, given, now)
+        first, last = _copy_annotations(project, schema, import_row, given, now)
         taken = list({one.place.pk: one.place for one in given}.values())
         _fill_places([place.pk for place in taken])
         queue.settle(row_ids=[place.pk for place in taken])
@@ -152,14 +152,17 @@ def _annotate(
             kind="annotations.imported",
             actor=None,
             ref_id=import_row.pk,
-            data={"n": len(given), "schema": schema.pk},
+            data={"n": len(given), "schema": schema.pk, "first": first, "last": last},
         )
 
 
 def _copy_annotations(
     project: Project, schema: LabelSchema, import_row: Import, given: list[Given], now: datetime
-) -> None:
-    """Store seats, annotations and labels. Ids come first: a seat points to its annotation, and that to its seat."""
+) -> tuple[int, int]:
+    """Store seats, annotations and labels. Ids come first: a seat points to its annotation, and that to its seat.
+
+    Returns the annotations' first and last id; others may have taken some in between.
+    """
     guideline = project.guideline_id
     with connection.cursor() as cursor:
         cursor.execute(
@@ -202,6 +205,7 @@ def _copy_annotations(
             for (_seat, annotation), one in numbered:
                 if one.texts:
                     copy.write_row((annotation, "", json.dumps(one.texts), one.salt))
+    return numbered[0][0][1], numbered[-1][0][1]
 
 
 def _fill_places(row_ids: list[int]) -> None:

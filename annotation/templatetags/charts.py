@@ -8,7 +8,7 @@ that its text keeps its size; CSS shows one. Every chart carries a title, a desc
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NotRequired, TypedDict
@@ -150,7 +150,8 @@ def _pairs(points: Iterable[tuple[float, float]]) -> str:
     return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
 
 
-def _shorten(text: str, limit: int) -> str:
+def shorten(text: str, limit: int) -> str:
+    """The beginning of a text of more than `limit` letters, with an ellipsis."""
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
 
 
@@ -225,7 +226,8 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> SafeString:
     )
 
 
-def _nothing(title: str, reason: str) -> SafeString:
+def nothing_drawn(title: str, reason: str) -> SafeString:
+    """What stands in the place of a chart that has nothing to draw."""
     return format_html(
         '<figure class="chart chart-empty"><figcaption class="chart-title">{}</figcaption>'
         '<p class="quiet">{}</p></figure>',
@@ -241,6 +243,7 @@ def _axes(
     y_of: dict[float, float],
     x_label: str,
     y_label: str,
+    x_names: Mapping[float, str],
 ) -> SafeString:
     """Grid, tick texts and axis names; `x_of` and `y_of` map a tick's value to its px."""
     x_ticks, y_ticks = list(x_of), list(y_of)
@@ -258,7 +261,7 @@ def _axes(
     below = format_html_join(
         "",
         '<text x="{}" y="{}" text-anchor="middle">{}</text>',
-        ((f"{x:.1f}", base + 18, tick_text(value, x_step)) for value, x in x_of.items()),
+        ((f"{x:.1f}", base + 18, x_names.get(value) or tick_text(value, x_step)) for value, x in x_of.items()),
     )
     return format_html(
         '{}{}<line class="axis" x1="{}" x2="{}" y1="{}" y2="{}"/>'
@@ -284,13 +287,16 @@ def _draw_lines(
     x_label: str,
     y_label: str,
     y_range: tuple[float, float] | None,
+    x_names: Mapping[float, str],
     is_narrow: bool,
 ) -> SafeString:
     drawn = [point for _name, points in rows for point in points]
     x_ticks = nice_ticks(min(p[0] for p in drawn), max(p[0] for p in drawn), 5 if is_narrow else 7)
+    if x_names:  # as many as have room
+        x_ticks = sorted(x_names)[:: math.ceil(len(x_names) / (3 if is_narrow else 7))]
     x_low, x_high = min(p[0] for p in drawn), max(p[0] for p in drawn)
     if x_low == x_high:
-        x_low, x_high = x_ticks[0], x_ticks[-1]
+        x_low, x_high = (x_low - 0.5, x_low + 0.5) if x_names else (x_ticks[0], x_ticks[-1])
     lowest, highest = y_range or (min(p[2] for p in drawn), max(p[3] for p in drawn))
     y_ticks = nice_ticks(lowest, highest, 4 if is_narrow else 5)
     y_low, y_high = y_ticks[0], y_ticks[-1]
@@ -308,6 +314,7 @@ def _draw_lines(
         y_of={tick: at_y(tick) for tick in y_ticks},
         x_label=x_label,
         y_label=y_label,
+        x_names=x_names,
     )
     bands, lines, marks, labels = [], [], [], []
     present = [(position, name, points) for position, (name, points) in enumerate(rows) if points]
@@ -328,9 +335,9 @@ def _draw_lines(
             spot = frame.left + 4 + (position % 3) * 104
             height = 24 + (position // 3) * 14
             labels.append(_mark(position, spot, height, name))
-            where = (spot + 8, height + 4, _shorten(name, 14))
+            where = (spot + 8, height + 4, shorten(name, 14))
         else:
-            where = (round(at_x(points[-1][0])) + 9, round(place) + 4, _shorten(name, 20))
+            where = (round(at_x(points[-1][0])) + 9, round(place) + 4, shorten(name, 20))
         labels.append(format_html('<text class="label {}" x="{}" y="{}">{}</text>', colour, *where))
     return format_html("{}{}{}{}{}", axes, *(_join(part) for part in (bands, lines, marks, labels)))
 
@@ -346,22 +353,32 @@ def line_chart(
     refusal: str = "",
     y_low: float | None = None,
     y_high: float | None = None,
+    x_names: Mapping[float, str] | None = None,
 ) -> SafeString:
     """Lines over x with a band for each interval, a direct label at each line's end, and the numbers as a table.
 
     series : at most 6 keep colours apart.   y_low, y_high : both or neither; without them the axis fits the intervals.
+    x_names : what stands for each x where x is only a place in a row, as of weeks.
     Points whose `y` is None stand in the table and not in the drawing. Where nothing can be drawn, `refusal` says why.
     Everything that comes in as text is escaped.
     """
     rows = [(one["name"], _measured(one["points"])) for one in series]
     if not any(points for _name, points in rows):
-        return _nothing(title, refusal)
+        return nothing_drawn(title, refusal)
     y_range = None if y_low is None or y_high is None else (y_low, y_high)
     told = description or _describe_lines(rows, x_label)
     key = f"chart-{slugify(title) or 'line'}"
 
     def drawing(frame: Frame, kind: str) -> SafeString:
-        body = _draw_lines(frame, rows, x_label=x_label, y_label=y_label, y_range=y_range, is_narrow=kind == "narrow")
+        body = _draw_lines(
+            frame,
+            rows,
+            x_label=x_label,
+            y_label=y_label,
+            y_range=y_range,
+            x_names=x_names or {},
+            is_narrow=kind == "narrow",
+        )
         return _svg(frame, kind=kind, key=key, title=title, description=told, body=body)
 
     table = _table(
@@ -369,7 +386,7 @@ def line_chart(
         [
             (
                 one["name"],
-                _format_x(point["x"]),
+                (x_names or {}).get(point["x"]) or _format_x(point["x"]),
                 format_number(point["y"]),
                 _interval_text(point.get("low"), point.get("high")),
                 format_number(point.get("n"), digits=0),
@@ -420,7 +437,7 @@ def bar_chart(
     """
     known = [bar["value"] for bar in bars if bar["value"] is not None and math.isfinite(bar["value"])]
     if not known:
-        return _nothing(title, refusal)
+        return nothing_drawn(title, refusal)
     whiskers = [edge for bar in bars if (edge := bar.get("high")) is not None]
     end = high or max([*known, *whiskers]) or 1.0
     key = f"chart-{slugify(title) or 'bar'}"
@@ -462,7 +479,7 @@ def _draw_bar(bar: Bar, frame: Frame, *, y: int, end: float, letters: int) -> Sa
         '<text class="value" x="{}" y="{}" text-anchor="end">{}<title>{}</title></text>',
         frame.left - 10,
         y + 19,
-        _shorten(bar["label"], letters),
+        shorten(bar["label"], letters),
         bar["label"],
     )
     if value is None or not math.isfinite(value):

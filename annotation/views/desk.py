@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.conf import settings
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.templatetags.static import static
@@ -27,6 +26,7 @@ from django.utils.http import urlencode
 from annotation.access import KIND_RIGHTS, Access
 from annotation.care import show_desk_care
 from annotation.desk_keys import find_own_keys, page_keys_of, with_own_keys
+from annotation.desk_script import FOLDER, build, read_modules
 from annotation.errors import AbsentError
 from annotation.models import LabelSchema, Seat
 from annotation.pace import sitting
@@ -43,7 +43,8 @@ VIEWERS = {
     "video": ("video", "player"),
 }
 PLAIN_WIDGETS = {"buttons", "number"}  # what every page's stylesheet and words are enough for
-MODULES = sorted(f"js/desk/{path.name}" for path in (settings.BASE_DIR / "static" / "js" / "desk").glob("*.js"))
+# What the desk's script imports, as files of their own: asked for together with it.
+MODULES = [f"js/desk/{name}" for name in build(read_modules(FOLDER)).shared]
 
 
 class DeskView(ProjectPage):

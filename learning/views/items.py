@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -10,12 +12,13 @@ from django.utils.translation import gettext as _
 
 from annotation.access import Access
 from annotation.faces import Face, find_faces
-from annotation.models import Import, Item, ItemPayload, QueueRow
+from annotation.models import Import, Item, ItemPayload, QueueRow, User
 from annotation.schema import find_question
 from annotation.views.page import ProjectPage, first_url, next_url, read_position
 from learning.api_items import MAX_WORDS
-from learning.items import ORDERS, STATES, list_items
+from learning.items import ORDERS, STATES, Said, list_items
 from reviewers.answers import compiled_schema, tell_value
+from reviewers.vote_counts import COUNTED_KINDS, code_of, find_spellings
 
 ROWS = 50
 
@@ -35,11 +38,14 @@ class ItemsView(ProjectPage):
             "order": order if order in ORDERS else "id",
             "q": request.GET.get("q", "").replace("\x00", "").strip()[:MAX_WORDS],
         }
+        said, told, asked = read_said(access, request.GET)
+        filters |= asked
         rows, position = list_items(
             access.project,
             order=filters["order"],
             state=filters["state"] or None,
             words=filters["q"] or None,
+            said=said,
             after=read_position(request, filters),
             limit=ROWS,
         )
@@ -51,6 +57,8 @@ class ItemsView(ProjectPage):
                 for question in compiled["questions"]
             ],
             "filters": filters,
+            "said": told,
+            "asked": asked,
             "states": [("", _("any")), *_state_words().items()],
             "orders": list(_order_words().items()),
             "next_url": next_url(request, position, filters),
@@ -90,6 +98,40 @@ class ItemsView(ProjectPage):
                 }
             )
         return shown
+
+
+def read_said(access: Access, query: Mapping[str, str]) -> tuple[Said | None, str, dict[str, str]]:
+    """What the list shall leave only: items of which people said something. As a table of agreement links here.
+
+    `question`, `said` and `also` name answers that were given to one item (the same twice: by two people); `people` are
+    the ids of annotators, with commas, for those who may see who said what. Returns the condition, in words, and the
+    parameters that it came from; (None, "", {}) where nothing is asked, or what is asked is not known.
+    """
+    question = find_question(compiled_schema(access.project), query.get("question", ""))
+    if question is None or question["kind"] not in COUNTED_KINDS:
+        return None, "", {}
+    wanted: Counter[int] = Counter()
+    texts = [query[name] for name in ("said", "also") if query.get(name)]
+    for text in texts:
+        if (code := code_of(question, text)) is None:
+            return None, "", {}
+        wanted[code] += 1
+    ids = [one for one in query.get("people", "").split(",") if one.isdecimal() and len(one) < 19]
+    persons = list(User.objects.filter(pk__in=map(int, ids))) if access.may("review") else []
+    if not wanted and not persons:
+        return None, "", {}
+    votes = find_spellings(access.project, question, wanted) if wanted else None
+    parts = []
+    if len(wanted) == 1 and len(texts) == 2:
+        parts.append(_("two people said “%(said)s”") % {"said": tell_value(question, texts[0])})
+    elif wanted:
+        told = [_("somebody said “%(said)s”") % {"said": tell_value(question, text)} for text in texts]
+        parts.append(_(" and ").join(told))
+    if persons:
+        parts.append(_("answered by %(names)s") % {"names": _(" and ").join(sorted(person.name for person in persons))})
+    sentence = _("%(question)s: %(parts)s") % {"question": question["name"], "parts": ", ".join(parts)}
+    kept = {name: query[name] for name in ("question", "said", "also", "people") if query.get(name)}
+    return Said(question["id"], votes, [person.pk for person in persons]), sentence, kept
 
 
 def _state_words() -> dict[str, str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -28,14 +27,14 @@ from learning import reports
 from learning.models import Round, Snapshot
 from learning.snapshots.schedule import count_new
 from learning.views.learning import metric_words, model_figures, shown_question
+from reviewers.agreement import project_agreement
 from reviewers.answers import compiled_schema
-from reviewers.reports import project_agreement
+from reviewers.recount import known_alarm
 from reviewers.rules import tell_accepting
 from reviewers.scorecards import accepted_shares
 
 MOST_RECENT = 8
 MOST_QUESTIONS = 1
-AGREEMENT_SECONDS = 60  # how long a computed agreement is shown; on many labels it takes a second to compute
 ENOUGH_TO_LEARN = 50
 ALPHA_AXIS = {"start": -0.2}
 
@@ -76,6 +75,7 @@ class OverviewView(ProjectPage):
             "annotators": show_annotators(project) if access.may("manage") else None,
             "recent": recent(project) if access.may("manage") else None,
             "violations": known_violations(project) if access.may("manage") else [],
+            "alarm": known_alarm(project) if access.may("manage") else None,
             "jobs": jobs,
         }
         return self.show(access, "annotation/project_detail.html", context)
@@ -104,16 +104,12 @@ class OverviewView(ProjectPage):
 
 
 def agreement_figures(project: Project, question: Question) -> list[dict[str, Any]]:
-    """Raw agreement and alpha on one question, at most a minute old; the figure says where simulated people took part.
+    """Raw agreement and alpha on one question; the figure says where simulated people took part.
 
     Alpha is the one of the question's level: for a rating a 4 beside a 5 is nearly agreed.
     """
     shown = ("raw_agreement", f"alpha_{KINDS[question['kind']].LEVEL}")
-    key = f"agreement:{project.pk}:{question['id']}"
-    report = cache.get(key)
-    if report is None:
-        report = project_agreement(project, question)
-        cache.set(key, report, AGREEMENT_SECONDS)
+    report = project_agreement(project, question)
     words = metric_words()
     n_simulated = report["n_simulated_annotators"]
     note = (

@@ -102,7 +102,7 @@ def store_fit(
         n_items=labels.n_items,
         n_labels=labels.n_labels,
         n_annotators=labels.n_annotators,
-        n_decided=int((labels.gold >= 0).sum()),
+        n_known=int((labels.gold >= 0).sum()),
         n_held_out=found.n_held_out,
         held_out=dict(found.held_out),
         **arrays,

@@ -77,7 +77,7 @@ def fit_skills(labels: CrowdLabels, asked: Asked = "evidence", *, least_items: i
         raise ValueError(f"no method is called {asked!r}; there are evidence, {', '.join(_METHODS)}")
     taught = _that_teach(labels)
     if taught.n_items < least_items:
-        items = f"{taught.n_items} items have two answers or a decision"
+        items = f"{taught.n_items} items have two answers or are known"
         return SkillFit(method="majority", reason=f"{items}, {least_items} are needed", labels=taught)
     unfit = taught.find_unfitness()
     if unfit is not None:

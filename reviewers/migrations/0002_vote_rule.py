@@ -1,4 +1,6 @@
-"""The vote rule that the queue calls by name, and history that refuses change (`reviewers/sql/`)."""
+"""The vote rule that the queue calls by name, history that refuses change, and votes counted for agreement
+(`reviewers/sql/`).
+"""
 
 from pathlib import Path
 
@@ -12,5 +14,5 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.RunSQL((SQL / name).read_text(encoding="utf-8"), migrations.RunSQL.noop)
-        for name in ("posterior.sql", "vote.sql")
+        for name in ("posterior.sql", "vote.sql", "agreement.sql")
     ]

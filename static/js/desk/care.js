@@ -6,6 +6,11 @@ import { showAs } from "./view.js";
 const revealed = new Set(); // keys of parts that were revealed in this tab
 const cleared = new Set(); // ids of items that are shown clear
 const begun = new Set(); // keys of parts whose sound was set once
+const MOST = 100; // of each of these: the page is open for hours
+function remember(known, one) {
+  known.add(one);
+  if (known.size > MOST) known.delete(known.values().next().value);
+}
 
 const keyOf = (item, part) => `${item.id}:${part.name}`;
 export const isSevere = (item) => item.care?.severity === "severe";
@@ -53,7 +58,7 @@ export function drawCover(item, part, onReveal) {
   return cover;
 }
 
-const uncover = (item, part) => revealed.add(keyOf(item, part));
+const uncover = (item, part) => remember(revealed, keyOf(item, part));
 
 /* The key to reveal: first the next part that is covered, then the whole item clear, then as before. Returns whether there
    was something to do; then the item is drawn anew. */
@@ -61,7 +66,7 @@ export function reveal(item) {
   const next = item.parts.find((part) => isCovered(item, part));
   if (next) { uncover(item, next); return true; }
   if (!isMilder(item) && !hasCoveredQuotes(item)) return false;
-  if (!cleared.delete(item.id)) cleared.add(item.id);
+  if (!cleared.delete(item.id)) remember(cleared, item.id);
   return true;
 }
 
@@ -76,7 +81,7 @@ export function apply(item, part, shown) {
   }
   showAs(shown, isClear ? {} : { ...view, hidden: false });
   const key = keyOf(item, part);
-  if ("mute" in view && !begun.has(key)) { shown.muted = view.mute; begun.add(key); }
+  if ("mute" in view && !begun.has(key)) { shown.muted = view.mute; remember(begun, key); }
 }
 
 /* What is quoted beside the item shown: of ordinary items (the server quotes no other ones), and words of its own. Listed words

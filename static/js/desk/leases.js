@@ -4,13 +4,18 @@ import { isActive } from "./active_time.js";
 import { endsAt, isSignedOut, now, request } from "./server.js";
 
 export const AHEAD = 3; // leases in hand: the one shown and two more
+const LINK_MS = 240_000; // a link to media lives a little longer
+const OVER = 100; // the server does not offer again what was answered longer ago than this many leases
 
 let waiting = []; // leased ahead, in serving order
-const over = new Set(); // ids of leases answered or skipped in this tab
+const over = new Set(); // ids of leases answered or skipped in this tab, the last ones
 
 export const count = () => waiting.length;
 export const find = (id) => waiting.find((one) => one.id === id);
-export function end(id) { over.add(id); }
+export function end(id) {
+  over.add(id);
+  if (over.size > OVER) over.delete(over.values().next().value);
+}
 export function reopen(id) { over.delete(id); }
 export const isOver = (id) => over.has(id);
 export function add(lease) { waiting.push(lease); }
@@ -31,6 +36,16 @@ export function stamp(lease) {
   lease.length = endsAt(lease) - now();
   lease.fetchedAt = now();
   return lease;
+}
+export const isOld = (lease) => now() - lease.fetchedAt > LINK_MS;
+
+/* A lease that is here already has come again, as it does with every answer. Its item stays the one that was prepared,
+   whose image is loaded, unless its links have ended: then it is the new one, to be prepared anew, and this says so. */
+export function update(known, lease) {
+  const { item, fetchedAt } = known;
+  const isNew = isOld(known);
+  Object.assign(known, lease, isNew ? {} : { item, fetchedAt });
+  return isNew;
 }
 
 let isAsking = false;

@@ -14,11 +14,11 @@ import * as precedents from "./precedents.js";
 import * as progress from "./progress.js";
 import { $, announce, desk, element, has, notice, saved, say, schemas, signedOut, toast } from "./page.js";
 import * as questions from "./questions.js";
-import { endsAt, isSignedOut, now, request } from "./server.js";
+import { isSignedOut, now, request } from "./server.js";
 import * as store from "./store.js";
 import * as suggestion from "./suggestion.js";
 
-const LINK_MS = 240_000; // a link to media lives a little longer
+const UNDONE = 20; // answers that can be taken back one after the other, as many as the list of last answers has
 
 let current = null; // {lease, draft} on the page
 const past = []; // [{annotation, draft}] what can be undone
@@ -41,7 +41,10 @@ function take(offered) {
       continue;
     }
     const known = leases.find(lease.id);
-    if (known) { Object.assign(known, lease); continue; }
+    if (known) {
+      if (leases.update(known, lease)) item.preload(known.item);
+      continue;
+    }
     leases.add(lease);
     item.preload(lease.item);
   }
@@ -67,7 +70,7 @@ function onLeases(offered, reason, retryAfter, detail, limit) {
    are fetched again. */
 function onBroken() {
   const { lease } = current;
-  const isOld = now() - lease.fetchedAt > LINK_MS;
+  const isOld = leases.isOld(lease);
   if (!isOld && lease.isRetried) return false;
   lease.isRetried = true;
   setTimeout(() => leases.ask(onLeases), isOld ? 0 : 1500);
@@ -172,6 +175,7 @@ function onAnswer(one, answer) {
   if (answer.ok) {
     leases.end(one.id);
     past.push({ annotation: answer.data.annotation?.id ?? answer.data.annotation, draft: one.draft });
+    if (past.length > UNDONE) past.shift();
     take(answer.data.leases);
   } else {
     progress.tally(-1, one.draft.seconds);

@@ -17,7 +17,8 @@ export async function request(method, url, body, headers = {}) {
   return { ok: response.ok, status: response.status, data: data || {} };
 }
 
-export const isSignedOut = (answer) => answer.status === 401;
+/* Also where somebody signed in anew in another tab: this page's token is that of the session before. */
+export const isSignedOut = (answer) => answer.status === 401 || answer.data.code === "csrf_failed";
 export const now = () => Date.now() + skew;
 export const endsAt = (lease) => Date.parse(lease.expires_at);
 

@@ -1,5 +1,6 @@
-/* An image: fitted to its place, nearer, moved about, turned. A tiny one is shown several times as large, pixel by pixel. */
-import { element, say, showFault, toolButton } from "../page.js";
+/* An image: fitted to its place, nearer, moved about, turned. A tiny one is shown several times as large, pixel by pixel.
+   An animation stands still, on its first frame, until it is played. */
+import { element, nameButton, say, showFault, toolButton } from "../page.js";
 
 const STEP = 1.25; // of one key press
 const NEAREST = 16; // screen pixels for one of the image's
@@ -31,6 +32,7 @@ export function build(part, { onBroken, state }) {
     toolButton("fit", "Home", fit), toolButton("actual", "End", actual, "actual"),
     toolButton("turn_left", ",", () => turn(-90), "turn-left"), toolButton("turn_right", ".", () => turn(90), "turn-right"));
   const box = element("div", { class: "viewer viewer-image", role: "group", "aria-label": part.name }, stage, tools);
+  const still = part.is_animated ? layStill(image, tools, state?.isPlaying) : null;
 
   let { nearness, degrees } = state || { nearness: 1, degrees: 0 }; // nearness: times the fitted size
   let fitted = 0; // screen pixels for one of the image's, where all of it is seen
@@ -63,6 +65,7 @@ export function build(part, { onBroken, state }) {
     stage.scrollTop = held[1] * height + frame.offsetTop - y;
     image.classList.toggle("is-crisp", scale >= CRISP);
     image.dataset.turn = degrees;
+    still?.draw();
     stage.classList.toggle("is-near", width > stage.clientWidth + 1 || height > stage.clientHeight + 1);
     told.textContent = say("percent", { percent: Math.round(scale * 100) });
     changed();
@@ -80,6 +83,7 @@ export function build(part, { onBroken, state }) {
 
   const keys = {
     "+": () => zoom(STEP), "=": () => zoom(STEP), "-": () => zoom(1 / STEP), ",": () => turn(-90), ".": () => turn(90), Home: fit, End: actual,
+    ...(still ? { " ": still.toggle } : {}),
     ArrowLeft: () => move(-MOVE, 0), ArrowRight: () => move(MOVE, 0), ArrowUp: () => move(0, -MOVE), ArrowDown: () => move(0, MOVE),
   };
   stage.addEventListener("wheel", (event) => {
@@ -112,10 +116,43 @@ export function build(part, { onBroken, state }) {
     sheet,
     takeKey: (event) => (Object.hasOwn(keys, event.key) && Boolean(image.naturalWidth) ? keys[event.key]() !== false : false),
     focus() { stage.focus({ preventScroll: true }); box.scrollIntoView({ block: "nearest" }); },
-    state: () => ({ nearness, degrees }),
+    state: () => ({ nearness, degrees, isPlaying: still?.isPlaying() }),
     leave: () => watch.disconnect(),
     drawn: draw,
   };
+}
+
+/* The first frame of an animation, seen through it until it is played. What a canvas draws of an animation is its first frame. */
+function layStill(image, tools, wasPlaying = false) {
+  let isPlaying = wasPlaying;
+  const frame = element("canvas", { "aria-hidden": "true" });
+  const button = toolButton("play_animation", say("space"), toggle);
+  image.before(frame); // below it, as what a question lays over the image is to stay on top
+  tools.prepend(button);
+
+  function draw() {
+    if (frame.width !== image.naturalWidth || frame.height !== image.naturalHeight) {
+      [frame.width, frame.height] = [image.naturalWidth, image.naturalHeight];
+      frame.getContext("2d").drawImage(image, 0, 0);
+    }
+    image.classList.toggle("is-stilled", !isPlaying);
+    // As blurred, as grey and as crisp as the image.
+    frame.className = ["image-still", ...[...image.classList].filter((name) => name.startsWith("view") || name === "is-crisp")].join(" ");
+    frame.hidden = isPlaying;
+  }
+  function toggle() {
+    isPlaying = !isPlaying;
+    name();
+    draw();
+  }
+  // Nobody is to judge the first frame alone and not know that there are more.
+  function name() {
+    nameButton(button, isPlaying ? "stop_animation" : "play_animation", say("space"));
+    button.classList.toggle("button-main", !isPlaying);
+  }
+  name();
+  image.classList.toggle("is-stilled", !isPlaying);
+  return { draw, toggle, isPlaying: () => isPlaying };
 }
 
 /* The mouse holds the picture; what a question has laid over it comes first, and keeps the event by preventDefault. The

@@ -23,7 +23,7 @@ export function build(question, { change, claim }) {
   function buildRow(option) {
     const number = element("span", { class: "rank-number number" });
     const note = element("span", { class: "choice-clause", text: option.clause || "" });
-    const button = element("button", { class: "choice rank-choice", type: "button" }, number);
+    const button = element("button", { class: "choice rank-choice", type: "button" }, element("span", { class: "rank-grip", "aria-hidden": "true", text: "≡" }), number);
     if (option.key) button.append(element("span", { class: "key", "aria-hidden": "true", text: option.key.toUpperCase() }));
     button.append(element("span", { class: "choice-text", text: option.text }), note);
     button.addEventListener("click", (event) => {
@@ -141,12 +141,11 @@ export function build(question, { change, claim }) {
   function begin(event, value) {
     if (event.button || drag) return;
     const { button } = rows.get(value);
-    // A finger scrolls the page; it moves a row by the buttons beside it.
-    if (event.pointerType === "touch") return;
-    drag = { value, button, y: event.clientY, isMoving: false };
-    document.addEventListener("pointermove", go);
-    document.addEventListener("pointerup", end, { once: true });
-    document.addEventListener("pointercancel", end, { once: true });
+    // A finger scrolls the page; it moves a row by its grip, or by the buttons beside it.
+    if (event.pointerType === "touch" && !event.target.closest(".rank-grip")) return;
+    const listening = new AbortController();
+    drag = { value, button, listening, y: event.clientY, isMoving: false };
+    for (const [name, handle] of [["pointermove", go], ["pointerup", end], ["pointercancel", end]]) document.addEventListener(name, handle, { signal: listening.signal });
   }
   function go(event) {
     if (!drag.isMoving && Math.abs(event.clientY - drag.y) < DRAG_PX) return;
@@ -171,8 +170,8 @@ export function build(question, { change, claim }) {
     return { node: groups[groups.length - 1] ?? listRanked, kind: "is-end", at: groups.length };
   }
   function end(event) {
-    document.removeEventListener("pointermove", go);
-    const { value, isMoving, target } = drag;
+    const { value, listening, isMoving, target } = drag;
+    listening.abort();
     rows.get(value).row.classList.remove("is-dragged");
     for (const node of holder.querySelectorAll(".is-before, .is-onto, .is-end")) node.classList.remove("is-before", "is-onto", "is-end");
     setTimeout(() => { drag = null; }); // after the click that ends it

@@ -1,0 +1,251 @@
+"""Agreement of a large project, from the database to the figure on the page: cold, warm, by strata, and how fresh.
+
+    python -m benchmarks.agreement_database --items 1000000
+
+An installation of its own with a project of so many items, three labels each by 40 annotators of different skill. Items
+come in through the import's functions; the labels are written by SQL in the shapes that the queue leaves behind, some
+ten thousand items a transaction, each with its event: the installation's own beat counts them as it would any others,
+and how long that takes is a figure too. Then, in this process and over HTTP: the figures with nothing remembered (the
+histogram is read and every measure computed), the same remembered, each kind of strata, the figures straight from the
+labels, the daily recount; and how long after an answer the figures hold it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.installation import Site, add_options, make_people, make_project, open_site
+from benchmarks.items_list import Caller, sign_in
+from benchmarks.measuring import Check, Measurement, gauge_noise, in_ms, say
+
+if TYPE_CHECKING:
+    from annotation.models import Project
+
+SLUG, N_PEOPLE, OVERLAP = "agreement", 40, 3
+ITEMS_AT_ONCE = 20_000
+COLD_SECONDS, WARM_SECONDS, FRESH_SECONDS = 2.0, 0.05, 2.0
+STRATA = ("label", "pair", "week", "source", "metadata:shop")
+
+# Three different people an item; each says the truth as often as they are skilled. Item by item from hashes.
+_LABELS = [
+    "set local session_replication_role = replica",  # no checks of foreign keys, row by row
+    """
+    create temporary table given on commit drop as
+    select q.id, q.item_id, q.lane_id, q.draw_id, q.project_id, p.person,
+      case when u.skill < 0.62 + (p.place %% 7) * 0.05 then z.truth else (z.truth + u.other) %% 3 + 1 end as said,
+      nextval(pg_get_serial_sequence('annotation_seat', 'id')) as seat,
+      nextval(pg_get_serial_sequence('annotation_annotation', 'id')) as annotation,
+      clock_timestamp() - ((hashtextextended(q.item_id::text, 3) & 63) * interval '1 day') as at
+    from annotation_queuerow q
+    cross join lateral (select case when h < 0.6 then 1 when h < 0.9 then 2 else 3 end as truth
+      from (select (hashtextextended(q.item_id::text, 1) & 65535) / 65536.0 as h) x) z
+    cross join generate_series(0, %(overlap)s - 1) k(n)
+    cross join lateral (select ((hashtextextended(q.item_id::text, 2) & 65535) + k.n * 13) %% %(n_people)s as place) w
+    cross join lateral (select w.place, (%(people)s::bigint[])[1 + w.place] as person) p
+    cross join lateral (select (hashtextextended(q.item_id::text, 10 + k.n) & 65535) / 65536.0 as skill,
+      (hashtextextended(q.item_id::text, 20 + k.n) & 1)::int as other) u
+    where q.project_id = %(project)s and q.kind = 1 and q.item_id = any(%(items)s)
+    """,
+    """
+    insert into annotation_seat (id, annotation_id, queue_row_id, person_id, project_id, item_id, lane_id, kind,
+        draw_id, state, generation, leased_at, expires_at, ended_at, reason, schema_id, arm)
+      overriding system value
+      select seat, annotation, id, person, project_id, item_id, lane_id, 1, draw_id, 2, 1,
+        at - interval '10 s', at + interval '1 h', at, '', %(schema)s, 0 from given
+    """,
+    """
+    insert into annotation_annotation (id, seat_id, project_id, item_id, person_id, schema_id, source, created_at,
+        seconds, is_unsure, flag, clauses, key, body_digest, lease_generation)
+      overriding system value
+      select annotation, seat, project_id, item_id, person, %(schema)s, 'human', at, 5, false, '', '{}',
+        'fill-' || annotation, '', 1 from given
+    """,
+    """
+    insert into annotation_label (annotation_id, question, project_id, item_id, person_id, choice)
+      select annotation, 1, project_id, item_id, person, said from given
+    """,
+    """
+    update annotation_queuerow q set n_submitted = %(overlap)s, overlap = %(overlap)s, state = 1
+      from given g where g.id = q.id
+    """,
+    "delete from annotation_offer o using given g where o.queue_row_id = g.id",
+    """
+    insert into annotation_event (project_id, kind, actor_id, item_id, ref_id)
+      select project_id, 'annotation.submitted', person, item_id, annotation from given
+    """,
+]
+
+
+def write_labels(project: Project, people: list[int], n_open: int) -> float:
+    """Label all items but the last `n_open`; the seconds that it took."""
+    from django.db import connection, transaction
+
+    from annotation.models import Item
+
+    ids = list(Item.objects.filter(project=project).order_by("pk").values_list("pk", flat=True))
+    about: dict[str, Any] = {
+        "project": project.pk,
+        "schema": project.schema_id,
+        "people": people,
+        "n_people": len(people),
+        "overlap": OVERLAP,
+    }
+    started = time.monotonic()
+    wanted = ids[: len(ids) - n_open]
+    for start in range(0, len(wanted), ITEMS_AT_ONCE):
+        with transaction.atomic(), connection.cursor() as cursor:
+            for statement in _LABELS:
+                cursor.execute(statement, {**about, "items": wanted[start : start + ITEMS_AT_ONCE]})
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "update annotation_item set metadata = jsonb_build_object('shop', 'shop-' || (id & 7))"
+            " where project_id = %s",
+            [project.pk],
+        )
+    return time.monotonic() - started
+
+
+def wait_until_counted(project: Project) -> float:
+    """Seconds until all answers are in the histogram."""
+    from reviewers.vote_counts import seconds_behind
+
+    started = told = time.monotonic()
+    while (behind := seconds_behind(project)) > 0:
+        if time.monotonic() - told > 30:
+            told = time.monotonic()
+            say(f"behind by {behind:.0f} s ...")
+        time.sleep(0.1)
+    return time.monotonic() - started
+
+
+def time_calls(call: Any, n: int) -> list[float]:
+    seconds = []
+    for _ in range(n):
+        started = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - started)
+    return seconds
+
+
+def measure_here(project: Project, repeat: int) -> dict[str, Any]:
+    """Figures in this process: with nothing remembered and remembered, by strata, and straight from the labels."""
+    from django.core.cache import cache
+
+    from reviewers.agreement import project_agreement
+    from reviewers.algorithms.agreement import agreement_of
+    from reviewers.algorithms.labels import count_vectors
+    from reviewers.loading import load_coded
+    from reviewers.recount import find_differences
+    from reviewers.reports import pick_question
+
+    question = pick_question(project, None)
+
+    def cold() -> None:
+        cache.clear()
+        project_agreement(project, question)
+
+    def from_labels() -> None:
+        import numpy as np
+
+        vectors = count_vectors(load_coded(project, question).table())
+        agreement_of(vectors, rng=np.random.default_rng(1), coefficients=("fleiss_kappa", "gwet_ac1"))
+
+    found: dict[str, Any] = {"cold": in_ms(time_calls(cold, repeat))}
+    found["warm"] = in_ms(time_calls(lambda: project_agreement(project, question), repeat))
+    for by in STRATA:
+        cache.clear()
+        found[f"strata by {by}, first"] = in_ms(time_calls(lambda by=by: project_agreement(project, question, by), 1))
+    found["from the labels"] = in_ms(time_calls(from_labels, max(1, repeat // 5)))
+    found["recount of all votes"] = in_ms(time_calls(lambda: find_differences(project, lambda _n: None), 1))
+    return found
+
+
+def measure_pages(site: Site, owner: Any, token: str, repeat: int) -> dict[str, Any]:
+    """The page and the API over HTTP; the first request of a web process computes, those after it remember."""
+    page, api = Caller(site.port, sign_in(owner)), Caller(site.port, {"Authorization": f"Bearer {token}"})
+    page.get(f"/p/{SLUG}/members/")  # what a first page costs whatever it shows
+    found: dict[str, Any] = {}
+    for name, caller, where in (
+        ("page", page, f"/p/{SLUG}/agreement/"),
+        ("API", api, f"/api/v1/projects/{SLUG}/agreement"),
+    ):
+        found[f"{name}, first"] = in_ms([caller.get(where)[0]])
+        found[f"{name}, then"] = in_ms([caller.get(where)[0] for _ in range(repeat)])
+    return found
+
+
+def measure_freshness(project: Project, people: list[int], n: int) -> list[float]:
+    """Seconds from a stored answer until the histogram holds it, for `n` answers."""
+    from random import Random
+
+    from annotation import queue
+    from reviewers.models import AgreementItem
+
+    seconds, rng = [], Random(1)
+    for number in range(n):
+        person = people[number % len(people)]
+        raw = queue.lease(project_id=project.pk, person_id=person, n=1, rng=rng).leases[0]
+        rows = AgreementItem.objects.filter(item=raw["item"], persons__contains=[person])
+        queue.submit(
+            seat_id=raw["seat"],
+            generation=raw["generation"],
+            person_id=person,
+            key=f"fresh-{time.time_ns()}",
+            body_digest=bytes(32),
+            source="human",
+            answer=queue.Answer(labels=[{"q": 1, "choice": 1}]),
+            salt=b"",
+            rng=rng,
+        )
+        started = time.monotonic()
+        while not rows.exists():
+            time.sleep(0.01)
+        seconds.append(time.monotonic() - started)
+        time.sleep(rng.random())  # at any moment of the beat's second
+    return seconds
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_options(parser)
+    parser.add_argument("--items", type=int, default=1_000_000)
+    parser.add_argument("--repeat", type=int, default=20)
+    args = parser.parse_args()
+    with open_site(args) as site:
+        owner, token = make_people(1, "engineer")[0]
+        people = [user for user, _token in make_people(N_PEOPLE)]
+        project = make_project(SLUG, people, args.items, OVERLAP)
+        from annotation.actions.projects import set_member
+
+        set_member(project=project, user=owner, role="owner", actor=owner)
+        ids = [user.pk for user in people]
+        figures: dict[str, Any] = {"items": args.items, "labels": args.items * OVERLAP}
+        figures["labels written, s"] = round(write_labels(project, ids, n_open=200), 1)
+        figures["then until all were counted, s"] = round(wait_until_counted(project), 1)
+        site.settle_down()
+        say(f"load {gauge_noise()}")
+        measurement = Measurement("agreement from the database", args.out)
+        figures |= measure_here(project, args.repeat)
+        figures |= measure_pages(site, owner, token, args.repeat)
+        fresh = measure_freshness(project, ids, args.repeat)
+        figures["answer until counted"] = in_ms(fresh)
+        checks = [
+            Check("cold, s", round(figures["cold"]["max"] / 1000, 3), "<=", COLD_SECONDS),
+            Check(
+                "page, first request of the web server, s",
+                round(figures["page, first"]["max"] / 1000, 3),
+                "<=",
+                COLD_SECONDS,
+            ),
+            Check("warm, p95, s", round(figures["warm"]["p95"] / 1000, 4), "<=", WARM_SECONDS),
+            Check("page, then, p95, s", round(figures["page, then"]["p95"] / 1000, 4), "<=", WARM_SECONDS),
+            Check("answer until counted, longest, s", round(max(fresh), 2), "<=", FRESH_SECONDS),
+        ]
+        return 0 if measurement.finish(figures, checks) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

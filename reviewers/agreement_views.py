@@ -1,0 +1,331 @@
+"""The agreement explorer: every measure of a question, which labels are confused, and by what agreement differs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.db import connection
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.http import urlencode
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from annotation.access import Access
+from annotation.actions.carrying import is_carrying
+from annotation.kinds import KINDS, Question
+from annotation.kinds.choice_tree import name_choices
+from annotation.models import Member, Project
+from annotation.schema import find_question
+from annotation.templatetags.charts import format_number
+from annotation.views.page import ProjectPage
+from reviewers.agreement import LEAST_ITEMS, MEASURED_KINDS, project_agreement
+from reviewers.answers import compiled_schema, tell_value
+from reviewers.loading import METADATA, is_stratifier
+from reviewers.mark_figures import MARK_METRICS
+from reviewers.recount import known_alarm
+
+MOST_IN_MATRIX = 16
+MOST_KEYS = 12
+KEYS_LOOKED_AT = 500  # items whose metadata is looked into for keys
+LATE_SECONDS = 2.0
+Row = dict[str, Any]
+
+
+class AgreementView(ProjectPage):
+    """How far annotators agree, on one question at a time."""
+
+    right = "agreement"
+    tab = "agreement"
+
+    def get(self, request: HttpRequest, slug: str) -> HttpResponse:
+        """What is asked for and unknown is left out of the question."""
+        access = self.enter(slug)
+        project = access.project
+        compiled = compiled_schema(project)
+        questions = sorted(compiled["questions"], key=lambda one: one["kind"] not in MEASURED_KINDS)
+        question = find_question(compiled, request.GET.get("question", "")) or questions[0]
+        ways = list_ways(access, question)
+        by = request.GET.get("by", "")
+        by = by if by in dict(ways) else ""
+        report = project_agreement(project, question, "label")
+        apart = project_agreement(project, question, by) if by else report
+        context = {
+            "questions": [(one["name"], one.get("text") or one["name"]) for one in questions],
+            "question": question,
+            "question_text": question.get("text") or question["name"],
+            "is_measured": question["kind"] in MEASURED_KINDS,
+            "has_pairs": any(figure["value"] is not None for figure in report["metrics"]),
+            "is_carrying": is_carrying(project),
+            "is_single": project.overlap_max == 1,
+            "measures": show_measures(question, report["metrics"]),
+            "n_simulated": report["n_simulated_annotators"],
+            "late_seconds": report["behind_seconds"] if report["behind_seconds"] > LATE_SECONDS else None,
+            "alarm": known_alarm(project) if access.may("manage") else None,
+            "labels": show_labels(project, question, report),
+            "confusion": show_confusion(project, question, report["confusion"]),
+            "ways": [
+                {"title": title, "url": f"?{urlencode({'question': question['name'], 'by': way})}#strata", "key": way}
+                for way, title in ways
+            ],
+            "by": by,
+            "by_title": dict(ways).get(by, ""),
+            "strata": show_strata(question, apart) if by and by != "pair" else [],
+            "trend": show_trend(question, apart) if by == "week" else None,
+            "pairs": show_pairs(project, question, apart) if by == "pair" else None,
+            "least_items": LEAST_ITEMS,
+            "compared_at": apart["strata_computed_at"],
+        }
+        return self.show(access, "reviewers/agreement.html", context)
+
+
+def list_ways(access: Access, question: Question) -> list[tuple[str, str]]:
+    """By what the labels of a question can be told apart, for this person: `(by, title)`."""
+    if question["kind"] not in MEASURED_KINDS or question["kind"] in MARK_METRICS:
+        return []
+    project = access.project
+    ways = [("pair", _("pair of annotators"))] if access.may("review") and question["kind"] != "number" else []
+    if Member.objects.filter(project=project).exclude(team="").exists():
+        ways.append(("team", _("team")))
+    keys = metadata_keys(project)
+    if "language" in keys:
+        ways.append(("language", _("language")))
+    ways += [("week", _("week")), ("guideline", _("guideline version")), ("source", _("source"))]
+    ways.append(("split", _("pool or holdout")))
+    return ways + [(f"{METADATA}{key}", key) for key in keys if key != "language"]
+
+
+def metadata_keys(project: Project) -> list[str]:
+    """The keys that some of the newest items have in their metadata and that could make strata."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            select k.key from (select i.metadata from annotation_item i where i.project_id = %s
+              order by i.id limit %s) m cross join lateral jsonb_each(m.metadata) k
+            where jsonb_typeof(k.value) in ('string', 'number', 'boolean')
+            group by 1 having count(distinct k.value) < count(*) or count(*) < 20 order by count(*) desc, 1 limit %s
+            """,
+            [project.pk, KEYS_LOOKED_AT, MOST_KEYS],
+        )
+        return [row[0] for row in cursor.fetchall() if is_stratifier(f"{METADATA}{row[0]}")]
+
+
+# --- In words --------------------------------------------------------------------------------------------------------
+
+
+def measure_words() -> dict[str, tuple[str, str]]:
+    """Each measure's name, and what it says in a sentence."""
+    return {
+        "raw_agreement": (
+            _("Observed agreement"),
+            _("How often two people who answer the same item say the same. Agreement by chance is in it."),
+        ),
+        "alpha_nominal": (
+            _("Krippendorff's alpha"),
+            _("Agreement beyond chance: 1 is perfect, 0 what chance alone would give. Two answers are alike or not."),
+        ),
+        "alpha_ordinal": (_("Alpha, ordinal"), _("The same, where a 4 beside a 5 is nearly alike: in ranks.")),
+        "alpha_interval": (_("Alpha, interval"), _("The same, in units: from 1 to 3 is as far as from 3 to 5.")),
+        "alpha_ratio": (_("Alpha, ratio"), _("The same, in proportion: from 1 to 2 is as far as from 2 to 4.")),
+        "alpha_jaccard": (
+            _("Alpha, Jaccard"),
+            _("Whole answers as sets: alike by the share of the choices that both ticked."),
+        ),
+        "alpha_masi": (_("Alpha, MASI"), _("As Jaccard, and milder where one answer holds the other.")),
+        "fleiss_kappa": (_("Fleiss' kappa"), _("Agreement beyond chance, as older papers report it.")),
+        "gwet_ac1": (
+            _("Gwet's AC1"),
+            _("Agreement beyond chance that stays near the observed one where one answer is rare."),
+        ),
+        "gwet_ac2_linear": (_("Gwet's AC2, linear"), _("As AC1; near answers count in part, step by step.")),
+        "gwet_ac2_quadratic": (_("Gwet's AC2, quadratic"), _("As AC1; answers far apart count most.")),
+        "cohen_kappa": (_("Cohen's kappa"), _("Two annotators beyond chance.")),
+        "character_f1": (_("F1, characters"), _("How far what two people marked is the same, letter by letter.")),
+        "span_f1_exact": (_("F1, exact spans"), _("How many spans are the same, start, end and label.")),
+        "span_f1_partial": (_("F1, spans that overlap"), _("How many spans meet one of the other's with its label.")),
+        "token_f1": (_("F1, words"), _("As characters, word by word: a missed comma does not count.")),
+        "box_iou": (
+            _("Overlap of boxes"),
+            _("Intersection over union of boxes paired off; one without a partner is 0."),
+        ),
+        "box_f1": (_("F1, boxes"), _("How many boxes have a partner that overlaps as far as the question asks.")),
+        "segment_iou": (_("Overlap of segments"), _("Time that both marked, of the time that either did.")),
+        "segment_f1": (_("F1, segments"), _("How many segments have a partner that overlaps as far as asked.")),
+        "kendall_tau_b": (
+            _("Kendall's tau-b"),
+            _("How many pairs of choices two people put in the same order: 1 all, -1 none."),
+        ),
+        "spearman_rho": (
+            _("Spearman's rank correlation"),
+            _("The same, where a choice far from its place counts more."),
+        ),
+    }
+
+
+def main_metric(question: Question) -> str:
+    """The measure that stands for the question where there is room for one."""
+    kind = question["kind"]
+    return MARK_METRICS[kind][1] if kind in MARK_METRICS else f"alpha_{KINDS[kind].LEVEL}"
+
+
+def show_measures(question: Question, metrics: Sequence[Row]) -> list[Row]:
+    """Every measure as a row: what it is called, what it says, and its figure."""
+    words = measure_words()
+    is_order = question["kind"] == "ranking"
+    return [
+        {
+            "name": words.get(figure["metric"], (figure["metric"], ""))[0],
+            "says": words.get(figure["metric"], ("", ""))[1],
+            "figure": figure,
+            "low": figure["interval"][0] if figure["interval"] else None,
+            "high": figure["interval"][1] if figure["interval"] else None,
+            "is_main": figure["metric"] == main_metric(question),
+            "start": -0.2 if figure["metric"].startswith(("alpha", "gwet", "fleiss")) else -1.0 if is_order else 0.0,
+        }
+        for figure in metrics
+    ]
+
+
+def find_figure(metrics: Sequence[Row], name: str) -> Row | None:
+    """The figure of that name."""
+    return next((figure for figure in metrics if figure["metric"] == name), None)
+
+
+def items_url(project: Project, question: Question, **asked: str) -> str:
+    """The list of the items of which people said that."""
+    where = reverse("project-items", kwargs={"slug": project.slug})
+    return f"{where}?{urlencode({'question': question['name'], **asked})}"
+
+
+def show_labels(project: Project, question: Question, report: Row) -> list[Row]:
+    """Each label: how common it is, and how far people agree on it against all others."""
+    return [
+        {
+            "label": tell_label(question, stratum["value"]),
+            "share": next(iter((stratum["metrics"][0]["prevalence"] or {}).values()), None),
+            "n_items": stratum["n_items_given"],
+            "alpha": find_figure(stratum["metrics"], "alpha_nominal"),
+            "ac1": find_figure(stratum["metrics"], "gwet_ac1"),
+            "url": items_url(project, question, said=stratum["value"]),
+        }
+        for stratum in report["strata"]
+    ]
+
+
+def tell_label(question: Question, value: str) -> str:
+    """A value in the words of the schema; one that left it stays as it was."""
+    known = name_choices(question).values()
+    return tell_value(question, value) if value in known else value
+
+
+def show_confusion(project: Project, question: Question, confusion: Mapping[str, Any] | None) -> Row | None:
+    """Label by label: on how many items both were given. Shaded by how often the one is met by the other."""
+    if confusion is None:
+        return None
+    values, items, pairs = confusion["values"], confusion["items"], confusion["coincidences"]
+    if len(values) > MOST_IN_MATRIX:
+        order = sorted(range(len(values)), key=lambda n: -sum(pairs[n]))[:MOST_IN_MATRIX]
+    else:
+        order = list(range(len(values)))
+    names = [tell_label(question, values[n]) for n in order]
+    shares = [[pairs[a][b] / (sum(pairs[a]) or 1) for b in order] for a in order]
+    darkest = max((shares[y][x] for y in range(len(order)) for x in range(len(order)) if x != y), default=0) or 1
+
+    def cell(y: int, x: int) -> Row:
+        a, b = order[y], order[x]
+        n = items[a][b]
+        told = format_number(n, digits=0)
+        if a == b:
+            tip = ngettext("“%(a)s” twice or more on %(n)s item", "“%(a)s” twice or more on %(n)s items", n) % {
+                "a": names[y],
+                "n": told,
+            }
+        else:
+            tip = ngettext("“%(a)s” and “%(b)s” on %(n)s item", "“%(a)s” and “%(b)s” on %(n)s items", n) % {
+                "a": names[y],
+                "b": names[x],
+                "n": told,
+            }
+        url = items_url(project, question, said=values[a], also=values[b]) if n else ""
+        return {"text": told, "shade": None if a == b else shares[y][x] / darkest, "tip": tip, "url": url}
+
+    size = range(len(order))
+    return {"names": names, "cells": [[cell(y, x) for x in size] for y in size], "n_hidden": len(values) - len(order)}
+
+
+def show_strata(question: Question, report: Row) -> list[Row]:
+    """Strata as rows, those with a figure first; the others name why they have none."""
+    rows = []
+    for stratum in report["strata"]:
+        main = find_figure(stratum["metrics"], main_metric(question)) or stratum["metrics"][0]
+        low, high = main["interval"] or (None, None)
+        rows.append(
+            {
+                "name": stratum["value"] or _("none stated"),
+                "main": main,
+                "low": low,
+                "high": high,
+                "raw": find_figure(stratum["metrics"], "raw_agreement"),
+                "ac1": find_figure(stratum["metrics"], "gwet_ac1"),
+            }
+        )
+    return sorted(rows, key=lambda row: row["raw"]["value"] is None)
+
+
+def show_trend(question: Question, report: Row) -> Row:
+    """Week by week as a line with its interval."""
+    weeks = {float(n): stratum["value"] for n, stratum in enumerate(report["strata"])}
+    series = []
+    for name, title in ((main_metric(question), _("Alpha")), ("raw_agreement", _("Observed"))):
+        points = []
+        for n, stratum in enumerate(report["strata"]):
+            figure = find_figure(stratum["metrics"], name) or {"value": None, "interval": None, "n_items": None}
+            low, high = figure["interval"] or (None, None)
+            points.append({"x": float(n), "y": figure["value"], "low": low, "high": high, "n": figure["n_items"]})
+        series.append({"name": title, "points": points})
+    return {"series": series, "weeks": weeks}
+
+
+def show_pairs(project: Project, question: Question, report: Row) -> Row:
+    """Pairs of annotators: a square of those who share most with others, and every pair as a row."""
+    rows = []
+    shared: dict[str, int] = {}
+    names = {person["id"]: person["name"] for stratum in report["strata"] for person in stratum["persons"]}
+    cells: dict[tuple[str, str], Row] = {}
+    for stratum in report["strata"]:
+        kappa = find_figure(stratum["metrics"], "cohen_kappa") or {}
+        ac1 = find_figure(stratum["metrics"], "gwet_ac1") or {}
+        a, b = (person["id"] for person in stratum["persons"])
+        for person in (a, b):
+            shared[person] = shared.get(person, 0) + stratum["metrics"][0]["n_items"]
+        url = items_url(project, question, people=f"{a},{b}")
+        low, high = kappa.get("interval") or (None, None)
+        row = {"name": stratum["value"], "kappa": kappa, "ac1": ac1, "raw": stratum["metrics"][0], "url": url}
+        rows.append(row | {"low": low, "high": high})
+        cells[a, b] = cells[b, a] = row
+    order = sorted(names, key=lambda person: (-shared[person], names[person]))[:MOST_IN_MATRIX]
+
+    def cell(a: str, b: str) -> Row | None:
+        row = cells.get((a, b))
+        if row is None:
+            return None
+        value = row["kappa"].get("value")
+        n = format_number(row["raw"]["n_items"], digits=0)
+        tip = _("%(pair)s: kappa %(kappa)s, AC1 %(ac1)s on %(n)s items") % {
+            "pair": row["name"],
+            "kappa": format_number(value),
+            "ac1": format_number(row["ac1"].get("value")),
+            "n": n,
+        }
+        return {"text": format_number(value), "shade": value or 0.0, "tip": tip, "url": row["url"]}
+
+    return {
+        "names": [names[person] for person in order],
+        "cells": [[cell(a, b) for b in order] for a in order],
+        "rows": rows,
+        "n_hidden": max(0, len(names) - len(order)),
+        "left_out": report["left_out"],
+        "n_left_out": report["n_left_out"],
+        "n_unnamed": report["n_left_out"] - len(report["left_out"]),
+    }
