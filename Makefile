@@ -22,7 +22,9 @@ EXTRAS := --extra embedded --extra ml --extra media --extra dev --extra browser 
 run: install
 	@exec $(BIN)/touchstone up
 
-# The linters and the types; that models and migrations agree is a test among the others.
+# The linters and the types; that models and migrations agree is a test among the others. The tests start hundreds of
+# processes: where the machine is told to write no bytecode, each of them would compile all that it imports anew.
+test: export PYTHONDONTWRITEBYTECODE =
 test: install check
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
