@@ -13,7 +13,7 @@ from django.db import connection
 
 from annotation.access import Access
 from annotation.hints import SEVERE
-from annotation.models import QueueLane
+from annotation.models import Project, QueueLane
 from annotation.progress import today_began
 
 USUAL_DAYS = 14
@@ -52,6 +52,11 @@ _HELD = """
     select count(*) from annotation_seat s where s.person_id = %(person)s and s.project_id = %(project)s and s.state = 1
       and s.kind = 1 and s.expires_at >= clock_timestamp()
 """
+
+
+def is_paced(project: Project) -> bool:
+    """Whether people of a project may be told how quick they or others are: not where any of its queues is severe."""
+    return not QueueLane.objects.filter(project=project, severity__gte=SEVERE).exists()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +108,14 @@ def sitting(access: Access, today: datetime | None = None) -> Sitting:
         cursor.execute(_HELD, params)
         n_left = min(MOST_LEFT, n_open + cursor.fetchone()[0])
     n_today, n_timed, seconds = done[0]
-    is_severe = QueueLane.objects.filter(project=access.project, severity__gte=SEVERE).exists()
+    may_pace = is_paced(access.project)
     is_more = n_open == MOST_LEFT or n_looked == MOST_LOOKED
     return Sitting(
         n_today=n_today,
         n_timed_today=n_timed,
         seconds_today=seconds,
-        is_paced=not is_severe,
-        usual_per_hour=None if is_severe else _per_hour(done[1][1], done[1][2], LEAST_USUAL),
+        is_paced=may_pace,
+        usual_per_hour=_per_hour(done[1][1], done[1][2], LEAST_USUAL) if may_pace else None,
         n_left=None if is_more and n_open == 0 else n_left,
         is_more_left=is_more and n_open > 0,
     )

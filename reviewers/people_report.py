@@ -21,10 +21,10 @@ from django.utils.translation import ngettext
 from annotation.access import Access, parse_id
 from annotation.actions.carrying import is_carrying
 from annotation.errors import AbsentError
-from annotation.hints import SEVERE
 from annotation.kinds import Question
 from annotation.kinds.choice_tree import name_choices
-from annotation.models import Item, Member, Project, QueueLane, User
+from annotation.models import Item, Member, Project, User
+from annotation.pace import is_paced
 from annotation.serializers import show_time
 from reviewers.algorithms.figures import Figure
 from reviewers.algorithms.intervals import wilson
@@ -123,7 +123,7 @@ def report_for(access: Access, question: Question, person: User) -> Row:
 
 
 def _compute(project: Project, question: Question) -> Row:
-    is_paced = not QueueLane.objects.filter(project=project, severity__gte=SEVERE).exists()
+    may_pace = is_paced(project)
     report: Row = {
         "question": question["name"],
         "computed_at": show_time(timezone.now()),
@@ -131,7 +131,7 @@ def _compute(project: Project, question: Question) -> Row:
         "n_items": 0,
         "n_labels": 0,
         "is_sample": False,
-        "is_paced": is_paced,
+        "is_paced": may_pace,
         "n_simulated": 0,
         "means": dict.fromkeys(MEASURES),
         "weeks": [],
@@ -147,7 +147,7 @@ def _compute(project: Project, question: Question) -> Row:
     people = {user.pk: user for user in User.objects.filter(pk__in=np.unique(rows.person).tolist())}
     simulated = [pk for pk, user in people.items() if user.kind == User.Kind.SIMULATED]
     is_simulated = np.isin(rows.person, simulated)
-    sheet = _Sheet(project, question, people, is_compared=is_compared, is_paced=is_paced)
+    sheet = _Sheet(project, question, people, is_compared=is_compared, is_paced=may_pace)
     persons = sheet.measure(rows, ~is_simulated)
     report |= {"means": persons["means"], "weeks": persons["weeks"], "n_simulated": len(simulated)}
     found = persons["people"]

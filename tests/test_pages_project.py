@@ -471,3 +471,12 @@ def test_an_empty_project_leads_to_its_import(cast: Cast) -> None:
         assert "/p/empty/items/import/" in client.get(f"/p/empty/{path}").content.decode()
     import_rows(Project.objects.get(slug="empty"), [{"text": "one"}])
     assert "No items yet" not in client.get("/p/empty/").content.decode()
+
+
+def test_nobody_is_told_times_where_a_queue_is_severe(desk: Desk) -> None:
+    client = as_person(desk.cast.olga)
+    desk.label("olga")
+    url = reverse("project", args=[desk.project.slug])
+    assert [word in client.get(url).text for word in ("Time for one", "Median time")] == [True, True]
+    import_rows(desk.project, [{"external_id": "s", "text": "blood", "metadata": {"severity": "severe"}}])
+    assert [word in client.get(url).text for word in ("Time for one", "Median time")] == [False, False]

@@ -13,6 +13,7 @@ from annotation.access import Access
 from annotation.audit.latest import known_violations
 from annotation.kinds import KINDS, Question
 from annotation.models import Event, Item, Member, Project, User
+from annotation.pace import is_paced
 from annotation.progress import (
     Progress,
     count_disputes,
@@ -67,6 +68,7 @@ class OverviewView(ProjectPage):
             }
             if progress
             else None,
+            "is_paced": is_paced(project),
             "can_import": access.may("import"),
             "figures": self._figures(access) if progress and progress.n_items else None,
             "accepting": tell_accepting(project) if access.may("resolutions") else "",
