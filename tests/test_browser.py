@@ -152,6 +152,15 @@ def test_a_double_key_press_stores_one_answer(watched: Page, live_server: LiveSe
     assert Annotation.objects.filter(person=desk.cast.alice).count() == 1
 
 
+def test_a_double_click_answers_no_item_unseen(watched: Page, live_server: LiveServer, desk: Desk) -> None:
+    open_desk(watched, live_server, "alice")
+    first = item_text(watched)
+    watched.dblclick("#questions button >> nth=0")
+    expect_another(watched, first)
+    expect(watched.locator("#saved")).to_have_text("Saved")
+    assert Annotation.objects.filter(person=desk.cast.alice).count() == 1
+
+
 def test_an_answer_that_is_sent_twice_counts_once(
     watched: Page, live_server: LiveServer, desk: Desk, faults: list[str]
 ) -> None:

@@ -19,8 +19,9 @@ import * as store from "./store.js";
 import * as suggestion from "./suggestion.js";
 
 const UNDONE = 20; // answers that can be taken back one after the other, as many as the list of last answers has
+const UNREAD = 300; // ms after an item has come, in which nobody can have read it
 
-let current = null; // {lease, draft} on the page
+let current = null; // {lease, draft, at} on the page, and since when
 const past = []; // [{annotation, draft}] what can be undone
 let undoWanted = null; // which answer to take back once the outbox is empty: one of the history's, or "last"
 let isResting = false; // nothing is shown until they come back
@@ -94,7 +95,7 @@ const freshDraft = () => ({ answers: {}, unsure: false, flag: null, comment: "",
 
 function show(lease, draft) {
   if (isResting) { isResting = false; offer("ask", "look_again"); }
-  current = { lease, draft: draft || store.read(`draft:${lease.id}`) || freshDraft() };
+  current = { lease, draft: draft || store.read(`draft:${lease.id}`) || freshDraft(), at: performance.now() };
   activeTime.restart();
   notice("lease", "");
   notice("fault", "");
@@ -366,6 +367,10 @@ const actions = {
   goOn,
 };
 
+/* The second click of a double one, where the first has brought this item: nobody can have read it. */
+document.addEventListener("click", (event) => {
+  if (event.detail > 1 && current && performance.now() - current.at < UNREAD) { event.preventDefault(); event.stopImmediatePropagation(); }
+}, true);
 document.addEventListener("click", (event) => {
   const target = event.target.closest("[data-do], [data-cite], [data-close]");
   if (!target) return;
