@@ -110,7 +110,7 @@ def write_labels(project: Project, people: list[int], n_open: int) -> float:
 
 def wait_until_counted(project: Project) -> float:
     """Seconds until all answers are in the histogram."""
-    from reviewers.vote_counts import seconds_behind
+    from reviewers.agreement.vote_counts import seconds_behind
 
     started = told = time.monotonic()
     while (behind := seconds_behind(project)) > 0:
@@ -134,11 +134,11 @@ def measure_here(project: Project, repeat: int) -> dict[str, Any]:
     """Figures in this process: with nothing remembered and remembered, by strata, and straight from the labels."""
     from django.core.cache import cache
 
-    from reviewers.agreement import project_agreement
+    from reviewers.agreement.recount import find_differences
+    from reviewers.agreement.report import project_agreement
     from reviewers.algorithms.agreement import agreement_of
     from reviewers.algorithms.labels import count_vectors
     from reviewers.loading import load_coded
-    from reviewers.recount import find_differences
     from reviewers.reports import pick_question
 
     question = pick_question(project, None)

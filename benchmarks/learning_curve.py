@@ -141,7 +141,7 @@ class Team:
     def settle(self) -> None:
         """The reviewer decides what the three could not: by the file's own majority."""
         from annotation.models import Item, QueueRow
-        from reviewers.actions import adjudicate
+        from reviewers.actions.adjudication import adjudicate
 
         access = self.access(self.owner)
         tied = QueueRow.objects.filter(project=self.project, kind=1, state=QueueRow.State.DISPUTED)

@@ -93,8 +93,8 @@ def time_cold(project: Project, repeat: int) -> tuple[dict[str, Any], list[float
     """The last report, and the seconds of each: of all, and of loading alone."""
     from django.core.cache import cache
 
-    from reviewers.people_loading import load_people
-    from reviewers.people_report import people_report
+    from reviewers.people.loading import load_people
+    from reviewers.people.report import people_report
     from reviewers.reports import pick_question
 
     question = pick_question(project, None)

@@ -30,7 +30,7 @@ from learning.models import ModelVersion, Round
 from learning.questions import require_question
 from learning.reports import round_state, rounds_of
 from reviewers.answers import compiled_schema, questions_by_id
-from reviewers.api import METRIC
+from reviewers.api.agreement import METRIC
 
 ROUND_FIELDS = ("strategy", "batch", "question", "model", "train", "seed", "random_share")
 

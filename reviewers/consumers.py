@@ -8,13 +8,13 @@ from annotation.actions.carrying import EVENT as CARRIED
 from annotation.actions.carrying import KIND as CARRYING
 from annotation.actions.carrying import find_target, is_carrying, start_carrying
 from annotation.models import Annotation, Event, Project, QueueRow
-from reviewers.actions import erase_notes
+from reviewers.actions.adjudication import erase_notes
 from reviewers.actions.consensus import count_answers, start_fit
 from reviewers.actions.votes import fold_votes
+from reviewers.agreement.vote_counts import CONSUMER as VOTES
+from reviewers.agreement.vote_counts import VOTED
 from reviewers.answers import compiled_schema
-from reviewers.vote_counts import CONSUMER as VOTES
-from reviewers.vote_counts import VOTED
-from reviewers.weighing import weighed_questions
+from reviewers.consensus.weighing import weighed_questions
 
 CONSUMER = "reviewers"
 ITEMS_AT_ONCE = 20_000

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from annotation.kinds import Question
 from annotation.models import Item, Label, Member, Project, QueueLane, User
+from reviewers.agreement.vote_counts import Value, list_values
 from reviewers.algorithms.agreement import LabelTable
-from reviewers.vote_counts import Value, list_values
 
 STRATIFIERS = ("split", "language", "guideline", "source", "team", "week")
 METADATA = "metadata:"  # and any key of the items' metadata

@@ -1,6 +1,6 @@
 """Lists for people: the resolutions of a project, and what one adjudication was.
 
-Agreement is in `reviewers/agreement.py`; disputes, with who said what, are in `reviewers/disputes.py`.
+Agreement is in `reviewers/agreement/report.py`; disputes, with who said what, are in `reviewers/disputes.py`.
 """
 
 from __future__ import annotations

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from reviewers.agreement_views import AgreementView
-from reviewers.desk_parts import HistoryView, PrecedentsView
-from reviewers.people_views import AnnotatorsView, AnnotatorView
-from reviewers.rule_views import RuleView
-from reviewers.schema_views import PublishSchemaView
-from reviewers.views import DisputesView, DisputeView
+from reviewers.views.agreement import AgreementView
+from reviewers.views.desk import HistoryView, PrecedentsView
+from reviewers.views.disputes import DisputesView, DisputeView
+from reviewers.views.people import AnnotatorsView, AnnotatorView
+from reviewers.views.rule import RuleView
+from reviewers.views.schema import PublishSchemaView
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("p/<slug:slug>/label/history/", HistoryView.as_view(), name="project-history"),

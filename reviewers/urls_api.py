@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from django.urls import path
 
-from reviewers.api import AdjudicationView, AgreementView, ResolutionsView
-from reviewers.api_consensus import ConsensusView, RulePreviewView
-from reviewers.api_people import AnnotatorsView, AnnotatorView
+from reviewers.api.agreement import AgreementView
+from reviewers.api.consensus import ConsensusView, RulePreviewView
+from reviewers.api.people import AnnotatorsView, AnnotatorView
+from reviewers.api.resolutions import AdjudicationView, ResolutionsView
 
 urlpatterns = [
     path("projects/<slug:slug>/agreement", AgreementView.as_view(), name="api-agreement"),

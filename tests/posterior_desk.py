@@ -10,7 +10,7 @@ from annotation.actions.jobs import claim_job
 from annotation.jobs import RunningJob
 from annotation.models import QueueRow
 from reviewers.actions.consensus import start_fit
-from reviewers.consensus_jobs import run_fit
+from reviewers.job_kinds.consensus import run_fit
 from reviewers.models import ConsensusAnnotator
 from tests.cast import Desk, MakeDesk
 

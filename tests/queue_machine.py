@@ -30,7 +30,7 @@ from annotation.errors import TouchstoneError
 from annotation.job_kinds.overlap import run_overlap
 from annotation.jobs import RunningJob
 from annotation.models import Item, Job, QueueLane
-from reviewers.actions import adjudicate
+from reviewers.actions.adjudication import adjudicate
 from tests.queue_breaks import Break, install
 from tests.queue_model import (
     ADJUDICATE,

@@ -16,7 +16,7 @@ from pytest_django.live_server_helper import LiveServer
 
 from annotation.actions.care import change_care
 from annotation.actions.projects import put_guideline
-from reviewers.actions import adjudicate
+from reviewers.actions.adjudication import adjudicate
 from tests.cast import Desk, MakeDesk
 from tests.test_browser import faults, sign_in, watched
 

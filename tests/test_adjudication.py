@@ -15,7 +15,7 @@ from annotation.errors import InvalidError, StateError, UndoTooLateError
 from annotation.events import dispatch_events
 from annotation.models import Annotation, Event, Label, QueueRow, Seat
 from annotation.schema import AnswersError
-from reviewers.actions import adjudicate
+from reviewers.actions.adjudication import adjudicate
 from reviewers.disputes import count_disputes, dispute_detail, dispute_list
 from reviewers.errors import HeldError, OwnWorkError, StaleDecisionError
 from reviewers.models import Adjudication, AdjudicationNote, Resolution

@@ -15,7 +15,7 @@ from annotation.actions.projects import put_guideline
 from annotation.errors import InvalidError
 from annotation.kinds import choice
 from annotation.models import Project, User
-from reviewers.agreement import project_agreement
+from reviewers.agreement.report import project_agreement
 from reviewers.algorithms.agreement import krippendorff_alpha, raw_agreement
 from reviewers.loading import load_labels
 from reviewers.reports import pick_question

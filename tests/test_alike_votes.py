@@ -19,7 +19,7 @@ from annotation.models import Label, QueueRow
 from annotation.schema import compile_schema
 from reviewers.algorithms.consensus import Rule, vote, vote_alike
 from reviewers.models import Resolution
-from reviewers.scorecards import accepted_shares
+from reviewers.people.scorecards import accepted_shares
 from tests.cast import Desk, MakeDesk
 
 pytestmark = pytest.mark.django_db

@@ -15,7 +15,7 @@ from annotation.actions.care import change_care, change_organisation_care
 from annotation.actions.media import add_media
 from annotation.actions.projects import put_guideline
 from annotation.models import Annotation, Item, Label
-from reviewers.actions import adjudicate
+from reviewers.actions.adjudication import adjudicate
 from tests.api_client import make_png
 from tests.cast import Desk, MakeDesk, import_rows
 from tests.media_files import make_video, make_wav

@@ -12,7 +12,7 @@ from annotation.actions.desk_keys import set_own_keys
 from annotation.actions.guidelines import note_reading
 from annotation.actions.projects import put_guideline
 from annotation.models import Annotation, GuidelineReading
-from reviewers.actions import adjudicate
+from reviewers.actions.adjudication import adjudicate
 from tests.cast import CHOICE_SCHEMA, MakeDesk
 from tests.test_browser import expect_another, faults, item_text, open_desk, watched
 from tests.test_suggestions import score_all

@@ -12,7 +12,7 @@ from annotation.actions.carrying import KIND
 from annotation.jobs import run_job
 from annotation.models import Annotation, Draft, Guideline, Job, LabelSchema
 from annotation.schema import show_schema
-from reviewers import tasks
+from reviewers import job_kinds
 from tests.cast import Desk, MakeDesk
 from tests.test_accessibility import find_surplus, find_violations
 from tests.test_browser import faults, sign_in, watched
@@ -21,7 +21,7 @@ __all__ = ["faults", "watched"]
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
-assert tasks  # registers the job
+assert job_kinds  # registers the job
 
 
 @pytest.fixture

@@ -30,10 +30,10 @@ from annotation.models import Annotation, AnnotationText, Event, Job, Label, Off
 from annotation.progress import own_counts
 from annotation.schema import AnswersError, MapError, compile_schema, parse_answers, show_answers
 from learning.actions.snapshots import freeze_members
-from reviewers import tasks
-from reviewers.actions import adjudicate
-from reviewers.agreement import project_agreement
+from reviewers.actions.adjudication import adjudicate
+from reviewers.agreement.report import project_agreement
 from reviewers.disputes import dispute_detail
+from reviewers.job_kinds import carrying as carrying_job
 from reviewers.models import Resolution
 from reviewers.reports import show_resolutions
 from tests.api_client import Api, fault_of
@@ -453,7 +453,7 @@ def test_a_decision_under_the_new_version_is_not_carried_a_second_time(make_desk
 def test_a_job_that_was_cut_off_goes_on_and_carries_nothing_twice(
     make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tasks, "BATCH", 1)
+    monkeypatch.setattr(carrying_job, "BATCH", 1)
     desk = make_desk(n=4)
     for name in ("t-1", "t-2", "t-3", "t-4"):
         desk.vote(name, alice="spam")
@@ -473,7 +473,7 @@ def test_a_job_that_was_cut_off_goes_on_and_carries_nothing_twice(
                 raise JobLostError
 
     with pytest.raises(JobLostError):
-        tasks.run_carrying(Cut(claimed))
+        carrying_job.run_carrying(Cut(claimed))
     assert Annotation.objects.filter(schema=desk.project.schema).count() == 2
     age_heartbeat(job)
     assert finish(job) == {"carried": 4, "asked_again": 0, "reopened": 0, "decisions": 0}
@@ -493,7 +493,7 @@ def test_an_attempt_that_lost_the_job_writes_nothing(make_desk: MakeDesk) -> Non
     age_heartbeat(job)
     assert claim_job(job_id=job.pk, worker="another one") is not None
     with pytest.raises(JobLostError):
-        tasks.run_carrying(RunningJob(old))
+        carrying_job.run_carrying(RunningJob(old))
     assert Annotation.objects.count() == 1
 
 

@@ -14,7 +14,7 @@ from annotation.errors import TouchstoneError
 from annotation.events import dispatch_events
 from annotation.jobs import run_job
 from annotation.models import Annotation, Job, Label, Project, Seat
-from reviewers import tasks
+from reviewers.job_kinds import carrying as carrying_job
 from reviewers.models import Resolution
 from tests.cast import CHOICE_SCHEMA, Desk, MakeDesk
 from tests.job_rows import has_state
@@ -61,7 +61,7 @@ def publish(desk: Desk) -> None:
 def test_nothing_is_lost_or_of_two_versions_where_people_label_meanwhile(
     make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tasks, "BATCH", 3)
+    monkeypatch.setattr(carrying_job, "BATCH", 3)
     desk = make_desk(n=N, overlap=3, max_held=5)
     for name in ("alice", "bob"):
         for _turn in range(N // 2):

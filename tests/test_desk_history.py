@@ -12,7 +12,7 @@ from annotation.actions.care import change_care
 from annotation.actions.items import quarantine_item
 from annotation.errors import UndoTooLateError
 from annotation.models import Item, Organisation
-from reviewers.actions import adjudicate
+from reviewers.actions.adjudication import adjudicate
 from reviewers.history import NEWEST, newest_answers
 from tests.cast import CHOICE_SCHEMA, Desk, MakeDesk
 

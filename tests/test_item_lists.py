@@ -17,7 +17,7 @@ from annotation.models import Annotation, Draw, DrawItem, Import, Item, ItemPayl
 from learning import item_walks
 from learning.items import list_items
 from learning.models import ModelVersion, Score
-from reviewers.actions import adjudicate
+from reviewers.actions.adjudication import adjudicate
 from reviewers.models import Resolution
 from tests.api_client import Api
 from tests.cast import Desk, MakeDesk

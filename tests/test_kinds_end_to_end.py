@@ -24,9 +24,9 @@ from learning.models import Snapshot
 from learning.snapshots import verify
 from learning.snapshots.files import published_folder
 from learning.tasks.snapshots import run_snapshot
-from reviewers.actions import erase_notes
+from reviewers.actions.adjudication import erase_notes
+from reviewers.agreement.marks import MARK_METRICS
 from reviewers.history import newest_answers
-from reviewers.mark_figures import MARK_METRICS
 from reviewers.models import Adjudication, AdjudicationNote, Resolution
 from tests.api_client import Api, make_png
 from tests.cast import Desk, MakeDesk, import_rows

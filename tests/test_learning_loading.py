@@ -15,7 +15,7 @@ from annotation.kinds import Question
 from annotation.models import Import, Item
 from learning.loading import align_proba, load_contents, load_holdout, load_pool, load_training
 from learning.questions import learnable_questions
-from reviewers.actions import adjudicate
+from reviewers.actions.adjudication import adjudicate
 from tests.cast import Desk, MakeDesk, import_rows
 from tests.learning_rows import PLAIN, SPAM, add, audit, empty_desk
 

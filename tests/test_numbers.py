@@ -24,11 +24,11 @@ from learning.models import Snapshot
 from learning.snapshots.documents import count_numbers
 from learning.snapshots.files import published_folder
 from learning.tasks.snapshots import run_snapshot
-from reviewers.agreement import project_agreement
+from reviewers.agreement.report import project_agreement
 from reviewers.algorithms.consensus import Rule, vote, vote_numbers
 from reviewers.models import Adjudication, Resolution
+from reviewers.people.scorecards import accepted_shares
 from reviewers.reports import pick_question, resolution_rows
-from reviewers.scorecards import accepted_shares
 from tests.api_client import Api
 from tests.cast import Desk, MakeDesk
 

@@ -12,7 +12,7 @@ from django.test import Client
 
 from annotation.actions.projects import set_member
 from annotation.models import Event, Item, Project, User
-from reviewers.agreement import project_agreement
+from reviewers.agreement.report import project_agreement
 from reviewers.consumers import read_votes
 from reviewers.reports import pick_question
 from tests.api_client import Api

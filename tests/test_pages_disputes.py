@@ -7,7 +7,7 @@ import re
 import pytest
 from django.test import Client
 
-from reviewers.actions import adjudicate
+from reviewers.actions.adjudication import adjudicate
 from reviewers.models import Adjudication, Resolution
 from tests.cast import Desk, MakeDesk
 from tests.test_pages_project import as_person

@@ -18,7 +18,7 @@ from annotation.actions.people import create_user, ensure_outside_person
 from annotation.models import Item, Job, Member, Project, User
 from annotation.progress import own_counts, work_by_person
 from learning.models import Round
-from reviewers.scorecards import LEAST_LABELS, accepted_shares
+from reviewers.people.scorecards import LEAST_LABELS, accepted_shares
 from tests.cast import PASSWORD, Cast, Desk, MakeDesk, import_rows
 
 pytestmark = pytest.mark.django_db

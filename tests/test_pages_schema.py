@@ -15,14 +15,14 @@ from annotation.actions.jobs import claim_job, fail_job
 from annotation.jobs import run_job
 from annotation.models import Annotation, Draft, Event, Job, LabelSchema, Project
 from annotation.schema import show_schema
-from reviewers import tasks
-from reviewers.actions import adjudicate
+from reviewers import job_kinds
+from reviewers.actions.adjudication import adjudicate
 from tests.cast import CHOICE_SCHEMA, Cast, Desk, MakeDesk
 from tests.test_pages_project import as_person
 
 pytestmark = pytest.mark.django_db
 
-assert tasks  # registers the job
+assert job_kinds  # registers the job
 
 URL = "/p/forum/schema/"
 SCAM: dict[str, Any] = {

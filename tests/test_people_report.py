@@ -14,11 +14,11 @@ from annotation.actions import projects
 from annotation.actions.items import quarantine_item
 from annotation.actions.people import ensure_outside_person
 from annotation.models import Item, Project, QueueLane, QueueRow, User
-from reviewers.actions import adjudicate
+from reviewers.actions.adjudication import adjudicate
 from reviewers.algorithms.person_flags import KINDS
-from reviewers.people_loading import load_people
-from reviewers.people_report import people_report
-from reviewers.people_words import flag_titles, tell_flag
+from reviewers.people.loading import load_people
+from reviewers.people.report import people_report
+from reviewers.people.words import flag_titles, tell_flag
 from reviewers.reports import pick_question
 from tests.api_client import Api
 from tests.cast import Desk, MakeDesk, import_rows

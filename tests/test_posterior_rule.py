@@ -13,15 +13,15 @@ from annotation.audit import find_violations
 from annotation.errors import StateError
 from annotation.jobs import JobFailedError, JobLostError, RunningJob
 from annotation.models import Event, Job, Project, QueueRow
-from reviewers import consensus_jobs
-from reviewers.actions import adjudicate
+from reviewers.actions.adjudication import adjudicate
 from reviewers.actions.consensus import LEAST_NEW, start_fit
 from reviewers.algorithms.posterior import weigh
-from reviewers.consensus_jobs import run_fit
+from reviewers.consensus.weighing import find_outdated, load_crowd, skills_of, weighed_questions
 from reviewers.consumers import read_new_answers
+from reviewers.job_kinds import consensus as consensus_jobs
+from reviewers.job_kinds.consensus import run_fit
 from reviewers.models import ConsensusAnnotator, ConsensusFit, ConsensusWatch, Resolution
 from reviewers.reports import resolution_rows
-from reviewers.weighing import find_outdated, load_crowd, skills_of, weighed_questions
 from tests.api_client import Api
 from tests.cast import CHOICE_SCHEMA, Desk, MakeDesk, import_rows
 from tests.posterior_desk import PEOPLE, POSTERIOR, VALUES, fit, know, make_known_desk, past_rows, state_of

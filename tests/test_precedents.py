@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from annotation.actions.care import change_care
 from annotation.actions.items import quarantine_item
 from annotation.models import Item
-from reviewers.actions import adjudicate
+from reviewers.actions.adjudication import adjudicate
 from reviewers.models import Adjudication
 from reviewers.precedents import LOOKED_THROUGH, MOST, precedents_like
 from tests.cast import CHOICE_SCHEMA, Desk, MakeDesk

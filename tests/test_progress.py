@@ -13,7 +13,7 @@ from annotation.actions import projects
 from annotation.actions.items import quarantine_item
 from annotation.models import Annotation, Item, QueueRow
 from annotation.progress import count_disputes, keep_if_large, own_counts, project_progress, work_by_person
-from reviewers.actions import adjudicate
+from reviewers.actions.adjudication import adjudicate
 from tests.cast import CHOICE_SCHEMA, Desk, MakeDesk
 
 pytestmark = pytest.mark.django_db

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from annotation.actions.items import quarantine_item
-from reviewers.actions import adjudicate
+from reviewers.actions.adjudication import adjudicate
 from reviewers.reports import pick_question, resolution_rows
 from tests.api_client import Api
 from tests.cast import Desk, MakeDesk

@@ -14,10 +14,10 @@ from annotation.errors import InvalidError
 from annotation.job_kinds.rule import run_rule
 from annotation.jobs import RunningJob
 from annotation.models import Job, Project, QueueRow
-from reviewers import rule_preview
-from reviewers.actions import adjudicate
+from reviewers.actions.adjudication import adjudicate
+from reviewers.consensus import preview as rule_preview
+from reviewers.consensus.preview import preview_rule
 from reviewers.models import Resolution
-from reviewers.rule_preview import preview_rule
 from tests.api_client import Api
 from tests.cast import Desk, MakeDesk
 from tests.posterior_desk import POSTERIOR, make_known_desk

@@ -48,7 +48,7 @@ from learning.snapshots.merkle import MerkleTree, hash_leaf
 from learning.snapshots.schedule import count_new, is_due
 from learning.tasks.schedules import run_schedules
 from learning.tasks.snapshots import run_snapshot, run_withdrawal
-from reviewers.actions import adjudicate
+from reviewers.actions.adjudication import adjudicate
 from reviewers.models import Resolution
 from tests.cast import Desk, MakeDesk, import_rows
 

@@ -13,7 +13,7 @@ from annotation.audit import find_violations
 from annotation.errors import UndoTooLateError
 from annotation.models import Organisation, QueueRow
 from learning.models import Snapshot, SnapshotMember
-from reviewers.actions import adjudicate
+from reviewers.actions.adjudication import adjudicate
 from tests.cast import Desk, MakeDesk
 from tests.test_queue import expire_lease
 

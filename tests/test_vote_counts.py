@@ -21,14 +21,15 @@ from annotation.events import dispatch_events
 from annotation.jobs import run_job
 from annotation.kinds import choice
 from annotation.models import Event, Item, Job, Project, User
-from reviewers import recount, tasks, vote_counts
+from reviewers import tasks
 from reviewers.actions.votes import start_recount_if_due
-from reviewers.agreement import project_agreement
+from reviewers.agreement import recount, vote_counts
+from reviewers.agreement.report import project_agreement
+from reviewers.agreement.vote_counts import seconds_behind
 from reviewers.consumers import read_votes
 from reviewers.loading import load_coded
 from reviewers.models import AgreementCount, AgreementItem, AgreementVoter
 from reviewers.reports import pick_question
-from reviewers.vote_counts import seconds_behind
 from tests.cast import Desk, MakeDesk, import_rows
 
 pytestmark = pytest.mark.django_db

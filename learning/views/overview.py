@@ -28,11 +28,11 @@ from learning import reports
 from learning.models import Round, Snapshot
 from learning.snapshots.schedule import count_new
 from learning.views.learning import metric_words, model_figures, shown_question
-from reviewers.agreement import project_agreement
+from reviewers.agreement.recount import known_alarm
+from reviewers.agreement.report import project_agreement
 from reviewers.answers import compiled_schema
-from reviewers.recount import known_alarm
-from reviewers.rules import tell_accepting
-from reviewers.scorecards import accepted_shares
+from reviewers.consensus.rules import tell_accepting
+from reviewers.people.scorecards import accepted_shares
 
 MOST_RECENT = 8
 MOST_QUESTIONS = 1

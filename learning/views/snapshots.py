@@ -23,7 +23,7 @@ from learning.api_snapshots import find_snapshot
 from learning.models import Snapshot
 from learning.snapshots.schedule import count_new
 from reviewers.answers import compiled_schema, has_votes_by_value, tell_value
-from reviewers.rules import tell_rule
+from reviewers.consensus.rules import tell_rule
 
 MOST_LISTED = 200
 

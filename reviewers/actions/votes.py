@@ -12,8 +12,8 @@ from django.utils import timezone
 from annotation.actions.events import write_event
 from annotation.actions.jobs import start_job
 from annotation.models import Job
-from reviewers.recount import KIND, Difference
-from reviewers.vote_counts import counted_ids
+from reviewers.agreement.recount import KIND, Difference
+from reviewers.agreement.vote_counts import counted_ids
 
 RECOUNT_EVERY = timedelta(days=1)
 

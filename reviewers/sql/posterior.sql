@@ -1,6 +1,6 @@
 -- The posterior rule's hot part: what the answers to one question of one row come to under the newest fit, inside the submit's
 -- transaction. A fit says how often each annotator gives each answer where each value is true; it is made in the worker
--- (reviewers/consensus_jobs.py). reviewers/algorithms/posterior.py says the same over arrays; a test compares them.
+-- (reviewers/job_kinds/consensus.py). reviewers/algorithms/posterior.py says the same over arrays; a test compares them.
 
 -- fit null: there is nothing to weigh by, and the question is put to the vote. So it is before the first fit, where a fit found
 -- that skill cannot be told, and where an answer is one that the fit does not know (a choice that came since).

@@ -1,7 +1,7 @@
 """`manage.py simulate learning FILE --text COL --label COL`: query strategies compared offline, on any labelled file.
 
 The same features, model, strategies and evaluation as in a real round, without a database: the file is asked for its
-own labels. `simulate consensus FILE` does the like for consensus methods (reviewers/offline_consensus.py). Progress
+own labels. `simulate consensus FILE` does the like for consensus methods (reviewers/consensus/offline.py). Progress
 goes to stderr, the table (or JSON) to stdout.
 """
 
@@ -20,7 +20,7 @@ from django.utils.translation import gettext as _
 from annotation.errors import TouchstoneError
 from annotation.importing.formats import RowProblem, detect_source, read_rows
 from annotation.settings import STRATEGIES
-from reviewers import offline_consensus
+from reviewers.consensus import offline as offline_consensus
 
 if TYPE_CHECKING:
     from learning.algorithms.simulation import CurvePoint

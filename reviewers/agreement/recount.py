@@ -16,7 +16,7 @@ from typing import Any
 from django.db import connection
 
 from annotation.models import Item, Job, Project
-from reviewers.vote_counts import counted_ids, seconds_behind
+from reviewers.agreement.vote_counts import counted_ids, seconds_behind
 
 KIND = "agreement.recount"
 ITEMS_AT_ONCE = 5_000  # a tenth of a second

@@ -11,12 +11,12 @@ from django.utils.translation import gettext as _
 from annotation.jobs import JobFailedError, RunningJob, job_kind
 from annotation.models import Project
 from reviewers.actions.votes import fold_votes, settle_recount, sum_up_votes
-from reviewers.recount import KIND, BehindError, Difference, find_differences
+from reviewers.agreement.recount import KIND, BehindError, Difference, find_differences
 
 
 @job_kind(KIND)
 def run_recount(running: RunningJob) -> dict[str, Any] | None:
-    """Count the votes of all projects again; the result is as `settle_recount` says. See `reviewers/recount.py`."""
+    """Count the votes of all projects again (`agreement/recount.py`); the result is as `settle_recount` says."""
     began = monotonic()
     differences = []
     for project in Project.objects.order_by("pk"):

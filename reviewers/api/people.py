@@ -20,9 +20,9 @@ from annotation.errors import AbsentError
 from annotation.models import Project
 from reviewers.algorithms.person_accuracy import MEASURES
 from reviewers.algorithms.person_flags import KINDS
-from reviewers.api import METRIC
-from reviewers.people_report import people_report, person_for, report_for, visible_items
-from reviewers.people_words import tell_flag
+from reviewers.api.agreement import METRIC
+from reviewers.people.report import people_report, person_for, report_for, visible_items
+from reviewers.people.words import tell_flag
 from reviewers.reports import pick_question
 
 _FLAG = shape(

@@ -12,8 +12,8 @@ from annotation.api.bodies import read_object
 from annotation.api.shapes import STARTED, shape
 from annotation.api.view import ApiView, accept_job
 from reviewers.actions.consensus import start_fit
-from reviewers.rule_preview import CHANGES, preview_rule, show_preview
-from reviewers.rules import consensus_report
+from reviewers.consensus.preview import CHANGES, preview_rule, show_preview
+from reviewers.consensus.rules import consensus_report
 
 _FIT = shape(
     "ConsensusFit",

@@ -26,7 +26,7 @@ from annotation.progress import today_began
 from annotation.schema import find_question
 from annotation.templatetags.charts import format_number
 from annotation.views.page import ProjectPage, next_url, read_position, sentence_of
-from reviewers.actions import adjudicate
+from reviewers.actions.adjudication import adjudicate
 from reviewers.answers import compiled_schema, has_votes_by_value, tell_answers, tell_value, tell_values
 from reviewers.disputes import count_disputes, dispute_detail, dispute_list
 from reviewers.drawings import Sizes, draw_answer, image_sizes

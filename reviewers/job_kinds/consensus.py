@@ -19,8 +19,8 @@ from annotation.models import Project
 from reviewers.actions.consensus import KIND, begin_fit, store_fit
 from reviewers.algorithms.crowd import CrowdLabels
 from reviewers.answers import compiled_schema
+from reviewers.consensus.weighing import find_outdated, load_crowd, values_of, weighed_questions
 from reviewers.models import ConsensusFit
-from reviewers.weighing import find_outdated, load_crowd, values_of, weighed_questions
 
 
 @job_kind(KIND)

@@ -16,11 +16,11 @@ from annotation.progress import jobs_to_show
 from annotation.views.page import ProjectPage, add_error
 from reviewers.actions.consensus import KIND, start_fit
 from reviewers.answers import compiled_schema
+from reviewers.consensus.preview import CHANGES, Preview, preview_rule
+from reviewers.consensus.rules import tell_method, tell_rule
+from reviewers.consensus.weighing import weighed_questions
 from reviewers.forms import RuleForm
 from reviewers.models import ConsensusFit
-from reviewers.rule_preview import CHANGES, Preview, preview_rule
-from reviewers.rules import tell_method, tell_rule
-from reviewers.weighing import weighed_questions
 
 FIELDS = {"rule": "kind"}
 

@@ -20,9 +20,9 @@ from annotation.schema import find_question
 from annotation.views.page import ProjectPage, first_url, next_url, read_position
 from reviewers.algorithms.person_accuracy import MEASURES
 from reviewers.answers import compiled_schema
-from reviewers.people_loading import MEASURED_KINDS
-from reviewers.people_report import LEAST_OF_WEEK, people_report, person_for, report_for, visible_items
-from reviewers.people_words import flag_titles, measure_titles, tell_flag, tell_trend
+from reviewers.people.loading import MEASURED_KINDS
+from reviewers.people.report import LEAST_OF_WEEK, people_report, person_for, report_for, visible_items
+from reviewers.people.words import flag_titles, measure_titles, tell_flag, tell_trend
 
 ROWS = 100
 WIDEST = 12  # values of a confusion matrix that a page can hold

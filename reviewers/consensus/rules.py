@@ -10,8 +10,8 @@ from django.utils.translation import gettext as _
 from annotation.models import Project
 from annotation.serializers import show_time
 from reviewers.answers import compiled_schema
+from reviewers.consensus.weighing import weighed_questions
 from reviewers.models import ConsensusFit
-from reviewers.weighing import weighed_questions
 
 
 def tell_rule(rule: Mapping[str, Any]) -> str:

@@ -41,8 +41,8 @@ from reviewers.algorithms.person_accuracy import (
     weeks_of,
 )
 from reviewers.algorithms.person_flags import Flag, find_flags, pace_of
-from reviewers.people_loading import MEASURED_KINDS, PeopleRows, load_people
-from reviewers.scorecards import LEAST_LABELS
+from reviewers.people.loading import MEASURED_KINDS, PeopleRows, load_people
+from reviewers.people.scorecards import LEAST_LABELS
 
 Row = dict[str, Any]
 ONESELF = "me"

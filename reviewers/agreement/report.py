@@ -25,6 +25,8 @@ from annotation.kinds import Question
 from annotation.kinds.choice_tree import name_choices
 from annotation.models import Label, Project, User
 from annotation.serializers import show_time
+from reviewers.agreement.marks import MARK_METRICS, mark_figures
+from reviewers.agreement.vote_counts import COUNTED_KINDS, Value, read_votes
 from reviewers.algorithms.agreement import Coefficient, Distance, agreement_of
 from reviewers.algorithms.coincidences import coincidence_matrix, items_with_both, one_against_rest
 from reviewers.algorithms.distances import set_distances
@@ -34,8 +36,6 @@ from reviewers.algorithms.number_agreement import METRICS as NUMBER_METRICS
 from reviewers.algorithms.number_agreement import agreement_of_numbers
 from reviewers.algorithms.pairs import pair_agreement_of, pair_tables
 from reviewers.loading import STRATIFIERS, count_simulated_persons, is_stratifier, load_coded, load_numbers
-from reviewers.mark_figures import MARK_METRICS, mark_figures
-from reviewers.vote_counts import COUNTED_KINDS, Value, read_votes
 
 WAYS = ("label", "pair", *STRATIFIERS)
 LEAST_ITEMS = 10  # with two labels or more: of fewer the interval says nothing

@@ -20,11 +20,11 @@ from annotation.models import Member, Project
 from annotation.schema import find_question
 from annotation.templatetags.charts import format_number
 from annotation.views.page import ProjectPage
-from reviewers.agreement import LEAST_ITEMS, MEASURED_KINDS, project_agreement
+from reviewers.agreement.marks import MARK_METRICS
+from reviewers.agreement.recount import known_alarm
+from reviewers.agreement.report import LEAST_ITEMS, MEASURED_KINDS, project_agreement
 from reviewers.answers import compiled_schema, tell_value
 from reviewers.loading import METADATA, is_stratifier
-from reviewers.mark_figures import MARK_METRICS
-from reviewers.recount import known_alarm
 
 MOST_IN_MATRIX = 16
 MOST_KEYS = 12

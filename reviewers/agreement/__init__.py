@@ -1,0 +1,1 @@
+"""How far people agree, on one question or by what sets items apart: counted as votes come, and told as figures."""
