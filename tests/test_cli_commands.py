@@ -110,10 +110,14 @@ def test_code_with_a_migration_that_the_database_lacks_is_not_fresh(db: None, mo
 def test_changed_static_file_is_collected_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(freshness, "ROOT", tmp_path)
     collected = tmp_path / "collected"
-    collected.mkdir()
-    assert not freshness.is_static_collected(collected)
-    freshness.mark_static_collected(collected)
-    assert freshness.is_static_collected(collected)
+    changed = [tmp_path / "static" / "new.css", *(tmp_path / name for name in freshness.BUILDERS)]
+    for path in [collected / "old.css", *changed[1:]]:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("")
     (tmp_path / "static").mkdir()
-    (tmp_path / "static" / "new.css").write_text("p {}")
+    for path in changed:
+        assert not freshness.is_static_collected(collected)
+        freshness.mark_static_collected(collected)
+        assert freshness.is_static_collected(collected)
+        path.write_text("p {}")
     assert not freshness.is_static_collected(collected)
