@@ -110,7 +110,7 @@ def fit_truth(
             chances = model.chances(skill)
             class_prior = np.ones(len(posterior)) if is_prior_uniform else posterior.sum(axis=1)
             class_prior /= class_prior.sum()
-            log_chances = np.log(chances).reshape(len(chances), -1)
+            log_chances = np.ascontiguousarray(np.log(chances).reshape(len(chances), -1).T)
             weigh = partial(_Lane.weigh, log_chances=log_chances, log_prior=np.log(class_prior))
             trace.append(float(sum(map_lanes(weigh, lanes)) + model.log_density(skill)))
             counts = _total(map_lanes(_Lane.count, lanes)).reshape(shape)
@@ -162,12 +162,14 @@ class _Lane:
     n_cells: int
 
     def weigh(self, log_chances: FloatArray, log_prior: FloatArray) -> float:
-        """Set the posteriors to what the chances make of the labels (the E step); returns the log-likelihood."""
+        """Set the posteriors to what the chances, (n_cells, n_values), make of the labels (the E step).
+
+        Returns the log-likelihood.
+        """
         gained = 0.0
         for block in self.blocks:
             scores = block.posterior
-            for truth, log_chance in enumerate(log_chances):
-                scores[truth] = block.votes @ log_chance
+            scores[...] = (block.votes @ log_chances).T  # all truths in one: a label is looked up once
             scores += log_prior[:, np.newaxis]
             if len(block.gold):
                 kept = scores[block.gold, block.gold_at]
@@ -183,11 +185,10 @@ class _Lane:
 
     def count(self) -> FloatArray:
         """Expected labels of each cell (annotator, label) under each truth, (n_values, n_cells)."""
-        counts = np.zeros((len(self.blocks[0].posterior), self.n_cells))
+        counts = np.zeros((self.n_cells, len(self.blocks[0].posterior)))
         for block in self.blocks:
-            for truth, share in enumerate(block.posterior):
-                counts[truth] += block.votes_by_cell @ share
-        return counts
+            counts += block.votes_by_cell @ np.ascontiguousarray(block.posterior.T)
+        return np.ascontiguousarray(counts.T)
 
 
 def _make_lanes(labels: CrowdLabels, posterior: FloatArray) -> list[_Lane]:
