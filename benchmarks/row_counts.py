@@ -58,7 +58,7 @@ class Counts:
         return round(written / max(1, n), 3)
 
     def by_table(self, n: int) -> dict[str, dict[str, float]]:
-        """The same by table and kind of write, what is written afterwards too, the busiest table first; without what is too rare to see."""
+        """The same by table and kind of write, what comes afterwards too, the busiest first, without the very rare."""
         found = {
             name: {
                 what: round(count / max(1, n), 4)
