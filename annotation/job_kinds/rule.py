@@ -10,6 +10,7 @@ from annotation import queue
 from annotation.deadlocks import in_turn
 from annotation.jobs import RunningJob, job_kind
 from annotation.models import Item, Project, QueueLane, QueueRow
+from annotation.strides import stride
 
 BATCH = 100  # items: people who label them wait for it
 LABELLING = (QueueLane.Kind.LABEL, QueueLane.Kind.RELABEL)
@@ -23,11 +24,11 @@ def run_rule(running: RunningJob) -> dict[str, int]:
     """
     items = Item.objects.filter(project=running.project, lifecycle=Item.Lifecycle.OPEN)
     total = items.count()
-    after, seen, looked_at, changed = 0, 0, 0, 0
-    while ids := list(items.filter(pk__gt=after).order_by("pk").values_list("pk", flat=True)[:BATCH]):
+    seen, looked_at, changed = 0, 0, 0
+    for ids in stride(items, BATCH):
         n_looked, n_changed = settle_items(running, running.project, ids)
         looked_at, changed = looked_at + n_looked, changed + n_changed
-        after, seen = ids[-1], seen + len(ids)
+        seen += len(ids)
         running.progress(seen, max(total, seen))
     return {"looked_at": looked_at, "changed": changed}
 

@@ -7,7 +7,7 @@ differs in the same way is a fault. `actions.py` puts it right and says so; owne
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic, sleep
@@ -16,6 +16,7 @@ from typing import Any
 from django.db import connection
 
 from annotation.models import Item, Job, Project
+from annotation.strides import stride
 from reviewers.agreement.vote_counts import counted_ids, seconds_behind
 
 KIND = "agreement.recount"
@@ -43,7 +44,7 @@ def find_differences(project: Project, progress: Callable[[int], object]) -> lis
     questions = counted_ids(project.pk)
     suspects: dict[Place, tuple[str | None, str | None]] = {}
     done = 0
-    for ids in _batches(project):
+    for ids in stride(Item.objects.filter(project=project), ITEMS_AT_ONCE):
         suspects |= _differ(project, ids, questions)
         done += len(ids)
         progress(done)
@@ -52,14 +53,6 @@ def find_differences(project: Project, progress: Callable[[int], object]) -> lis
     _wait_for_events(project)
     again = _differ(project, sorted({item for item, _question in suspects}), questions)
     return sorted({place[0] for place, told in suspects.items() if again.get(place) == told})
-
-
-def _batches(project: Project) -> Iterator[list[int]]:
-    items = Item.objects.filter(project=project).order_by("pk").values_list("pk", flat=True)
-    ids = list(items[:ITEMS_AT_ONCE])
-    while ids:
-        yield ids
-        ids = list(items.filter(pk__gt=ids[-1])[:ITEMS_AT_ONCE])
 
 
 def _differ(

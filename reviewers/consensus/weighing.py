@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from annotation.kinds import Question
 from annotation.models import Item, Project
 from annotation.schema import Compiled
+from annotation.strides import stride
 from reviewers.algorithms.crowd import CrowdLabels
 from reviewers.algorithms.posterior import Skills, weigh
 from reviewers.loading import load_stored
@@ -93,7 +94,7 @@ _VERDICTS = """
     join lateral (select x.n_submitted, x.overlap, x.pass_no, x.state from annotation_queuerow x
                   where x.item_id = i.id and x.kind in (1, 4) order by x.pass_no desc limit 1) q on true
     left join reviewers_resolution r on r.item_id = i.id and r.question = %(question)s and r.pass_no = q.pass_no
-    where i.project_id = %(project)s and i.lifecycle = %(open)s and i.id > %(after)s and i.id <= %(last)s
+    where i.project_id = %(project)s and i.lifecycle = %(open)s and i.id between %(first)s and %(last)s
       and q.n_submitted > 0 and q.state <> 3
     order by i.id
 """
@@ -113,14 +114,11 @@ _VERDICT = np.dtype(
 
 def _verdicts(project: Project, question: int) -> Iterator[NDArray[Any]]:
     """What is stored of the items with answers that no reviewer has decided, in batches by item."""
-    after = 0
-    items = Item.objects.filter(project=project)
-    while ids := list(items.filter(pk__gt=after).order_by("pk").values_list("pk", flat=True)[:BATCH]):
-        params = {"project": project.pk, "question": question, "open": int(Item.Lifecycle.OPEN)}
+    params = {"project": project.pk, "question": question, "open": int(Item.Lifecycle.OPEN)}
+    for ids in stride(Item.objects.filter(project=project), BATCH):
         with connection.cursor() as cursor:
-            cursor.execute(_VERDICTS, params | {"after": after, "last": ids[-1]})
+            cursor.execute(_VERDICTS, params | {"first": ids[0], "last": ids[-1]})
             rows = cursor.fetchall()
-        after = ids[-1]
         if rows:
             yield np.array(rows, _VERDICT)
 

@@ -8,6 +8,7 @@ from annotation.actions.carrying import KIND, Way, carried_up_to, carry_items, c
 from annotation.deadlocks import in_turn
 from annotation.jobs import RunningJob, job_kind
 from annotation.models import Item
+from annotation.strides import stride
 from reviewers.actions.adjudication import carry_decisions
 
 BATCH = 100  # items: people who label them wait for it
@@ -32,11 +33,9 @@ def run_carrying(running: RunningJob) -> dict[str, Any]:
     total = items.count()
     after = None if is_late else carried_up_to(project, way.target)
     done = 0 if after is None else items.filter(pk__lte=after).count()
-    while ids := list(
-        (items if after is None else items.filter(pk__gt=after)).order_by("pk").values_list("pk", flat=True)[:BATCH]
-    ):
+    for ids in stride(items, BATCH, after):
         _carry_batch(running, way, ids, is_late=is_late)
-        after, done = ids[-1], done + len(ids)
+        done += len(ids)
         running.progress(done, max(total, done))
     return count_carried(project, way.target)
 
