@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from time import monotonic
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from django.core.cache import cache
@@ -116,13 +116,22 @@ def project_agreement(project: Project, question: Question, by: str | None = Non
         metrics = _kept(project, question, "whole", lambda: _compare(project, question))
         report |= {"metrics": metrics, "n_simulated_annotators": count_simulated_persons(project, question)}
     if by is not None and by != "label":
-        report |= _kept(
-            project,
-            question,
-            by,
-            lambda: _stratify(project, question, by) | {"strata_computed_at": show_time(timezone.now())},
-        )
+        report |= strata_by(project, question, by)
     return report
+
+
+def strata_by(project: Project, question: Question, by: str) -> Row:
+    """The strata of `project_agreement` alone, where labels are told apart by anything but what they say.
+
+    `{"strata", "strata_computed_at", "left_out", "n_left_out"}`. Not for questions whose agreement is not measured, nor
+    while labels are carried over.
+    """
+
+    def compute() -> Row:
+        found = {"left_out": [], "n_left_out": 0, **_stratify(project, question, by)}
+        return found | {"strata_computed_at": show_time(timezone.now())}
+
+    return cast(Row, _kept(project, question, by, compute))
 
 
 def _kept(project: Project, question: Question, name: str, compute: Callable[[], Any]) -> Any:

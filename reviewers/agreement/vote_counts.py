@@ -191,7 +191,7 @@ def seconds_behind(project: Project) -> float:
         "most": UNREAD_LOOKED_AT,
     }
     with connection.cursor() as cursor:
-        cursor.execute(_BEHIND, params | {"project": project.pk})
+        cursor.execute(_BEHIND, params)
         return max(0.0, float(cursor.fetchone()[0]))
 
 

@@ -22,7 +22,7 @@ from annotation.templatetags.charts import format_number
 from annotation.views.page import ProjectPage
 from reviewers.agreement.marks import MARK_METRICS
 from reviewers.agreement.recount import known_alarm
-from reviewers.agreement.report import LEAST_ITEMS, MEASURED_KINDS, project_agreement
+from reviewers.agreement.report import LEAST_ITEMS, MEASURED_KINDS, project_agreement, strata_by
 from reviewers.answers import compiled_schema, tell_value
 from reviewers.loading import METADATA, is_stratifier
 
@@ -50,14 +50,15 @@ class AgreementView(ProjectPage):
         by = request.GET.get("by", "")
         by = by if by in dict(ways) else ""
         report = project_agreement(project, question, "label")
-        apart = project_agreement(project, question, by) if by else report
+        is_carried = is_carrying(project)  # then nothing is compared
+        apart = strata_by(project, question, by) if by and not is_carried else report
         context = {
             "questions": [(one["name"], one.get("text") or one["name"]) for one in questions],
             "question": question,
             "question_text": question.get("text") or question["name"],
             "is_measured": question["kind"] in MEASURED_KINDS,
             "has_pairs": any(figure["value"] is not None for figure in report["metrics"]),
-            "is_carrying": is_carrying(project),
+            "is_carrying": is_carried,
             "is_single": project.overlap_max == 1,
             "measures": show_measures(question, report["metrics"]),
             "n_simulated": report["n_simulated_annotators"],
@@ -97,7 +98,7 @@ def list_ways(access: Access, question: Question) -> list[tuple[str, str]]:
 
 
 def metadata_keys(project: Project) -> list[str]:
-    """The keys that some of the newest items have in their metadata and that could make strata."""
+    """The keys that some items have in their metadata and that could make strata; ids are random, so any do."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
