@@ -61,7 +61,6 @@ begin
   end if;
   if v.state = 2 and r.state <> 2 then
     perform queue_open_dispute(r);
-    if v_away then perform queue_close_dispute(r); end if;      -- it is there for when the item is let out
   elsif v.state <> 2 and r.state = 2 then
     perform queue_close_dispute(r);
   end if;
@@ -86,6 +85,7 @@ begin
 end $$;
 
 -- Put an item before the reviewers: a row of kind adjudicate, beside the item's own, in a lane of the same language and severity.
+-- Where the item was put away it is closed too: it is there for when the item is let out.
 create or replace function queue_open_dispute(p_row annotation_queuerow) returns bigint language plpgsql as $$
 declare v_lane bigint; v_id bigint;
 begin
@@ -96,8 +96,9 @@ begin
     join annotation_queuelane a on (a.project_id, a.kind, a.stream, a.language, a.severity, a.harms) = (l.project_id, 2, l.stream, l.language, l.severity, l.harms)
     where l.id = p_row.lane_id;
   insert into annotation_queuerow (project_id, item_id, lane_id, kind, pass_no, rank, tiebreak, overlap, n_submitted, state, is_closed, draw_id)
-    values (p_row.project_id, p_row.item_id, v_lane, 2, p_row.pass_no, p_row.rank, p_row.tiebreak, 1, 0, 0, false, p_row.draw_id)
-    on conflict (item_id, kind, pass_no) do update set is_closed = false
+    values (p_row.project_id, p_row.item_id, v_lane, 2, p_row.pass_no, p_row.rank, p_row.tiebreak, 1, 0, 0,
+      (select i.lifecycle <> 0 from annotation_item i where i.id = p_row.item_id), p_row.draw_id)
+    on conflict (item_id, kind, pass_no) do update set is_closed = excluded.is_closed
     returning id into v_id;
   -- as returned: a single new row is found whatever cursors and floors say, so no epoch moves
   perform queue_offer(array[v_id], true);
