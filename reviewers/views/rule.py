@@ -17,7 +17,7 @@ from annotation.views.page import ProjectPage, add_error
 from reviewers.actions.consensus import KIND, start_fit
 from reviewers.answers import compiled_schema
 from reviewers.consensus.preview import CHANGES, Preview, preview_rule
-from reviewers.consensus.rules import tell_method, tell_rule
+from reviewers.consensus.rules import show_fit, tell_method, tell_rule
 from reviewers.consensus.weighing import weighed_questions
 from reviewers.forms import RuleForm
 from reviewers.models import ConsensusFit
@@ -89,17 +89,9 @@ def _show_fit(fit: ConsensusFit | None) -> dict[str, Any] | None:
         return None
     names = {"majority": "shared_coin"}  # what stood for the vote among the hidden labels
     ordered = sorted(fit.held_out.items(), key=lambda one: -one[1])
-    return {
-        "number": fit.number,
+    return show_fit(fit) | {
         "method": tell_method(fit.method),
         "is_vote": not fit.values,
-        "reason": fit.reason,
-        "priors": fit.priors,
-        "n_items": fit.n_items,
-        "n_labels": fit.n_labels,
-        "n_annotators": fit.n_annotators,
-        "n_known": fit.n_known,
-        "n_held_out": fit.n_held_out,
         "held_out": [
             {
                 "method": tell_method(names.get(name, name)),
@@ -108,7 +100,6 @@ def _show_fit(fit: ConsensusFit | None) -> dict[str, Any] | None:
             }
             for name, value in ordered
         ],
-        "is_converged": fit.is_converged,
         "at": fit.created_at,
     }
 
