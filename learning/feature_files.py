@@ -76,7 +76,9 @@ class Shards:
             found, counted = shard.select(ascending)
             places.append(found)
             parts.append(counted)
-        absent = np.setdiff1d(np.arange(len(items)), np.concatenate([np.zeros(0, np.int64), *places]))
+        is_absent = np.ones(len(items), bool)
+        is_absent[np.concatenate([np.zeros(0, np.int64), *places])] = False
+        absent = np.flatnonzero(is_absent)
         if len(absent) or not parts:
             places.append(absent)
             parts.append(self.make_empty(len(absent)))
@@ -119,7 +121,7 @@ def refresh_shards(
     kept = [shard for shard in (_without(folder, shard, wanted) for shard in found) if shard is not None]
     if [shard.sha256 for shard in kept] != _read_index(folder):
         _write_index(folder, kept, check)
-    missing = np.setdiff1d(wanted, np.concatenate([np.zeros(0, np.int64), *(shard.items for shard in kept)]))
+    missing = wanted[~_is_among(wanted, np.concatenate([np.zeros(0, np.int64), *(shard.items for shard in kept)]))]
     done = 0
     for shards in _add(folder, kept, missing):
         kept = shards
@@ -129,6 +131,16 @@ def refresh_shards(
     return Shards(kept)
 
 
+def _is_among(items: Ids, others: Ids) -> NDArray[np.bool_]:
+    """Which of the items are among others; each occurs once."""
+    if not len(others):
+        return np.zeros(len(items), bool)
+    ascending = np.sort(others)
+    places = np.searchsorted(ascending, items)
+    places[places == len(ascending)] = 0
+    return np.asarray(ascending[places] == items)
+
+
 def has_shards(project: Project) -> bool:
     """Whether anything is stored of the project's items."""
     return (Path(settings.FEATURE_DIR) / str(project.pk)).is_dir()
@@ -136,7 +148,7 @@ def has_shards(project: Project) -> bool:
 
 def _without(folder: Path, shard: Shard, wanted: Ids) -> Shard | None:
     """The shard without the items that are not wanted any more; None where none is left."""
-    is_kept = np.isin(shard.items, wanted, assume_unique=True)
+    is_kept = _is_among(shard.items, wanted)
     if is_kept.all():
         return shard
     if not is_kept.any():

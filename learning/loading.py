@@ -93,7 +93,7 @@ def _load_accepted(project: Project, question: Question, split: Item.Split, cond
     classes = classes_of(question)
     table = _load_table(
         f"select a.item_id, (array_position(%(classes)s::int[], a.choice) - 1)::int8 from ({ACCEPTED}) a"  # noqa: S608
-        f" where a.choice = any(%(classes)s::int[]) and {condition} order by a.item_id",
+        f" where a.choice = any(%(classes)s::int[]) and {condition}",
         {
             **accepted_parameters(project_id=project.pk, questions=[question["id"]], split=split.value),
             "classes": classes,
@@ -114,8 +114,7 @@ def load_pool(project: Project) -> Pool:
         where q.project_id = %(project)s and q.kind in (1, 4) and q.state = 0 and not q.is_closed
           and not exists (select 1 from annotation_queuerow n
                           where n.item_id = q.item_id and n.kind in (1, 4) and n.pass_no > q.pass_no)
-          and not {_AUDITED.format(item="i.id")}
-        order by i.id""",  # noqa: S608
+          and not {_AUDITED.format(item="i.id")}""",  # noqa: S608
         {"project": project.pk},
         2,
     )
@@ -127,7 +126,7 @@ def load_listed(project: Project) -> NDArray[np.int64]:
     table = _load_table(
         """
         select i.id from annotation_item i join annotation_import m on m.id = i.imported_by_id and m.is_visible
-        where i.project_id = %(project)s and i.lifecycle in (0, 1) order by i.id""",
+        where i.project_id = %(project)s and i.lifecycle in (0, 1)""",
         {"project": project.pk},
         1,
     )
@@ -217,13 +216,14 @@ def _fetch(sql: str, params: dict[str, Any]) -> list[tuple[Any, ...]]:
 
 
 def _load_table(sql: str, params: dict[str, Any], n_columns: int) -> NDArray[np.int64]:
-    """The rows of a query whose columns are all int8 and never null, (n_rows, n_columns): a million in a second."""
-    row = np.dtype([("n", ">i2"), *((f"{part}{k}", kind) for k in range(n_columns) for part, kind in _FIELD)])
-    with connection.cursor() as cursor, cursor.copy(f"copy ({sql}) to stdout (format binary)", params) as copy:
-        data = b"".join(copy)
-    # A signature and two lengths come first, the end is marked by two bytes.
-    rows = np.frombuffer(data, row, (len(data) - 19 - 2) // row.itemsize, 19)
-    return np.stack([rows[f"value{k}"].astype(np.int64) for k in range(n_columns)], axis=1)
+    """The rows of a query whose columns are all int8 and never null, (n_rows, n_columns), by the first column.
 
-
-_FIELD = (("length", ">i4"), ("value", ">i8"))
+    The server strings them together: a million rows in a second, where a million tuples would take five.
+    """
+    names = [f"c{number}" for number in range(n_columns)]
+    packed = " || ".join(f"int8send({name})" for name in names)
+    with connection.cursor() as cursor:
+        cursor.execute(f"select string_agg({packed}, '') from ({sql}) t({', '.join(names)})", params)  # noqa: S608
+        (data,) = cursor.fetchone()
+    table = np.frombuffer(data or b"", ">i8").astype(np.int64).reshape(-1, n_columns)
+    return np.asarray(table[np.argsort(table[:, 0], kind="stable")])

@@ -77,7 +77,7 @@ def texts(items: list[int]) -> list[str]:
 
 
 def same(left: sparse.csr_matrix, right: sparse.csr_matrix) -> bool:
-    return left.shape == right.shape and (left.astype(np.float32) != right.astype(np.float32)).nnz == 0
+    return left.shape == right.shape and bool((left.astype(np.float32) != right.astype(np.float32)).nnz == 0)
 
 
 @pytest.mark.django_db

@@ -216,13 +216,11 @@ def remove_old_scores(*, project: Project, question: int, check: Check) -> None:
         remove_proba(model)
 
 
-# From the highest utility down, and never over what the batch before has left dead.
+# From the highest utility down: what a batch has left dead, the next one does not pass again.
 _REMOVE_SCORES = """
     with batch as (
-      select item_id, model_version_id from learning_score
+      select ctid as place from learning_score
       where model_version_id = %s and utility <= %s order by utility desc, item_id limit %s),
-    gone as (
-      delete from learning_score s using batch b
-      where (s.item_id, s.model_version_id) = (b.item_id, b.model_version_id) returning s.utility)
+    gone as (delete from learning_score s using batch b where s.ctid = b.place returning s.utility)
     select min(utility) from gone
 """
