@@ -6,7 +6,7 @@ Everything is read in short statements: nothing here holds a transaction open wh
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -131,6 +131,18 @@ def load_listed(project: Project) -> NDArray[np.int64]:
         1,
     )
     return table[:, 0]
+
+
+def load_named(project: Project, external_ids: Collection[str]) -> dict[str, int]:
+    """The ids of items by their external ids, of those that may be scored: as in `load_listed`."""
+    rows = _fetch(
+        """
+        select i.external_id, i.id from annotation_item i
+        join annotation_import m on m.id = i.imported_by_id and m.is_visible
+        where i.project_id = %(project)s and i.external_id = any(%(names)s) and i.lifecycle in (0, 1)""",
+        {"project": project.pk, "names": list(external_ids)},
+    )
+    return dict(rows)
 
 
 def load_payloads(items: NDArray[np.int64]) -> list[Payload]:

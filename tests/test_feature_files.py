@@ -42,6 +42,7 @@ def desk(make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch) -> Desk:
     """Ten items, in shards of four."""
     monkeypatch.setattr(feature_files, "SHARD", 4)
     monkeypatch.setattr(feature_files, "BLOCK", 3)
+    monkeypatch.setattr(counting, "MIN_BLOCKS", 100)  # a process takes seconds to start
     desk = empty_desk(make_desk)
     add(desk, 6, SPAM, "s")
     add(desk, 4, PLAIN, "p")
