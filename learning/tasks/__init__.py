@@ -1,7 +1,8 @@
 """Work in the background: `snapshots` accepted labels become files, `schedules` what is due by the clock, `rounds`
-train, score and choose, `predictions` scores from elsewhere, `features` words counted ahead.
+train, score and choose, `predictions` scores from elsewhere, `features` words counted ahead, `label_errors` labels that
+may be wrong.
 """
 
-from learning.tasks import features, predictions, rounds, schedules, snapshots
+from learning.tasks import features, label_errors, predictions, rounds, schedules, snapshots
 
-__all__ = ["features", "predictions", "rounds", "schedules", "snapshots"]
+__all__ = ["features", "label_errors", "predictions", "rounds", "schedules", "snapshots"]
