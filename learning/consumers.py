@@ -38,8 +38,15 @@ def read_items(events: list[Event]) -> None:
         if event.project_id is not None and event.kind in (*COME, *GONE):
             kinds.setdefault(event.project_id, set()).add(event.kind)
     for project in Project.objects.filter(pk__in=kinds).select_related("schema"):
-        if has_shards(project) or (kinds[project.pk] & set(COME) and default_question(project) is not None):
+        if has_shards(project) or (kinds[project.pk] & set(COME) and is_learning(project)):
             start_features(project=project)
+
+
+def is_learning(project: Project) -> bool:
+    """Whether rounds are to be expected: by themselves, or because somebody has asked for one."""
+    if default_question(project) is None:
+        return False
+    return learning_settings(project)["every"] is not None or Round.objects.filter(project=project).exists()
 
 
 def read_resolutions(events: list[Event]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,15 +16,16 @@ from scipy import sparse
 from annotation.actions.items import erase_items, quarantine_item
 from annotation.actions.quarantine import ask_release, confirm_release
 from annotation.events import dispatch_events
-from annotation.jobs import JobFailedError, JobLostError, run_job
-from annotation.models import Item, Job
+from annotation.jobs import JobFailedError, JobLostError, RunningJob, run_job
+from annotation.models import Item, Job, QueueRow
 from learning import counting, feature_files
+from learning.actions import models
 from learning.actions.features import start_features
 from learning.algorithms import features as feature_code
 from learning.algorithms.features import count_words
 from learning.counting import HAS_TEXT, count_blocks, count_payloads
 from learning.feature_files import Shards, refresh_shards
-from learning.models import ModelVersion
+from learning.models import ModelVersion, Round, Score
 from learning.tasks.features import run_features
 from learning.tasks.rounds import run_round
 from tests.cast import Desk, MakeDesk
@@ -134,7 +136,7 @@ def test_what_was_sealed_or_erased_is_in_no_file_and_counts_as_empty(desk: Desk)
 
 @pytest.mark.django_db(transaction=True)
 def test_the_worker_counts_what_comes_and_removes_what_goes_by_itself(make_desk: MakeDesk) -> None:
-    desk = empty_desk(make_desk, learning={"every": None, "holdout_share": 0})
+    desk = empty_desk(make_desk, learning={"every": 100, "holdout_share": 0})
     (first, second) = add(desk, 2, SPAM, "s")
 
     def work() -> set[int]:
@@ -153,6 +155,14 @@ def test_the_worker_counts_what_comes_and_removes_what_goes_by_itself(make_desk:
     assert work() == {first, second}
     erase_items(project=desk.project, item_ids=[first, second], actor=desk.cast.olga, reason="asked")
     assert work() == set()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_project_without_rounds_has_nothing_counted(make_desk: MakeDesk) -> None:
+    desk = empty_desk(make_desk, learning={"every": None})
+    add(desk, 2, SPAM, "s")
+    dispatch_events()
+    assert not Job.objects.filter(kind="features").exists()
 
 
 @pytest.mark.django_db
@@ -182,6 +192,51 @@ def test_counting_that_was_cut_off_goes_on_where_it_was(desk: Desk) -> None:
     after = refresh(desk)
     assert [shard.sha256 for shard in after.shards[:2]] == index
     assert stored(desk) == set(listed(desk))
+
+
+def cut_off_at(running: RunningJob, number: int) -> list[int]:
+    """Let the power go when the attempt looks for the `number`-th time whether the job is still its own."""
+    before, calls = running.check, []
+
+    def check() -> None:
+        calls.append(len(calls))
+        if len(calls) == number:
+            raise OSError("power cut")
+        before()
+
+    running.check = check  # type: ignore[method-assign]
+    return calls
+
+
+@pytest.mark.django_db
+def test_a_round_cut_off_at_any_of_its_steps_is_finished_by_the_next_attempt(
+    make_desk: MakeDesk, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feature_files, "SHARD", 6)
+    monkeypatch.setattr(models, "BATCH", 2)
+    desk = empty_desk(make_desk, learning={"every": None, "holdout_share": 0, "random_share": 0})
+    teach(desk)
+    opened = set(add(desk, 5, SPAM, "o"))
+    play(desk)
+    shutil.rmtree(settings.FEATURE_DIR)
+    whole = attempt(ask(desk))
+    calls = cut_off_at(whole, 0)
+    finish(whole, run_round(whole))
+    assert len(calls) > 10
+    for number in range(1, len(calls) + 1):
+        shutil.rmtree(settings.FEATURE_DIR)
+        job = ask(desk)
+        running = attempt(job)
+        cut_off_at(running, number)
+        with pytest.raises(OSError, match="power cut"):
+            run_round(running)
+        again = attempt(job)
+        finish(again, run_round(again))
+        model = ModelVersion.objects.get(project=desk.project, is_current=True)
+        assert Round.objects.get(job=job).model_version == model
+        assert set(Score.objects.values_list("model_version", "item")) == {(model.pk, item) for item in opened}
+        assert len(files(desk)) == 4  # three shards of 17 items, and the index
+        assert QueueRow.objects.filter(rank__lt=0).count() == 5
 
 
 @pytest.mark.django_db
