@@ -196,7 +196,8 @@ def test_counting_that_was_cut_off_goes_on_where_it_was(desk: Desk) -> None:
 
 def cut_off_at(running: RunningJob, number: int) -> list[int]:
     """Let the power go when the attempt looks for the `number`-th time whether the job is still its own."""
-    before, calls = running.check, []
+    before = running.check
+    calls: list[int] = []
 
     def check() -> None:
         calls.append(len(calls))
@@ -295,21 +296,19 @@ def payload(text: str) -> bytes:
     return json.dumps([{"name": "text", "kind": "text", "role": "target", "text": text}]).encode()
 
 
-def test_processes_count_as_one_does_and_in_order() -> None:
+def test_processes_count_as_one_does_and_in_order_and_one_that_ends_early_stops_it() -> None:
     words = [f"{'spam ' * n}number{n}" for n in range(600)]
-    blocks = [[payload(text) for text in words[n : n + 50]] for n in range(0, 600, 50)]
-    blocks[3][7] = None  # type: ignore[call-overload]
-    alone, together = list(count_blocks(blocks, 0)), list(count_blocks(blocks, 2))
+    blocks: list[list[bytes | None]] = [[payload(text) for text in words[n : n + 50]] for n in range(0, 600, 50)]
+    blocks[3][7] = None
+    alone, counting_on = list(count_blocks(blocks, 0)), count_blocks([*blocks, [b"{not json"]], 2)
+    together = [next(counting_on) for _block in blocks]
     assert [len(part) for part in together] == [50] * 12
     assert all(same(a.words, b.words) for a, b in zip(alone, together, strict=True))
     assert [part.kinds.tolist() for part in alone] == [part.kinds.tolist() for part in together]
     assert together[3].kinds[7] == 0
     assert together[-1].words.dtype == np.uint16  # 599 times one word
-
-
-def test_a_process_that_ends_early_stops_the_counting(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises((RuntimeError, OSError)):
-        list(count_blocks([[b"{not json"]], 1))
+        next(counting_on)
 
 
 def test_context_is_not_counted() -> None:

@@ -136,13 +136,16 @@ _BATCH_TABLE = """
       (item bigint, choice int, probability float8, utility float8, proba float8[]) on commit delete rows;
     delete from score_batch
 """
-# In the order of the items, as they come, so that the first index is written from one end to the other.
+# In the order in which they come: a pool comes by its ids, and writes the first index from one end to the other.
 _TAKE_BATCH = """
     insert into learning_score (item_id, model_version_id, choice, probability, utility, proba)
     select item, %s, choice, probability, utility, to_jsonb(proba) from score_batch
     on conflict (item_id, model_version_id) do update set choice = excluded.choice,
       probability = excluded.probability, utility = excluded.utility,
       proba = coalesce(excluded.proba, learning_score.proba)
+    where (learning_score.choice, learning_score.probability, learning_score.utility, learning_score.proba)
+      is distinct from (excluded.choice, excluded.probability, excluded.utility,
+                        coalesce(excluded.proba, learning_score.proba))
 """
 _FLOAT8 = 701  # the type's number in PostgreSQL
 
