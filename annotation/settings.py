@@ -216,8 +216,8 @@ def _check_voter(columns: Mapping[str, Any], current: Project | None) -> dict[st
         return {}
     return {
         "suggestions" if "suggestions" in columns else "rule": _(
-            "A model cannot vote where annotators see suggestions: who has seen one leans to it, and it would be counted"
-            " twice. Send `suggestions` false, or a rule without `voter`."
+            "A model cannot vote where annotators see suggestions: who has seen one leans to it, and it would be"
+            " counted twice. Send `suggestions` false, or a rule without `voter`."
         )
     }
 

@@ -105,11 +105,27 @@ def test_known_items_that_nobody_answered_show_what_a_model_is_worth() -> None:
     assert found.voter.accuracy < 0.75
 
 
+def test_one_persons_answer_beside_the_models_teaches_nothing() -> None:
+    labels, answers = plant(0.9)
+    lone = np.arange(5000, 6000)
+    more = CrowdLabels.from_codes(
+        np.concatenate([labels.item_ids[labels.item], lone]),
+        np.concatenate([labels.annotator, np.zeros(1000, int)]),
+        np.concatenate([labels.value, np.zeros(1000, int)]),
+        3,
+    )
+    said = ModelAnswers(np.concatenate([answers.item, lone]), np.concatenate([answers.value, np.ones(1000, int)]))
+    alone, beside = fit_skills(labels, "one_coin", model=answers), fit_skills(more, "one_coin", model=said)
+    assert alone.skills is not None
+    assert beside.skills is not None
+    assert (alone.skills.log_chances == beside.skills.log_chances).all()
+
+
 def test_a_model_that_answered_too_little_does_not_count() -> None:
     labels, answers = plant(0.9)
     found = fit_skills(labels, model=answers.only(answers.item < 49))
     assert found.voter is None
-    assert found.voter_refusal == "it has answered 49 of the items that people answered, 50 are needed"
+    assert found.voter_refusal == "it has answered 49 of the items that have two answers or are known, 50 are needed"
     assert found.labels.annotator_ids.min() >= 0
 
 
@@ -305,7 +321,9 @@ def test_a_model_that_said_too_little_is_named_with_the_reason(make_desk: MakeDe
     fit(desk)
     assert not Resolution.objects.filter(method__endswith="+model").exists()
     html = as_person(desk.cast.olga).get("/p/forum/rule/").content.decode()
-    assert "It does not count: it has answered 20 of the items that people answered, 50 are needed." in html
+    assert (
+        "It does not count: it has answered 20 of the items that have two answers or are known, 50 are needed." in html
+    )
 
 
 @pytest.fixture

@@ -145,6 +145,10 @@ class CrowdLabels:
         """Position of each label's item, (n_labels,), ascending."""
         return np.repeat(np.arange(self.n_items), np.diff(self.start))
 
+    def that_teach(self) -> CrowdLabels:
+        """Those of the items that have two labels or gold: of others nobody's skill can be told."""
+        return self.only((np.diff(self.start) >= 2) | (self.gold >= 0))
+
     def only(self, is_kept: NDArray[np.bool_]) -> CrowdLabels:
         """The labels of some of the items, (n_items,), and the annotators who gave them."""
         if is_kept.all():

@@ -80,7 +80,8 @@ def fit_skills(
         With fewer items of people's that teach there is no fit, and with fewer that a model can be compared on the
         model does not count.
     model : ModelAnswers, optional
-        One more voter. With its answer an item of one person teaches too.
+        One more voter. Its answers teach on the same items as people's, and on those of `gold`: one person's answer
+        beside the model's does not tell which of them is wrong.
     gold : mapping of int to int, optional
         Known values by item id, of items too that nobody has labelled: they show what the model is worth.
 
@@ -91,19 +92,21 @@ def fit_skills(
     """
     if asked != "evidence" and asked not in _METHODS:
         raise ValueError(f"no method is called {asked!r}; there are evidence, {', '.join(_METHODS)}")
-    taught = _that_teach(labels)
+    taught = labels.that_teach()
     if taught.n_items < least_items:
         items = f"{taught.n_items} items have two answers or are known"
         return SkillFit(method="majority", reason=f"{items}, {least_items} are needed", labels=taught)
     refusal = ""
     if model is not None:
-        known = np.concatenate([labels.item_ids, np.array(list(gold or {}), np.int64)])
-        model = model.about(known)
+        model = model.about(np.concatenate([taught.item_ids, np.array(list(gold or {}), np.int64)]))
         if len(model.item) < least_items:
-            refusal = f"it has answered {len(model.item)} of the items that people answered, {least_items} are needed"
+            refusal = (
+                f"it has answered {len(model.item)} of the items that have two answers or are known,"
+                f" {least_items} are needed"
+            )
             model = None
         else:
-            taught = _that_teach(add_answers(labels, model, gold))
+            taught = add_answers(taught, model, gold)
     unfit = taught.find_unfitness()
     if unfit is not None:
         return SkillFit(method="majority", reason=unfit, labels=taught, voter_refusal=refusal)
@@ -137,8 +140,3 @@ _METHODS: dict[str, Callable[[CrowdLabels], Consensus]] = {
     "mace": mace,
     "dawid_skene": dawid_skene,
 }
-
-
-def _that_teach(labels: CrowdLabels) -> CrowdLabels:
-    """Without the items that have one label and no gold, and without annotators who are left with none."""
-    return labels.only((np.diff(labels.start) >= 2) | (labels.gold >= 0))

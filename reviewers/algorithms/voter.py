@@ -58,7 +58,7 @@ class VoterWorth:
     interval : (float, float)
         95 %, with the doubt about the items' true values.
     n_items : int
-        Items on which it was compared: those with its answer and a person's, and known ones.
+        Items on which it was compared: those with its answer and two people's, and known ones.
     n_annotators, n_known : int
         The people who answered these items, and how many of the items are known.
     """

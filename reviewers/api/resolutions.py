@@ -30,7 +30,6 @@ from reviewers.reports import (
     show_resolutions,
 )
 
-
 _VOTER = shape("ResolutionVoter", name=s.CharField(), version=s.CharField())
 
 

@@ -52,7 +52,7 @@ def tell_accepting(project: Project) -> str:
         if fit.n_held_out:
             words["reason"] = _("it foretells %(n)d hidden answers best") % {"n": fit.n_held_out}
         told.append(_("“%(name)s” goes by %(method)s: %(reason)s.") % words)
-        if fit.voter is not None:
+        if fit.voter is not None and fit.voter["name"] == project.rule.get("voter"):
             told.append(tell_voter(fit.voter))
     if len(told) == 1:
         told.append(_("Until enough is known of them, more than half must agree."))

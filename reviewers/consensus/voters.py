@@ -49,8 +49,8 @@ def choose_version(
 ) -> tuple[Version | None, ModelAnswers | None]:
     """The version of the rule's model that a fit is to compare with people, and its answers.
 
-    It is the newest one that has answered enough of these items (those that people answered, or that are known); where
-    none has, the newest. None where the rule's model has sent nothing on this question.
+    It is the newest one that has answered enough of these items (those with two answers, or that are known); where none
+    has, the newest. None where the rule's model has sent nothing on this question.
     """
     newest: tuple[Version | None, ModelAnswers | None] = (None, None)
     for version in outside_models(project):

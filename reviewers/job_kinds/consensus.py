@@ -70,7 +70,7 @@ def _fit(running: RunningJob, project: Project, question: Question, labels: Crow
     gold: dict[int, int] = {}
     if project.rule.get("voter") is not None:
         labels, gold = find_unselected(project, question, labels)
-        voter, answers = choose_version(project, question, [*labels.item_ids.tolist(), *gold])
+        voter, answers = choose_version(project, question, [*labels.that_teach().item_ids.tolist(), *gold])
     found = fit_skills(labels, asked, model=answers, gold=gold)
     return store_fit(
         project=project,

@@ -79,14 +79,14 @@ class RuleView(ProjectPage):
             "is_weighed": project.rule["kind"] == "posterior",
             "preview": _show_preview(preview, project.rule, list(fits.values())) if preview else None,
             "by_voter": count_by_voter(project) if project.rule.get("voter") else None,
-            "questions": [{"name": q["name"], "fit": _show_fit(fits.get(q["id"]))} for q in weighed],
+            "questions": [{"name": q["name"], "fit": _show_fit(fits.get(q["id"]), project.rule)} for q in weighed],
             "others": [q["name"] for q in compiled["questions"] if q not in weighed],
             "jobs": jobs_to_show(project, ["rule", KIND]),
         }
         return self.show(access, "reviewers/rule.html", context, status)
 
 
-def _show_fit(fit: ConsensusFit | None) -> dict[str, Any] | None:
+def _show_fit(fit: ConsensusFit | None, rule: dict[str, Any]) -> dict[str, Any] | None:
     if fit is None:
         return None
     names = {"majority": "shared_coin"}  # what stood for the vote among the hidden labels
@@ -94,7 +94,7 @@ def _show_fit(fit: ConsensusFit | None) -> dict[str, Any] | None:
     return show_fit(fit) | {
         "method": tell_method(fit.method),
         "is_vote": not fit.values,
-        "voter": fit.voter,
+        "voter": fit.voter if fit.voter and fit.voter["name"] == rule.get("voter") else None,
         "held_out": [
             {
                 "method": tell_method(names.get(name, name)),
