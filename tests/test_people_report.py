@@ -213,6 +213,9 @@ def test_a_large_project_is_looked_at_in_part(crowd: Desk) -> None:
     whole = load_people(project, question)
     assert (whole.is_sample, len(whole.item)) == (False, 8 * N)
     assert set(rows.item) == set(sorted(set(whole.item))[: len(set(rows.item))])
+    labels, of_all = (set(zip(r.item, r.person, r.value, r.at, strict=True)) for r in (rows, whole))
+    assert labels < of_all
+    assert set(rows.agreed_items) == set(whole.agreed_items) & set(rows.item)
 
 
 def test_pace_is_not_told_where_items_are_hard_to_look_at(make_desk: MakeDesk) -> None:
