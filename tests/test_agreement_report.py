@@ -14,7 +14,7 @@ from annotation.actions.people import ensure_outside_person
 from annotation.actions.projects import put_guideline
 from annotation.errors import InvalidError
 from annotation.kinds import choice
-from annotation.models import Project, QueueLane, QueueRow, User
+from annotation.models import Project, User
 from reviewers import loading
 from reviewers.agreement.report import project_agreement
 from reviewers.algorithms.agreement import krippendorff_alpha, raw_agreement
@@ -227,16 +227,7 @@ def test_a_large_project_is_read_in_parts_that_make_the_whole(
     make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk = make_desk(rows=published_rows(NAMES), schema=GRADES, overlap=4)
-    first = desk.row("u-1")
-    QueueRow.objects.create(
-        project=desk.project,
-        item=first.item,
-        lane=first.lane,
-        kind=QueueLane.Kind.RELABEL,
-        pass_no=2,
-        tiebreak=1,
-        overlap=4,
-    )
+    desk.relabel("u-1", overlap=4)
 
     def read() -> list[tuple[str | None, str | None, list[tuple[int, int, int]]]]:
         return [
