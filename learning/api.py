@@ -27,6 +27,7 @@ from learning.actions.predictions import start_predictions
 from learning.actions.rounds import start_round
 from learning.anchoring import anchoring
 from learning.models import ModelVersion, Round
+from learning.outlook import show_outlook
 from learning.questions import require_question
 from learning.reports import round_state, rounds_of
 from reviewers.answers import compiled_schema, questions_by_id
@@ -183,6 +184,30 @@ class AnchoringView(ApiView):
         access = project_for(self.caller, slug, "learn")
         query = read_query(request, ("question",))
         return Response(anchoring(access.project, require_question(access.project, query.get("question"))))
+
+
+class LearningCurveView(ApiView):
+    """How the model has learned, and where that leads."""
+
+    @extend_schema(
+        parameters=[OpenApiParameter("question", OpenApiTypes.STR, description="the one that is learned, if left out")],
+        responses=shape(
+            "LearningCurve",
+            question=s.CharField(),
+            points=s.ListField(
+                child=s.DictField(), help_text="n_train, macro_f1 with its interval, round, strategy, model"
+            ),
+            metrics=type(METRIC)(many=True),
+            advice=s.ChoiceField(("go_on", "stop", "unclear")),
+            reason=s.CharField(),
+            computed_at=s.DateTimeField(),
+        ),
+    )
+    def get(self, request: Request, slug: str) -> Response:
+        """The learning curve, what 500 labels more are expected to bring, and whether they are worth it."""
+        access = project_for(self.caller, slug, "learn")
+        query = read_query(request, ("question",))
+        return Response(show_outlook(access.project, require_question(access.project, query.get("question"))))
 
 
 class ModelsView(ApiView):

@@ -20,6 +20,7 @@ from learning.actions.rounds import start_round
 from learning.anchoring import anchoring
 from learning.forms import RoundForm
 from learning.models import Round
+from learning.outlook import show_outlook
 from learning.questions import default_question, learnable_questions
 
 METRICS = ("macro_f1", "accuracy", "log_loss")
@@ -35,6 +36,7 @@ def metric_words() -> dict[str, str]:
         "alpha_ordinal": _("Krippendorff's alpha, ordinal"),
         "alpha_interval": _("Krippendorff's alpha, interval"),
         "raw_agreement": _("Raw agreement"),
+        "expected_gain": _("Macro-F1 gained by 500 labels more, expected"),
         "anchoring": _("How far showing it draws answers to it"),
         "agreement_shown": _("Answers like the suggestion, where shown"),
         "agreement_withheld": _("Answers like the suggestion, where withheld"),
@@ -123,6 +125,7 @@ class LearningView(ProjectPage):
         context: dict[str, Any] = {"jobs": jobs, "question": None}
         if question is not None:
             model = reports.current_model(project, question)
+            outlook = show_outlook(project, question)
             texts = {choice["value"]: choice.get("text") or choice["value"] for choice in leaf_choices(question)}
             context |= {
                 "question": question.get("text") or question["name"],
@@ -130,7 +133,8 @@ class LearningView(ProjectPage):
                 "figures": model_figures(project, question),
                 "holdout": reports.holdout_state(project),
                 "anchoring": anchoring_figures(project, question),
-                "curve": show_curve(reports.learning_curve(project, question)),
+                "curve": show_curve(outlook["points"]),
+                "advice": show_advice(outlook),
                 "rounds": reports.round_rows(project),
                 "models": reports.model_rows(project),
                 "per_class": [_show_class(row, texts) for row in reports.class_rows(model)],
@@ -157,6 +161,18 @@ def show_curve(points: list[dict[str, Any]]) -> dict[str, Any]:
         "x_label": _("accepted labels used for training"),
         "y_label": _("macro-F1 on the holdout"),
         "refusal": refusal,
+    }
+
+
+def show_advice(outlook: dict[str, Any]) -> dict[str, Any] | None:
+    """The expected gain as a tile, and the sentence beside it; None before the first model."""
+    if not outlook["points"]:
+        return None
+    (figure,) = outlook["metrics"]
+    return {
+        "figure": figure | {"label": metric_words()["expected_gain"], "end": max(0.05, *(figure["interval"] or [0.0]))},
+        "advice": outlook["advice"],
+        "reason": outlook["reason"],
     }
 
 
