@@ -21,6 +21,7 @@ from learning.counting import Payload, read_images, read_texts
 from learning.models import ModelVersion
 from learning.questions import classes_of
 from learning.snapshots.accepted import ACCEPTED, accepted_parameters
+from reviewers.columns import read_columns
 
 BATCH = 2000
 
@@ -91,46 +92,50 @@ def load_holdout(project: Project, question: Question) -> Labelled:
 
 def _load_accepted(project: Project, question: Question, split: Item.Split, condition: str) -> Labelled:
     classes = classes_of(question)
-    table = _load_table(
-        f"select a.item_id, (array_position(%(classes)s::int[], a.choice) - 1)::int8 from ({ACCEPTED}) a"  # noqa: S608
-        f" where a.choice = any(%(classes)s::int[]) and {condition}",
+    rows = read_columns(
+        f"select a.item_id as item, array_position(%(classes)s::int[], a.choice) - 1 as y from ({ACCEPTED}) a"  # noqa: S608
+        f" where a.choice = any(%(classes)s::int[]) and {condition} order by a.item_id",
         {
             **accepted_parameters(project_id=project.pk, questions=[question["id"]], split=split.value),
             "classes": classes,
         },
-        2,
+        item="int8",
+        y="int8",
     )
-    return Labelled(table[:, 0], table[:, 1])
+    return Labelled(rows["item"], rows["y"])
 
 
 def load_pool(project: Project) -> Pool:
     """The items that a batch may be chosen from: open, visible, of the pool's split, not settled, in no audit draw."""
-    table = _load_table(
+    rows = read_columns(
         f"""
-        select i.id, (o.queue_row_id is not null and q.kind = 1)::int::int8 from annotation_queuerow q
+        select i.id as item, (o.queue_row_id is not null and q.kind = 1)::int as has_place from annotation_queuerow q
         left join annotation_offer o on o.queue_row_id = q.id
         join annotation_item i on i.id = q.item_id and i.lifecycle = 0 and i.split = 0
         join annotation_import m on m.id = i.imported_by_id and m.is_visible
         where q.project_id = %(project)s and q.kind in (1, 4) and q.state = 0 and not q.is_closed
           and not exists (select 1 from annotation_queuerow n
                           where n.item_id = q.item_id and n.kind in (1, 4) and n.pass_no > q.pass_no)
-          and not {_AUDITED.format(item="i.id")}""",  # noqa: S608
+          and not {_AUDITED.format(item="i.id")}
+        order by i.id""",  # noqa: S608
         {"project": project.pk},
-        2,
+        item="int8",
+        has_place="int8",
     )
-    return Pool(table[:, 0], table[:, 1].astype(bool))
+    return Pool(rows["item"], rows["has_place"].astype(bool))
 
 
 def load_listed(project: Project) -> NDArray[np.int64]:
     """The ids of all items whose content may be used, ascending: visible, and neither sealed nor erased."""
-    table = _load_table(
+    rows = read_columns(
         """
-        select i.id from annotation_item i join annotation_import m on m.id = i.imported_by_id and m.is_visible
-        where i.project_id = %(project)s and i.lifecycle in (0, 1)""",
+        select i.id as item from annotation_item i
+        join annotation_import m on m.id = i.imported_by_id and m.is_visible
+        where i.project_id = %(project)s and i.lifecycle in (0, 1) order by i.id""",
         {"project": project.pk},
-        1,
+        item="int8",
     )
-    return table[:, 0]
+    return np.asarray(rows["item"], np.int64)
 
 
 def load_named(project: Project, external_ids: Collection[str]) -> dict[str, int]:
@@ -225,17 +230,3 @@ def _fetch(sql: str, params: dict[str, Any]) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
         return list(cursor.fetchall())
-
-
-def _load_table(sql: str, params: dict[str, Any], n_columns: int) -> NDArray[np.int64]:
-    """The rows of a query whose columns are all int8 and never null, (n_rows, n_columns), by the first column.
-
-    The server strings them together: a million rows in a second, where a million tuples would take five.
-    """
-    names = [f"c{number}" for number in range(n_columns)]
-    packed = " || ".join(f"int8send({name})" for name in names)
-    with connection.cursor() as cursor:
-        cursor.execute(f"select string_agg({packed}, '') from ({sql}) t({', '.join(names)})", params)  # noqa: S608
-        (data,) = cursor.fetchone()
-    table = np.frombuffer(data or b"", ">i8").astype(np.int64).reshape(-1, n_columns)
-    return np.asarray(table[np.argsort(table[:, 0], kind="stable")])
