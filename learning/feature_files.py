@@ -153,7 +153,7 @@ def _without(folder: Path, shard: Shard, wanted: Ids) -> Shard | None:
         return shard
     if not is_kept.any():
         return None
-    return _write_shard(folder, shard.items[is_kept], _take(shard.counted, is_kept))
+    return write_shard(folder, shard.items[is_kept], _take(shard.counted, is_kept))
 
 
 def _add(folder: Path, kept: Sequence[Shard], missing: Ids) -> Iterator[list[Shard]]:
@@ -171,7 +171,7 @@ def _add(folder: Path, kept: Sequence[Shard], missing: Ids) -> Iterator[list[Sha
         gathered.append((block, part))
         n_gathered += len(block)
         if n_gathered in cuts:
-            shards = [*shards, _write_shard(folder, *_merge(gathered))]
+            shards = [*shards, write_shard(folder, *_merge(gathered))]
             gathered = []
             yield shards
 
@@ -219,7 +219,8 @@ def _write_index(folder: Path, shards: Sequence[Shard], check: Callable[[], Any]
             shutil.rmtree(other, ignore_errors=True)
 
 
-def _write_shard(folder: Path, items: Ids, counted: Counted) -> Shard:
+def write_shard(folder: Path, items: Ids, counted: Counted) -> Shard:
+    """Write a shard of items, ascending; it counts once the index names it."""
     from learning.algorithms import weights
 
     words = counted.words
@@ -235,18 +236,18 @@ def _write_shard(folder: Path, items: Ids, counted: Counted) -> Shard:
     )
     digest = weights.sha256(data)
     write_whole(folder / f"{digest}.safetensors", data)
-    return _open_shard(folder, digest)
+    return open_shard(folder, digest)
 
 
 def _read_shards(folder: Path) -> Iterable[Shard]:
     for digest in _read_index(folder):
         try:
-            yield _open_shard(folder, digest)
+            yield open_shard(folder, digest)
         except _UnusableError:
             continue
 
 
-def _open_shard(folder: Path, digest: str) -> Shard:
+def open_shard(folder: Path, digest: str) -> Shard:
     """Map a shard, after a look at its digest. Raises _UnusableError."""
     from scipy import sparse
 
