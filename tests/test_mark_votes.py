@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from annotation.kinds.marks import exact, find_corners
@@ -17,8 +17,8 @@ from reviewers.algorithms.consensus import Rule, vote_choices
 from reviewers.algorithms.mark_votes import Mark, MarkVote, group_marks, vote_marks
 
 Stored = dict[str, Any]
-DATABASE = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
-RULES: st.SearchStrategy[Rule] = st.sampled_from(["majority", "unanimous"])
+DATABASE = settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+RULES: st.SearchStrategy[Rule] = st.sampled_from(["majority", "majority", "unanimous"])
 # Places lie on a coarse grid and labels are few, so that marks meet, overlap by just so much, and want one partner.
 LABEL, SIDE = st.sampled_from([1, 1, 1, 2]), st.integers(1, 5)
 STRETCH = st.builds(
@@ -51,12 +51,33 @@ def crowds(draw: st.DrawFn) -> list[list[Stored]]:
     return [sorted(one, key=place) for one in draw(st.lists(answer, min_size=1, max_size=6))]
 
 
+DRAWN = st.tuples(st.sampled_from([0, 0, 0, -1, 1, 2]), st.sampled_from([0, 0, -1, 1]))  # moved by, longer by
+
+
+@st.composite
+def likenesses(draw: st.DrawFn) -> list[list[Stored]]:
+    """Answers of up to five people who saw much the same things, and drew each about where the others did."""
+    things = draw(st.lists(st.tuples(st.integers(0, 6), st.integers(3, 6)), min_size=1, max_size=2))
+    seen: list[st.SearchStrategy[Any]] = [
+        st.sets(DRAWN, min_size=1, max_size=2) | st.sets(DRAWN, min_size=1, max_size=1) | st.just(set())
+    ] * 2
+    answers = []
+    for _person in range(draw(st.integers(2, 5))):
+        places = {
+            (start + by, start + by + n + more)
+            for (start, n), drawn in zip(things, draw(st.tuples(*seen)), strict=False)
+            for by, more in drawn
+        }
+        answers.append([{"part": "a", "start": start, "end": end, "label": 1} for start, end in sorted(places)])
+    return answers
+
+
 TERMS = st.fixed_dictionaries(
     {
-        "kind": st.sampled_from(["spans", "boxes"]),  # of spans alone it counts that two may not touch
-        "least_overlap": st.sampled_from([None, 0.2, 0.25, 0.5, 0.5, 0.6, 1]),
-        "min": st.sampled_from([0, 0, 1]),
-        "max": st.sampled_from([500, 500, 2]),
+        "kind": st.sampled_from(["spans", "boxes", "boxes"]),  # of spans alone it counts that two may not touch
+        "least_overlap": st.sampled_from([None, 0.2, 0.25, 0.5, 0.5, 0.5, 0.6, 1]),
+        "min": st.sampled_from([0, 0, 0, 2]),
+        "max": st.sampled_from([500, 500, 500, 1]),
         "overlapping": st.booleans(),
     }
 )
@@ -80,8 +101,8 @@ def vote_in_python(answers: Sequence[Sequence[Stored]], terms: dict[str, Any], r
         len(answers),
         rule,
         least_overlap=None if least is None else exact(least),
-        least_marks=terms["min"],
-        most_marks=terms["max"],
+        least_marks=terms.get("min", 0),
+        most_marks=terms.get("max"),
         may_touch=terms["kind"] != "spans" or terms["overlapping"],
     )
 
@@ -98,9 +119,18 @@ def vote_in_sql(answers: Sequence[Sequence[Stored]], terms: dict[str, Any], rule
     return settled, None if data is None else json.loads(data), confidence, apart
 
 
+def segments(*places: tuple[int, int]) -> list[list[Stored]]:
+    return [[{"part": "a", "start": start, "end": end, "label": 1}] for start, end in places]
+
+
+NEAR = {"kind": "segments", "least_overlap": 0.5}
+
+
 @pytest.mark.django_db
 @DATABASE
-@given(answers=crowds(), terms=TERMS, rule=RULES)
+@given(answers=crowds() | likenesses(), terms=TERMS, rule=RULES)
+@example(answers=segments((0, 6), (2, 8), (4, 10), (6, 12)), terms=NEAR, rule="majority")  # a chain
+@example(answers=segments((1, 11), (0, 10), (0, 10), (2, 12), (2, 12)), terms=NEAR, rule="majority")  # weights
 def test_sql_and_python_accept_the_same_marks(
     db: None, answers: list[list[Stored]], terms: dict[str, Any], rule: Rule
 ) -> None:
@@ -251,14 +281,18 @@ def test_an_overlap_that_is_no_range_is_refused() -> None:
         vote_marks([[ONE]], 3, 2)
 
 
-@given(answers=crowds(), least=st.sampled_from([None, Fraction(1, 5), HALF]), seed=st.randoms(use_true_random=False))
+@given(
+    answers=crowds() | likenesses(),
+    least=st.sampled_from([None, Fraction(1, 5), HALF]),
+    seed=st.randoms(use_true_random=False),
+)
 def test_no_order_of_people_or_marks_makes_a_difference(answers: list[list[Stored]], least: Any, seed: Any) -> None:
     marks = read_marks(answers)[0]
     other = [seed.sample(answer, len(answer)) for answer in seed.sample(marks, len(marks))]
     assert vote(*marks, least=least) == vote(*other, least=least)
 
 
-@given(answers=crowds(), least=st.sampled_from([Fraction(1, 5), HALF]))
+@given(answers=crowds() | likenesses(), least=st.sampled_from([Fraction(1, 5), HALF]))
 def test_each_group_has_one_mark_of_each_person_all_near_the_one_that_stands_for_them(
     answers: list[list[Stored]], least: Fraction
 ) -> None:
