@@ -274,6 +274,7 @@ JOB_WORDS = {
     "consensus": lambda job: _("Finding out how good the annotators are"),
     "erase": lambda job: _("Erasing content"),
     "schema": lambda job: _("Carrying labels over to the new questions"),
+    "agreement.strata": lambda job: _("Counting where people agree and where not"),
 }
 RUNNING = (Job.State.QUEUED, Job.State.RUNNING)
 

@@ -6,7 +6,8 @@ item's newest pass.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,6 +22,7 @@ from reviewers.agreement.vote_counts import Value, list_values
 from reviewers.algorithms.agreement import LabelTable
 
 STRATIFIERS = ("split", "language", "guideline", "source", "team", "week")
+ITEM_STRATIFIERS = ("split", "language")  # and metadata: the same for all labels of an item, whenever they came
 METADATA = "metadata:"  # and any key of the items' metadata
 MOST_NAMES = 100  # values of a key that make strata of their own: those that most items have
 _SOURCES = ["human", "imported", "simulated", "model"]
@@ -36,6 +38,11 @@ Columns = dict[str, NDArray[Any]]
 def is_stratifier(by: str) -> bool:
     """Whether labels can be told apart in this way: one of STRATIFIERS, or `metadata:` and a key."""
     return by in STRATIFIERS or (by.startswith(METADATA) and len(by) > len(METADATA))
+
+
+def is_of_items(by: str) -> bool:
+    """Whether all labels of an item are in one stratum by what the item is."""
+    return by in ITEM_STRATIFIERS or by.startswith(METADATA)
 
 
 def load_labels(
@@ -152,6 +159,53 @@ def load_numbers(
         yield name, NumberTable(table.item[chosen], table.annotator[chosen], table.number[chosen])
 
 
+@dataclass(frozen=True, eq=False)
+class CountedVotes:
+    """The votes of one stratum as the histogram's items hold them: vectors as they are spelt, and on how many items.
+
+    `persons`: who has a label on an item with two or more.
+    """
+
+    n_items: Counter[str]
+    persons: set[int]
+
+
+def load_counted(
+    project: Project, question: Question, by: str, progress: Callable[[int], object]
+) -> dict[str, CountedVotes]:
+    """The votes of a question of a counted kind, by what sets its items apart: one of ITEM_STRATIFIERS or `metadata:`.
+
+    From the votes that were counted from events (`AgreementItem`), so that no label is looked at: as of a second ago.
+    Strata and their order as in `load_labels`. `progress` is told how many items were looked at.
+    """
+    names, key = _strata(project, by), _key_of(by)
+    stratum, join = _STRATUM["metadata" if key else by]
+    sql = f"""
+        with x as materialized (
+          select ({stratum})::int8 as stratum, l.votes, l.persons, count(*) as n from reviewers_agreementitem l {join}
+          where l.project_id = %(project)s and l.question = %(question)s
+            and l.item_id >= %(first)s and l.item_id < %(end)s group by 1, 2, 3)
+        select x.stratum, x.votes, sum(x.n)::int8, null::bigint[] from x group by 1, 2
+        union all
+        select x.stratum, null, 0, array_agg(distinct p.id) from x cross join unnest(x.persons) p(id)
+        where cardinality(x.persons) > 1 group by 1
+    """  # noqa: S608  (only constants of this module are put in)
+    params = {"project": project.pk, "question": question["id"], "names": names, "key": key}
+    n_items: defaultdict[int, Counter[str]] = defaultdict(Counter)
+    persons: defaultdict[int, set[int]] = defaultdict(set)
+    for number, (first, end) in enumerate(_ranges(project), start=1):
+        with connection.cursor() as cursor:
+            cursor.execute(sql, {**params, "first": first, "end": end})
+            for code, votes, n, who in cursor.fetchall():
+                if votes is None:
+                    persons[code].update(who)
+                else:
+                    n_items[code][votes] += n
+        progress(number * _ITEMS_AT_ONCE)
+    codes = _named(by, names, np.array(list(n_items), np.int64))
+    return {name: CountedVotes(n_items[code], persons[code]) for name, code in codes.items()}
+
+
 def load_stored(project: Project, question: Question) -> Columns:
     """The labels of a question of kind `choice` or `rating` as they are stored, one entry a label, in no order.
 
@@ -218,23 +272,26 @@ _VALUE = {
     "number": "l.number",
 }
 _NAMED = "left join unnest(%(names)s::text[]) with ordinality as named(name, code) on named.name"
+# The range of items once more: the planner does not conclude it from the join, and would read the whole table.
+_ITEM = "join annotation_item i on i.id = l.item_id and i.id >= %(first)s and i.id < %(end)s"
+_ANNOTATION = """join annotation_annotation a
+  on a.id = l.annotation_id and a.item_id >= %(first)s and a.item_id < %(end)s"""
 _STRATUM = {
     None: ("0", ""),
-    "split": ("i.split", "join annotation_item i on i.id = l.item_id"),
+    "split": ("i.split", _ITEM),
     "metadata": (
         # -1: one of the values that are too many for strata of their own
         """case when named.code is not null then named.code
           when jsonb_typeof(i.metadata -> %(key)s) in ('string', 'number', 'boolean') then -1 else 0 end""",
-        f"join annotation_item i on i.id = l.item_id {_NAMED} = i.metadata ->> %(key)s",
+        f"{_ITEM} {_NAMED} = i.metadata ->> %(key)s",
     ),
     "guideline": (
         "coalesce(g.version, 0)",
-        """join annotation_annotation a on a.id = l.annotation_id
-          left join annotation_guideline g on g.id = a.guideline_id""",
+        f"{_ANNOTATION} left join annotation_guideline g on g.id = a.guideline_id",
     ),
     "source": (
         "named.code",
-        f"join annotation_annotation a on a.id = l.annotation_id {_NAMED} = a.source",
+        f"{_ANNOTATION} {_NAMED} = a.source",
     ),
     "team": (
         "coalesce(named.code, 0)",
@@ -242,7 +299,7 @@ _STRATUM = {
     ),
     "week": (
         f"floor((extract(epoch from a.created_at) - {int(_MONDAY.timestamp())}) / {_WEEK})",
-        "join annotation_annotation a on a.id = l.annotation_id",
+        _ANNOTATION,
     ),
 }
 

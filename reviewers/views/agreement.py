@@ -17,12 +17,15 @@ from annotation.actions.carrying import is_carrying
 from annotation.kinds import KINDS, Question
 from annotation.kinds.choice_tree import name_choices
 from annotation.models import Member, Project
+from annotation.progress import show_job_for_people
 from annotation.schema import find_question
 from annotation.templatetags.charts import format_number
 from annotation.views.page import ProjectPage
+from reviewers.actions.strata import Strata, ask_for_strata
 from reviewers.agreement.marks import MARK_METRICS
+from reviewers.agreement.measures import LEAST_ITEMS, Row
 from reviewers.agreement.recount import known_alarm
-from reviewers.agreement.report import LEAST_ITEMS, MEASURED_KINDS, project_agreement, strata_by
+from reviewers.agreement.report import MEASURED_KINDS, has_strata, project_agreement
 from reviewers.answers import compiled_schema, tell_value
 from reviewers.loading import METADATA, is_stratifier
 
@@ -30,7 +33,7 @@ MOST_IN_MATRIX = 16
 MOST_KEYS = 12
 KEYS_LOOKED_AT = 500  # items whose metadata is looked into for keys
 LATE_SECONDS = 2.0
-Row = dict[str, Any]
+NO_STRATA: Row = {"strata": [], "left_out": [], "n_left_out": 0, "strata_computed_at": None}
 
 
 class AgreementView(ProjectPage):
@@ -50,15 +53,17 @@ class AgreementView(ProjectPage):
         by = request.GET.get("by", "")
         by = by if by in dict(ways) else ""
         report = project_agreement(project, question, "label")
-        is_carried = is_carrying(project)  # then nothing is compared
-        apart = strata_by(project, question, by) if by and not is_carried else report
+        strata = Strata(None)
+        if by and has_strata(project, question, by):
+            strata = ask_for_strata(project=project, question=question, by=by, actor=access.user)
+        apart = strata.report or NO_STRATA
         context = {
             "questions": [(one["name"], one.get("text") or one["name"]) for one in questions],
             "question": question,
             "question_text": question.get("text") or question["name"],
             "is_measured": question["kind"] in MEASURED_KINDS,
             "has_pairs": any(figure["value"] is not None for figure in report["metrics"]),
-            "is_carrying": is_carried,
+            "is_carrying": is_carrying(project),  # then nothing is compared
             "is_single": project.overlap_max == 1,
             "measures": show_measures(question, report["metrics"]),
             "n_simulated": report["n_simulated_annotators"],
@@ -73,10 +78,12 @@ class AgreementView(ProjectPage):
             "by": by,
             "by_title": dict(ways).get(by, ""),
             "strata": show_strata(question, apart) if by and by != "pair" else [],
-            "trend": show_trend(question, apart) if by == "week" else None,
-            "pairs": show_pairs(project, question, apart) if by == "pair" else None,
+            "trend": show_trend(question, apart) if by == "week" and strata.report else None,
+            "pairs": show_pairs(project, question, apart) if by == "pair" and strata.report else None,
             "least_items": LEAST_ITEMS,
             "compared_at": apart["strata_computed_at"],
+            "is_counting": strata.job is not None,
+            "jobs": [show_job_for_people(strata.job)] if strata.job is not None else [],
         }
         return self.show(access, "reviewers/agreement.html", context)
 
