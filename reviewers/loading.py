@@ -206,6 +206,47 @@ def load_counted(
     return {name: CountedVotes(n_items[code], persons[code]) for name, code in codes.items()}
 
 
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """Answers that are marks or rankings, on items that two people answered, by item and then by person.
+
+    Arrays of one entry an answer; `data` is JSON as it is stored. `stratum` and `name_codes` as in `Labels`; `n_items`:
+    of how many items those here were drawn by chance, themselves among them.
+    """
+
+    item: NDArray[np.int64]
+    person: NDArray[np.int64]
+    stratum: NDArray[np.int64]
+    data: list[str]
+    name_codes: dict[str, int]
+    n_items: int
+
+
+def load_answers(project: Project, question: Question, *, most: int, by: str | None = None) -> Answers:
+    """The answers to a question of a kind without few values, on at most so many items: the same ones at each call.
+
+    `by` as in `load_labels`.
+    """
+    names, key = _strata(project, by), _key_of(by) if by else ""
+    stratum, join = _STRATUM["metadata" if key else by]
+    params = {"project": project.pk, "question": question["id"], "most": most, "names": names, "key": key}
+    with connection.cursor() as cursor:
+        cursor.execute(_DRAWN, params)
+        chosen = cursor.fetchall()
+        sql = f"""
+            select l.item_id, l.person_id, ({stratum})::int8, l.data::text from annotation_label l {join} {_STANDING}
+              and l.item_id = any(%(items)s) order by 1, 2
+        """  # noqa: S608  (only constants of this module are put in)
+        cursor.execute(
+            sql,
+            {**params, "items": [item for item, _n in chosen], "first": 0, "end": _END},
+        )
+        rows = cursor.fetchall()
+    item, person, code = np.array([row[:3] for row in rows], np.int64).reshape(-1, 3).T
+    code = _last_of_item(item, code) if by == "week" else code
+    return Answers(item, person, code, [row[3] for row in rows], _named(by, names, code), chosen[0][1] if chosen else 0)
+
+
 def load_stored(project: Project, question: Question) -> Columns:
     """The labels of a question of kind `choice` or `rating` as they are stored, one entry a label, in no order.
 
@@ -302,6 +343,19 @@ _STRATUM = {
         _ANNOTATION,
     ),
 }
+
+
+_STANDING = f"""
+    join annotation_seat s on s.annotation_id = l.annotation_id and s.item_id = l.item_id and s.state = 2
+    join annotation_queuerow q on q.id = s.queue_row_id
+    where l.project_id = %(project)s and l.question = %(question)s and l.data is not null
+      and not exists (select 1 from annotation_queuerow n
+                      where n.item_id = q.item_id and n.kind = {QueueLane.Kind.RELABEL.value} and n.pass_no > q.pass_no)
+"""  # noqa: S608  (a constant is put in)
+_DRAWN = f"""
+    select l.item_id, count(*) over () from annotation_label l {_STANDING} group by 1 having count(*) > 1
+    order by hashtextextended(l.item_id::text, 1), 1 limit %(most)s
+"""  # noqa: S608  (a constant is put in)
 
 
 def _fetch(

@@ -153,3 +153,9 @@ def too_few(n_items: int) -> str:
         "%(n)d item has two labels; %(least)d needed", "%(n)d items have two labels; %(least)d needed", n_items
     )
     return told % {"n": n_items, "least": LEAST_ITEMS}
+
+
+def too_rare(n_items: int) -> str:
+    """Why a label that was given on so few items has no figures."""
+    told = ngettext("given on %(n)d item; %(least)d needed", "given on %(n)d items; %(least)d needed", n_items)
+    return told % {"n": n_items, "least": LEAST_ITEMS}

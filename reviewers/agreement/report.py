@@ -14,7 +14,6 @@ import numpy as np
 from django.core.cache import cache
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
 from annotation.actions.carrying import is_carrying
 from annotation.errors import InvalidError
@@ -35,6 +34,7 @@ from reviewers.agreement.measures import (
     show_figure,
     size_of,
     spell,
+    too_rare,
 )
 from reviewers.agreement.strata import MOST_VALUES, number_strata, stratify
 from reviewers.agreement.vote_counts import COUNTED_KINDS, Value, read_votes
@@ -43,6 +43,7 @@ from reviewers.algorithms.labels import CountVectors
 from reviewers.loading import STRATIFIERS, count_simulated_persons, is_stratifier
 
 WAYS = ("label", "pair", *STRATIFIERS)
+MARKED_KINDS = ("spans", "boxes", "segments")
 MEASURED_KINDS = (*COUNTED_KINDS, "number", *MARK_METRICS)
 SLOW_SECONDS, KEPT_SECONDS, KEPT_TIMES = 0.3, 60, 100
 
@@ -55,8 +56,9 @@ def project_agreement(project: Project, question: Question, by: str | None = Non
     project, question
         A project and a compiled question of it.
     by : str, optional
-        Adds measures for each stratum: ``"label"`` (each value against all others), ``"pair"`` (of two annotators), or
-        what `reviewers.loading.load_labels` takes.
+        Adds measures for each stratum: ``"label"`` (each value against all others; of marks each label by itself),
+        ``"pair"`` (of two annotators), or what `reviewers.loading.load_labels` takes. Numbers have neither pairs nor
+        labels, rankings no labels.
 
     Returns
     -------
@@ -64,8 +66,7 @@ def project_agreement(project: Project, question: Question, by: str | None = Non
         `{"question", "metrics", "computed_at", "behind_seconds", "strata", "strata_computed_at", "left_out",
         "n_left_out", "confusion", "n_simulated_annotators"}`. Metrics are figures with an interval or a refusal, and
         the prevalence of each value; which ones, the kind of the question says. Of texts raw agreement alone, refused.
-        While labels are carried over to another version of the schema all are refused. Of marks and rankings there are
-        no strata.
+        While labels are carried over to another version of the schema all are refused.
         A stratum is `{"by", "value", "metrics"}`, of a pair with its `persons` too; one with fewer than 10 items that
         two people labelled is refused. `left_out` names pairs that share fewer, up to 50 of `n_left_out`.
         `confusion` is `{"values", "items", "coincidences"}`, None where there is no table of label by label.
@@ -124,9 +125,10 @@ def check_way(by: str | None) -> None:
 
 
 def has_strata(project: Project, question: Question, by: str) -> bool:
-    """Whether strata are computed for themselves: where agreement is measured, but label by label with the whole."""
-    is_with_whole = by == "label" and question["kind"] in COUNTED_KINDS
-    return question["kind"] in MEASURED_KINDS and not is_with_whole and not is_carrying(project)
+    """Whether there are strata to compute. Label by label those of counted votes come with the whole."""
+    kind = question["kind"]
+    is_none = (by == "label" and kind not in MARKED_KINDS) or (by == "pair" and kind == "number")
+    return kind in MEASURED_KINDS and not is_none and not is_carrying(project)
 
 
 def strata_by(project: Project, question: Question, by: str) -> Row:
@@ -204,8 +206,7 @@ def _label_strata(project: Project, question: Question, vectors: CountVectors, v
             continue
         both = one_against_rest(vectors, is_one)
         if n_given < LEAST_ITEMS:
-            told = ngettext("given on %(n)d item; %(least)d needed", "given on %(n)d items; %(least)d needed", n_given)
-            figures = refuse(two_sided, told % {"n": n_given, "least": LEAST_ITEMS}, **size_of(both))
+            figures = refuse(two_sided, too_rare(n_given), **size_of(both))
         else:
             figures = measure(two_sided, both, (0, 1), seeded(project, question))
         share = float((vectors.n_items @ vectors.counts)[is_one].sum() / vectors.n_labels)

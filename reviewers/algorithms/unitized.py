@@ -43,7 +43,7 @@ class Continuum:
     there. `answers`: each person's units, their parts among `lengths`.
     """
 
-    lengths: Mapping[Hashable, float]
+    lengths: Mapping[Any, float]
     answers: Sequence[Sequence[Stretch]]
 
 
@@ -161,7 +161,7 @@ def unitized_alphas_of(
     how = f"percentile bootstrap over items, {n_resamples} resamples"
     intervals = bootstrap_intervals(n_items.astype(np.int64), compute, n_resamples, rng)
     left_out = "".join(
-        f"; {n} items left out: {why}"
+        f"; {n} item{'s' * (n > 1)} left out: {why}"
         for n, why in ((n_unknown, "length not known"), (n_overlapping, "somebody's own marks overlap"))
         if n
     )
