@@ -53,10 +53,10 @@ def place_by_place(continua: list[Continuum]) -> tuple[float, float]:
             for x, y in zip(a, b, strict=True):
                 apart += np.array([x != y, (x == "gap") != (y == "gap")]) / (len(said) - 1)
     chance, n = np.zeros(2), 0
-    for (x, unit), (y, other) in permutations(places, 2):
-        if unit != other:
+    for (one_said, one_unit), (other_said, other_unit) in permutations(places, 2):
+        if one_unit != other_unit:
             n += 1
-            chance += [x != y, (x == "gap") != (y == "gap")]
+            chance += [one_said != other_said, (one_said == "gap") != (other_said == "gap")]
     found = 1 - (apart / len(places)) / (chance / n)
     return float(found[0]), float(found[1])
 

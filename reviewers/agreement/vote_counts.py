@@ -183,19 +183,20 @@ _BEHIND = """
       union all select * from (select e.* from annotation_event e
         where e.id > (select last_id from at) and e.id <= (select boundary_id from at) order by e.id limit %(most)s) y)
     select coalesce(extract(epoch from clock_timestamp() - min(u.at) filter (
-      where u.project_id = %(project)s and u.kind = any(%(kinds)s) or n > %(most)s)), 0)::float8
+      where (u.project_id = %(project)s or %(project)s::bigint is null) and u.kind = any(%(kinds)s)
+        or n > %(most)s)), 0)::float8
     from (select unread.*, count(*) over () as n from unread) u
 """
 
 
-def seconds_behind(project: Project) -> float:
+def seconds_behind(project: Project | None) -> float:
     """How long ago the first answer in a project came that the histogram does not hold yet; 0 where it holds all.
 
-    Where very many events wait, what waits longest in any project.
+    None is any project. Where very many events wait, what waits longest in any.
     """
     params: dict[str, Any] = {
         "consumer": CONSUMER,
-        "project": project.pk,
+        "project": None if project is None else project.pk,
         "kinds": list(VOTED),
         "most": UNREAD_LOOKED_AT,
     }

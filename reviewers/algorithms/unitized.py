@@ -150,7 +150,11 @@ def unitized_alphas_of(
             n_overlapping += 1
         else:
             n_labels += len(one.answers)
-    size: dict[str, Any] = {"n_items": len(sums), "n_labels": n_labels, "n_annotators": n_annotators}
+    size: dict[str, Any] = {
+        "n_items": len(sums),
+        "n_labels": n_labels,
+        "n_annotators": n_annotators if sums else 0,
+    }
     if not sums:
         told = OVERLAPPING if n_overlapping else NO_LENGTH if n_unknown else NO_PAIRS
         return [Figure.refused(name, told, **size) for name in METRICS]
