@@ -240,7 +240,7 @@ def job_for(caller: Caller, job_id: str) -> Job:
     if job.created_by_id == caller.user.pk:
         return job
     access = _project_by_id(caller, job.project_id)
-    if not any(access.may(right) for right in ("import", "learn", "snapshot", JOB_RIGHTS.get(job.kind, "manage"))):
+    if not any(access.may(right) for right in ("import", "learn", "snapshot", JOB_RIGHTS.get(job.kind, "import"))):
         raise AbsentError
     return job
 

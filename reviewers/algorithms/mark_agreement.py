@@ -312,36 +312,38 @@ def figures_of_pairs(
     if len(pairs.item) == 0:
         return [Figure.refused(name, NO_PAIRS, **size) for name in pairs.metrics]
     item = np.unique(pairs.item, return_inverse=True)[1].ravel()
-    figures = []
-    for name, score in zip(pairs.metrics, pairs.score.T, strict=True):
-        is_told = ~np.isnan(score)
-        sums: FloatArray = np.column_stack(
-            [np.bincount(item, weights=np.where(is_told, score, 0.0)), np.bincount(item, weights=is_told)]
-        )
-        rows, n_items = np.unique(sums, axis=0, return_counts=True)
-        if rows[:, 1].sum() == 0:
-            figures.append(Figure.refused(name, NO_TEXT if name == "token_f1" else NO_ORDER, **size))
-            continue
-        value = float(n_items @ rows[:, 0] / (n_items @ rows[:, 1]))
-        interval: Interval = (1 - unseen_share(size["n_items"]), 1.0)
-        how = "exact bound, no difference seen"
-        if (rows[:, 0] < rows[:, 1]).any():
-            (interval,) = bootstrap_intervals(n_items.astype(np.int64), _means_of(rows), n_resamples, rng)
-            how = f"percentile bootstrap over items, {n_resamples} resamples"
-        method = f"{methods[name]}; mean over pairs; {how}"
-        figures.append(Figure(metric=name, value=value, interval=interval, method=method, **size))
-    return figures
-
-
-def _means_of(rows: FloatArray) -> Callable[[FloatArray], list[FloatArray]]:
-    """From how often each row (sum, number of pairs) is drawn to the mean over pairs; nan where there is no pair."""
+    is_told = ~np.isnan(pairs.score)
+    # Of each item the sum of each score over its pairs, and over how many; items that are alike are drawn as one kind.
+    sums: FloatArray = np.column_stack(
+        [np.bincount(item, weights=column) for column in np.where(is_told, pairs.score, 0.0).T]
+        + [np.bincount(item, weights=column) for column in is_told.T]
+    )
+    rows, n_items = np.unique(sums, axis=0, return_counts=True)
+    above, below = np.split(rows, 2, axis=1)
+    whole_above, whole_below = n_items @ above, n_items @ below
 
     def compute(weights: FloatArray) -> list[FloatArray]:
-        above, below = weights @ rows[:, 0], weights @ rows[:, 1]
-        means: FloatArray = np.divide(above, below, out=np.full(len(above), np.nan), where=below > 0)
-        return [means]
+        drawn_above, drawn_below = weights @ above, weights @ below
+        none = np.full(drawn_above.shape, np.nan)
+        means: FloatArray = np.divide(drawn_above, drawn_below, out=none, where=drawn_below > 0)
+        return list(means.T)
 
-    return compute
+    is_same: NDArray[np.bool_] = np.all(above >= below, axis=0)
+    intervals: list[Interval] = [None] * len(pairs.metrics)
+    if not is_same.all():
+        intervals = bootstrap_intervals(n_items.astype(np.int64), compute, n_resamples, rng)
+    figures = []
+    for at, name in enumerate(pairs.metrics):
+        if whole_below[at] == 0:
+            figures.append(Figure.refused(name, NO_TEXT if name == "token_f1" else NO_ORDER, **size))
+            continue
+        interval, how = intervals[at], f"percentile bootstrap over items, {n_resamples} resamples"
+        if is_same[at]:
+            interval, how = (1 - unseen_share(size["n_items"]), 1.0), "exact bound, no difference seen"
+        method = f"{methods[name]}; mean over pairs; {how}"
+        value = float(whole_above[at] / whole_below[at])
+        figures.append(Figure(metric=name, value=value, interval=interval, method=method, **size))
+    return figures
 
 
 # --- Stretches -------------------------------------------------------------------------------------------------------

@@ -28,8 +28,7 @@ def run_strata(running: RunningJob) -> None:
     if question is None:
         raise JobFailedError(_("This question has left the label schema."))
     n_items = Item.objects.filter(project=project).count()
-    running.progress(0, n_items)
-    found = stratify(project, question, by, lambda n: running.progress(min(n, n_items)))
+    found = stratify(project, question, by, lambda n: running.progress(min(n, n_items), n_items))
     with transaction.atomic():
         running.check()
         store_strata(project=project, question=question, by=by, report=found, seconds=monotonic() - began)
