@@ -276,6 +276,7 @@ JOB_WORDS = {
     "features": lambda job: _("Counting the words of new items"),
     "erase": lambda job: _("Erasing content"),
     "schema": lambda job: _("Carrying labels over to the new questions"),
+    "agreement.strata": lambda job: _("Counting where people agree and where not"),
 }
 RUNNING = (Job.State.QUEUED, Job.State.RUNNING)
 
