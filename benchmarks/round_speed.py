@@ -89,7 +89,19 @@ def fill(items: int, labelled: int) -> Project:
     outcome, is_stored = load_items(project=project, read=read, actor=None)
     assert (is_stored, outcome.imported) == (True, items), outcome
     say(f"{items:,} items imported in {time.monotonic() - started:.0f} s")
+    wait_for_counting()
     return project
+
+
+def wait_for_counting() -> None:
+    """Wait for what the worker does after an import."""
+    from annotation.models import Job
+
+    time.sleep(5)  # events are read every second
+    deadline = time.monotonic() + 600
+    while Job.objects.filter(ended_at=None).exists():
+        assert time.monotonic() < deadline, "a job does not end"
+        time.sleep(0.1)
 
 
 class Watch:
