@@ -162,10 +162,15 @@ def past_answers(n: int = 60, share: float = 0.9, prefix: str = "p") -> dict[str
     }
 
 
-@pytest.fixture
-def desk(make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    """Sixty items that people and a model have answered, and four fresh ones; the rule names the model."""
+@pytest.fixture(autouse=True)
+def pool(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All items in the pool, whatever the project's seed: of the holdout no model is asked."""
     monkeypatch.setattr("annotation.actions.imports.split_of", lambda *_: Item.Split.POOL)
+
+
+@pytest.fixture
+def desk(make_desk: MakeDesk) -> Desk:
+    """Sixty items that people and a model have answered, and four fresh ones; the rule names the model."""
     rows = past_rows() + [{"external_id": f"t-{i}", "text": f"text {i}", "group": "one"} for i in range(1, 5)]
     desk = make_desk(rows=rows, overlap={"min": 2, "max": 4}, rule=POSTERIOR)
     send(desk, past_answers() | {"t-1": "spam", "t-2": "none"})
@@ -339,7 +344,6 @@ def test_a_model_that_said_too_little_is_named_with_the_reason(make_desk: MakeDe
 @pytest.fixture
 def single(make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch) -> Desk:
     """Three hundred items that people and a model have answered, sixty fresh ones; one answer beside it is enough."""
-    monkeypatch.setattr("annotation.actions.imports.split_of", lambda *_: Item.Split.POOL)
     fresh = [{"external_id": f"t-{i}", "text": f"text {i}", "group": "one"} for i in range(60)]
     with monkeypatch.context() as patched:
         patched.setattr("annotation.actions.imports.secrets.randbits", Random(1).getrandbits)  # the items' ids
