@@ -6,7 +6,7 @@ Everything is read in short statements: nothing here holds a transaction open wh
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 from annotation.kinds import Question
 from annotation.media import media_path
 from annotation.models import Item, Project
+from learning.counting import Payload, read_images, read_texts
 from learning.models import ModelVersion
 from learning.questions import classes_of
 from learning.snapshots.accepted import ACCEPTED, accepted_parameters
+from reviewers.columns import read_columns
 
 BATCH = 2000
 
@@ -90,23 +92,24 @@ def load_holdout(project: Project, question: Question) -> Labelled:
 
 def _load_accepted(project: Project, question: Question, split: Item.Split, condition: str) -> Labelled:
     classes = classes_of(question)
-    rows = _fetch(
-        f"select a.item_id, array_position(%(classes)s::int[], a.choice) - 1 from ({ACCEPTED}) a"  # noqa: S608
+    rows = read_columns(
+        f"select a.item_id as item, array_position(%(classes)s::int[], a.choice) - 1 as y from ({ACCEPTED}) a"  # noqa: S608
         f" where a.choice = any(%(classes)s::int[]) and {condition} order by a.item_id",
         {
             **accepted_parameters(project_id=project.pk, questions=[question["id"]], split=split.value),
             "classes": classes,
         },
+        item="int8",
+        y="int8",
     )
-    table = np.array(rows, np.int64).reshape(-1, 2)
-    return Labelled(table[:, 0], table[:, 1])
+    return Labelled(rows["item"], rows["y"])
 
 
 def load_pool(project: Project) -> Pool:
     """The items that a batch may be chosen from: open, visible, of the pool's split, not settled, in no audit draw."""
-    rows = _fetch(
+    rows = read_columns(
         f"""
-        select i.id, o.queue_row_id is not null and q.kind = 1 from annotation_queuerow q
+        select i.id as item, (o.queue_row_id is not null and q.kind = 1)::int as has_place from annotation_queuerow q
         left join annotation_offer o on o.queue_row_id = q.id
         join annotation_item i on i.id = q.item_id and i.lifecycle = 0 and i.split = 0
         join annotation_import m on m.id = i.imported_by_id and m.is_visible
@@ -116,9 +119,51 @@ def load_pool(project: Project) -> Pool:
           and not {_AUDITED.format(item="i.id")}
         order by i.id""",  # noqa: S608
         {"project": project.pk},
+        item="int8",
+        has_place="int8",
     )
-    table = np.array(rows, np.int64).reshape(-1, 2)
-    return Pool(table[:, 0], table[:, 1].astype(bool))
+    return Pool(rows["item"], rows["has_place"].astype(bool))
+
+
+def load_listed(project: Project) -> NDArray[np.int64]:
+    """The ids of all items whose content may be used, ascending: visible, and neither sealed nor erased."""
+    rows = read_columns(
+        """
+        select i.id as item from annotation_item i
+        join annotation_import m on m.id = i.imported_by_id and m.is_visible
+        where i.project_id = %(project)s and i.lifecycle in (0, 1) order by i.id""",
+        {"project": project.pk},
+        item="int8",
+    )
+    return np.asarray(rows["item"], np.int64)
+
+
+def load_named(project: Project, external_ids: Collection[str]) -> dict[str, int]:
+    """The ids of items by their external ids, of those that may be scored: as in `load_listed`."""
+    rows = _fetch(
+        """
+        select i.external_id, i.id from annotation_item i
+        join annotation_import m on m.id = i.imported_by_id and m.is_visible
+        where i.project_id = %(project)s and i.external_id = any(%(names)s) and i.lifecycle in (0, 1)""",
+        {"project": project.pk, "names": list(external_ids)},
+    )
+    return dict(rows)
+
+
+def load_payloads(items: NDArray[np.int64]) -> list[Payload]:
+    """The parts of items as JSON, in the order of the ids; None for an item that was erased."""
+    found: dict[int, bytes] = {}
+    with (
+        connection.cursor() as cursor,
+        cursor.copy(
+            "copy (select item_id, parts::text from annotation_itempayload where item_id = any(%s::int8[]))"
+            " to stdout (format binary)",
+            [items.tolist()],
+        ) as copy,
+    ):
+        copy.set_types(["int8", "bytea"])  # a text as the bytes that it is
+        found.update(copy.rows())
+    return [found.get(item) for item in items.tolist()]
 
 
 def load_contents(
@@ -136,16 +181,14 @@ def load_contents(
 
 
 def _read_content(project: Project, parts: Sequence[dict[str, Any]]) -> Content:
-    targets = [part for part in parts if part["role"] == "target"]
-    texts = [part["text"] for part in targets if part["kind"] == "text"]
-    images = [part["media"] for part in targets if part["kind"] == "image"]
+    images = read_images(parts)
     image = None
     if images:
         try:
             image = media_path(project.pk, images[0]).read_bytes()
         except OSError:
             image = None
-    return Content("\n".join(texts) if texts else None, image)
+    return Content(read_texts(parts), image)
 
 
 def load_sent_proba(model: ModelVersion, items: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:

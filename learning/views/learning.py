@@ -14,6 +14,7 @@ from annotation.kinds import Question
 from annotation.models import Project
 from annotation.progress import jobs_to_show, keep_if_large
 from annotation.schema import leaf_choices
+from annotation.templatetags.charts import format_number
 from annotation.views.page import ProjectPage, add_error
 from learning import reports
 from learning.actions.rounds import start_round
@@ -23,7 +24,7 @@ from learning.models import Round
 from learning.outlook import show_outlook
 from learning.questions import default_question, learnable_questions
 
-METRICS = ("macro_f1", "accuracy", "log_loss")
+METRICS = ("macro_f1", "accuracy", "log_loss", "calibration_error")
 
 
 def metric_words() -> dict[str, str]:
@@ -32,6 +33,7 @@ def metric_words() -> dict[str, str]:
         "macro_f1": _("Macro-F1, holdout"),
         "accuracy": _("Accuracy, holdout"),
         "log_loss": _("Log-loss, holdout; lower is better"),
+        "calibration_error": _("Calibration error, holdout; lower is better"),
         "alpha_nominal": _("Krippendorff's alpha"),
         "alpha_ordinal": _("Krippendorff's alpha, ordinal"),
         "alpha_interval": _("Krippendorff's alpha, interval"),
@@ -178,10 +180,13 @@ def show_advice(outlook: dict[str, Any]) -> dict[str, Any] | None:
 
 def _show_class(row: dict[str, Any], texts: dict[str, str]) -> dict[str, Any]:
     low, high = row.get("f1_interval") or (None, None)
+    notes = [_("n=%(n)d") % {"n": row["n_items"]}]
+    if row.get("average_precision") is not None:
+        notes.append(_("average precision %(value)s") % {"value": format_number(row["average_precision"])})
     return {
         "label": texts.get(row["choice"], row["choice"]),
         "value": row["f1"],
         "low": low,
         "high": high,
-        "note": _("n=%(n)d") % {"n": row["n_items"]},
+        "note": " · ".join(notes),
     }
