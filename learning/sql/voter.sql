@@ -14,9 +14,9 @@ returns setof record language sql stable as $$
 $$;
 
 -- What a version says of some items: a model has one row of an item.
-create or replace function learning_sent(p_model bigint, p_first bigint, p_end bigint, out item bigint, out choice bigint)
+create or replace function learning_sent(p_model bigint, p_first bigint, p_end bigint, out item bigint, out choice int)
 returns setof record language sql stable as $$
-  select s.item_id, s.choice::bigint from learning_score s join annotation_item i on i.id = s.item_id
+  select s.item_id, s.choice from learning_score s join annotation_item i on i.id = s.item_id
   where s.model_version_id = p_model and s.item_id >= p_first and s.item_id < p_end and i.split = 0
 $$;
 
