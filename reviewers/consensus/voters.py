@@ -31,12 +31,14 @@ class Version:
     name: str
     version: str
     model: int
+    has_enough: bool  # predictions to be compared with people, if they are on the right items
 
 
 def outside_models(project: Project) -> list[Version]:
     """All versions of the outside models, of each question the newest first."""
     with connection.cursor() as cursor:
-        cursor.execute("select question, name, version, model from learning_outside(%s)", [project.pk])
+        sql = "select question, name, version, model, has_enough from learning_outside(%s, %s)"
+        cursor.execute(sql, [project.pk, LEAST_ITEMS])
         return [Version(*row) for row in cursor.fetchall()]
 
 
@@ -55,7 +57,8 @@ def choose_version(
     """
     newest: tuple[Version | None, ModelAnswers | None] = (None, None)
     for version in outside_models(project):
-        if (version.question, version.name) == (question["id"], project.rule["voter"]):
+        is_asked = (version.question, version.name) == (question["id"], project.rule["voter"])
+        if is_asked and (version.has_enough or newest[0] is None):
             answers = load_answers(project, question, version.model)
             if len(answers.about(np.array(items, np.int64)).item) >= LEAST_ITEMS:
                 return version, answers
