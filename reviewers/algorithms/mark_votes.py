@@ -19,14 +19,14 @@ _WHOLE = 10**9  # overlaps are compared in billionths
 
 
 class Mark(NamedTuple):
-    """A rectangle of a part of an item, with its label (an id), in whole numbers of one unit. Marks sort by place."""
+    """A rectangle of a part of an item, in whole numbers of one unit, with its label (all ids, or all values)."""
 
     part: str
     x: int
     y: int
     to_x: int
     to_y: int
-    label: int
+    label: int | str
 
     @property
     def size(self) -> int:
@@ -283,7 +283,7 @@ class _Growing:
 
 def _find_near(marks: Sequence[Mark], drew: Mapping[Mark, set[int]], least: Fraction) -> dict[tuple[int, int], int]:
     """The pairs of marks (by their places) that can be one, with their overlap in billionths, rounded half up."""
-    of_kin: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
+    of_kin: defaultdict[tuple[str, int | str], list[int]] = defaultdict(list)
     for at, mark in enumerate(marks):
         of_kin[mark.part, mark.label].append(at)
     found = {}
