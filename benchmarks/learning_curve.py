@@ -185,29 +185,6 @@ def answer_of(external_id: str, metadata: dict[str, Any], number: int) -> int:
     return int(votes[order[number]]) if number < len(votes) else int(metadata["class"])
 
 
-def run_offline(rows: list[dict[str, str]]) -> dict[str, list[list[float]]]:
-    """Macro-F1 by strategy, seed and round without the queue, on 20 % of the file: is one run's difference luck?"""
-    from learning.algorithms.features import fit_features
-    from learning.algorithms.simulation import simulate_learning
-
-    texts = [row["tweet"] for row in rows]
-    y = np.array([int(row["class"]) for row in rows])
-    votes = np.array([[int(row[choice]) for choice in CHOICES] for row in rows])
-    found: dict[str, list[list[float]]] = {strategy: [] for strategy in STRATEGIES}
-    for seed in range(1, OFFLINE_SEEDS + 1):
-        holdout = np.zeros(len(y), bool)
-        holdout[np.random.default_rng([seed, 3]).permutation(len(y))[: len(y) // 5]] = True
-        pool = [text for text, is_held in zip(texts, holdout, strict=True) if not is_held]
-        X = fit_features(pool, [None] * len(pool)).transform(texts, [None] * len(texts))
-        for strategy in STRATEGIES:
-            curve = simulate_learning(
-                X, y, holdout, strategy, rounds=ROUNDS, batch=BATCH, seed=seed, n_classes=3, votes=votes
-            )
-            found[strategy].append([float(point.macro_f1.value or np.nan) for point in curve])
-        print(f"offline, seed {seed} of {OFFLINE_SEEDS}", file=sys.stderr)
-    return found
-
-
 def run(folder: Path) -> None:
     """All runs, the offline check, and the page."""
     from annotation.models import Organisation
