@@ -159,8 +159,8 @@ def describe(file: File, found: StrategyComparison) -> str:
         f"{file.name}: {found.n_pool:,} are asked, {found.n_holdout:,} judge; with all labels macro-F1"
         f" {found.full['macro_f1']:.3f}, F1 {found.full['f1']:.3f}, AP {found.full['ap']:.3f}",
         "",
-        f"| strategy | {' | '.join(heads)} | area to 1,500 | minus random [95 %] |",
-        f"|---|{'---|' * (len(heads) + 2)}",
+        f"| strategy | {' | '.join(heads)} | F1 at a chosen threshold | area to 1,500 | minus random [95 %] |",
+        f"|---|{'---|' * (len(heads) + 3)}",
     ]
     chance = next((curve for curve in found.curves if curve.strategy == "random"), None)
     for curve in found.curves:
@@ -171,7 +171,10 @@ def describe(file: File, found: StrategyComparison) -> str:
             gap = area_difference(curve, chance)
             if gap.value is not None and gap.interval is not None:
                 beside = f"{gap.value:+.4f} [{gap.interval[0]:+.4f}, {gap.interval[1]:+.4f}]"
-        lines.append(f"| {curve.strategy} | {' | '.join(cells)} | {curve.areas().mean():.4f} | {beside} |")
+        lines.append(
+            f"| {curve.strategy} | {' | '.join(cells)} | {curve.f1_chosen.mean():.3f} |"
+            f" {curve.areas().mean():.4f} | {beside} |"
+        )
     return "\n".join(lines)
 
 

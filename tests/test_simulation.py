@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,16 +11,19 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
-from learning.algorithms import cold_start, label_efficiency, simulation
+from learning.algorithms import cold_start, label_efficiency, simulation, thresholds
 from learning.algorithms.cold_start import compare_cold_starts, thin_out
+from learning.algorithms.estimators import fit_logistic
 from learning.algorithms.label_efficiency import (
     StrategyCurve,
     area_difference,
     compare_strategies,
     rarest_class,
+    score_at_threshold,
     split_holdout,
 )
 from learning.algorithms.simulation import LabelledFile, Step, run_rounds
+from learning.algorithms.thresholds import best_threshold, score_unseen
 
 
 def digits(**known: Any) -> LabelledFile:
@@ -118,7 +122,9 @@ def test_input_that_does_not_fit_is_refused() -> None:
 def curve_of(*rows: list[float]) -> StrategyCurve:
     values = np.array(rows)
     n_labels = 50 * np.arange(1, values.shape[1] + 1)
-    return StrategyCurve("margin", n_labels, {"macro_f1": values}, np.zeros_like(values, np.int64), n_labels, n_labels)
+    return StrategyCurve(
+        "margin", n_labels, {"macro_f1": values}, np.zeros_like(values, np.int64), values[:, -1], n_labels, n_labels
+    )
 
 
 def test_labels_to_a_goal_go_by_the_mean_of_the_seeds() -> None:
@@ -134,6 +140,38 @@ def test_the_difference_of_areas_is_paired() -> None:
     assert figure.interval == pytest.approx((0.01, 0.01))
     assert area_difference(one, other, most=50).value == pytest.approx(0.05 / 3)
     assert area_difference(curve_of([0.1]), curve_of([0.2])).refusal == "there is 1 seed, 2 needed"
+
+
+def test_a_threshold_finds_what_the_likelier_side_hides() -> None:
+    file = replace(rare_file(), similarity=None)
+    found = compare_strategies(file, ["margin"], [400], positive=1, seeds=[1])
+    assert found.curves[0].f1_chosen[0] > found.curves[0].figures["f1"][0, -1]
+    only_one = Step(np.where(file.holdout, -1, 0), 1, 1, 1, None, "only 1 class occurs")
+    assert score_at_threshold(only_one, file, 1, 0) == 0
+
+
+def test_labels_are_scored_by_models_that_had_not_seen_them() -> None:
+    """Each item has a word of its own: a model that saw it knows it, one that did not can only guess."""
+    y = np.arange(60) % 2
+    seen = fit_logistic(np.eye(60), y, 2, 0).predict_proba(np.eye(60))
+    unseen = score_unseen(np.eye(60), y, 2, np.random.default_rng(0))
+    assert unseen is not None
+    assert (seen.argmax(axis=1) == y).all()
+    np.testing.assert_allclose(unseen, 0.5, atol=0.02)
+    assert score_unseen(np.eye(4), [0, 0, 0, 1], 2, np.random.default_rng(0)) is None
+
+
+@pytest.mark.parametrize(
+    ("scores", "is_positive", "expected"),
+    [
+        ([0.9, 0.1, 0.2], [True, False, False], 0.55),
+        ([0.3, 0.3, 0.3], [True, False, False], 0.3),
+        ([0.3, 0.2], [False, False], 0.5),
+        ([0.1, 0.4, 0.35, 0.8], [False, False, True, True], 0.225),
+    ],
+)
+def test_thresholds_are_as_worked_by_hand(scores: list[float], is_positive: list[bool], expected: float) -> None:
+    assert best_threshold(scores, is_positive) == pytest.approx(expected)
 
 
 def test_the_holdout_has_its_share_of_each_class() -> None:
@@ -168,6 +206,6 @@ def test_words_of_a_policy_find_more_than_chance() -> None:
     assert by_words.ap.mean() > 0.02
 
 
-@pytest.mark.parametrize("module", [simulation, label_efficiency, cold_start])
+@pytest.mark.parametrize("module", [simulation, label_efficiency, cold_start, thresholds])
 def test_examples_in_the_docstrings_hold(module: Any) -> None:
     assert doctest.testmod(module).failed == 0

@@ -16,6 +16,7 @@ from scipy import stats
 
 from learning.algorithms.estimators import LogisticModel, fit_logistic
 from learning.algorithms.simulation import LabelledFile, Step, run_rounds
+from learning.algorithms.thresholds import DEFAULT_THRESHOLD, best_threshold, score_unseen
 from reviewers.algorithms.figures import Figure
 
 FloatArray = NDArray[np.float64]
@@ -38,6 +39,8 @@ class StrategyCurve:
         "macro_f1", "f1" and "ap" (of the class that is looked for), each 0 to 1; 0 where no model could be fitted.
     n_positive : ndarray of int64, (n_seeds, n_points)
         Labels of the class that is looked for.
+    f1_chosen : ndarray of float64, (n_seeds,)
+        F1 of that class after the last round, at a threshold that was chosen on out-of-fold scores of the labels.
     n_random, n_votes : ndarray of int64, (n_points,)
         Labels that were drawn by chance, and answers that the labels took, in the run of the last seed.
     """
@@ -46,6 +49,7 @@ class StrategyCurve:
     n_labels: NDArray[np.int64]
     figures: dict[str, FloatArray]
     n_positive: NDArray[np.int64]
+    f1_chosen: FloatArray
     n_random: NDArray[np.int64]
     n_votes: NDArray[np.int64]
 
@@ -147,6 +151,23 @@ def score_model(model: LogisticModel, file: LabelledFile, positive: int) -> dict
     }
 
 
+def score_at_threshold(step: Step, file: LabelledFile, positive: int, seed: int) -> float:
+    """F1 of one class on the holdout, at the threshold that serves it best among the labels, each scored unseen.
+
+    0 where there is no model; at a threshold of 0.5 where the labels are too few to choose by.
+    """
+    from sklearn.metrics import f1_score
+
+    if step.model is None:
+        return 0.0
+    is_labelled = step.labels >= 0
+    X, y = file.X[is_labelled], step.labels[is_labelled]
+    unseen = score_unseen(X, y, file.n_classes, np.random.default_rng([seed, 5]), basis=file.basis)
+    threshold = DEFAULT_THRESHOLD if unseen is None else best_threshold(unseen[:, positive], y == positive)
+    said = step.model.predict_proba(file.X[file.judges])[:, positive] >= threshold
+    return float(f1_score(file.y[file.judges] == positive, said, zero_division=0.0))
+
+
 def compare_strategies(
     file: LabelledFile,
     strategies: Sequence[str],
@@ -190,7 +211,7 @@ def compare_strategies(
     curves = []
     for strategy in strategies:
         steps: list[Step] = []
-        rows, n_positive = [], []
+        rows, n_positive, f1_chosen = [], [], []
         for seed in seeds:
             steps, row = [], []
             for step in run_rounds(file, strategy, batches, seed=seed, random_share=random_share):
@@ -202,12 +223,14 @@ def compare_strategies(
                     tell(strategy, seed, step)
             rows.append(row)
             n_positive.append([int((step.labels == positive).sum()) for step in steps])
+            f1_chosen.append(score_at_threshold(steps[-1], file, positive, seed))
         curves.append(
             StrategyCurve(
                 strategy,
                 np.array([step.n_labels for step in steps]),
                 {name: np.array([[point[name] for point in row] for row in rows]) for name in FIGURES},
                 np.array(n_positive),
+                np.array(f1_chosen),
                 np.array([step.n_random for step in steps]),
                 np.array([step.n_votes for step in steps]),
             )

@@ -43,6 +43,7 @@ from learning.scoring import (
     utilities_for,
     vectorise,
 )
+from learning.selection import look_at
 
 if TYPE_CHECKING:
     from learning.algorithms.strategies import Batch
@@ -140,6 +141,7 @@ class _Progress:
 
 def _train(running: RunningJob, round_: Round, question: Question) -> Scored:
     from learning.algorithms import weights
+    from learning.algorithms.basis import MAX_TEXTS, fit_basis
     from learning.algorithms.estimators import TooFewClassesError, fit_logistic
 
     project, classes = round_.project, classes_of(question)
@@ -149,11 +151,14 @@ def _train(running: RunningJob, round_: Round, question: Question) -> Scored:
         return _without_training(running, round_, question, pool, str(TooFewClassesError(len(training))), len(training))
 
     known = join_items(training, pool.items)
-    progress = _Progress(running, len(known) + len(training) + len(holdout) + len(pool))
+    rng = np.random.default_rng([round_.seed, 3])
+    some = known if len(known) <= MAX_TEXTS else np.sort(rng.choice(known, MAX_TEXTS, replace=False))
+    progress = _Progress(running, len(known) + len(some) + len(training) + len(holdout) + len(pool))
     features = fit_space(project, known, np.random.default_rng([round_.seed, 2]))
     progress(len(known))
     X = vectorise(project, features, training.items, progress)
-    model = fit_logistic(X, training.y, len(classes), round_.seed)
+    basis = None if features.text is None else fit_basis(vectorise(project, features, some, progress), rng)
+    model = fit_logistic(X, training.y, len(classes), round_.seed, basis=basis)
     running.check()
     judged = predict(project, features, model, holdout.items, progress)
     evaluation = {
@@ -275,7 +280,7 @@ def judge_sent(project: Project, question: Question, model: ModelVersion, seed: 
 
 
 def _raise_batch(running: RunningJob, round_: Round, question: Question, scored: Scored) -> None:
-    from learning.algorithms.strategies import RANDOM, draw_batch, select_batch
+    from learning.algorithms.strategies import RANDOM, Candidates, draw_batch
 
     pool = load_pool(round_.project)  # anew: scoring takes a while, and people go on
     with_place = pool.items[pool.has_place]
@@ -285,9 +290,11 @@ def _raise_batch(running: RunningJob, round_: Round, question: Question, scored:
     strategy = round_.strategy
     if scored.proba is None:
         strategy = RANDOM
-        batch = select_batch(np.zeros(len(frame)), round_.batch, 1.0, rng)
+        candidates = Candidates(n=len(frame))
     else:
-        batch = draw_batch(strategy, scored.proba[is_candidate], round_.batch, round_.random_share, rng)
+        comparing = np.random.default_rng([round_.seed, 4])
+        candidates = look_at(round_.project, question, frame, scored.proba[is_candidate], comparing)
+    batch = draw_batch(strategy, candidates, round_.batch, round_.random_share, rng)
     note = scored.note
     if not len(frame):
         note = f"{note} {_('No open item is left to choose from.')}".strip()

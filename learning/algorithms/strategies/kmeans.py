@@ -46,6 +46,8 @@ def select_spread(utilities: FloatArray, n: int, candidates: Candidates, rng: np
         return np.asarray(top[:n])
     with one_thread():
         vectors, _none = vectors_of(candidates, top, rng)
+        if not vectors.shape[1]:  # items of which no feature is known are all alike
+            return np.asarray(top[:n])
         chosen = nearest_to_centres(vectors, utilities[top], n, rng)
     rest = np.setdiff1d(np.arange(len(top)), chosen)[: n - len(chosen)]
     return np.asarray(top[np.sort(np.concatenate([chosen, rest]))], np.int64)
