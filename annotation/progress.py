@@ -272,6 +272,7 @@ JOB_WORDS = {
     "overlap": lambda job: _("New number of answers for waiting items"),
     "rule": lambda job: _("Bringing the changed rule to the items"),
     "consensus": lambda job: _("Finding out how good the annotators are"),
+    "label_errors": lambda job: _("Search for labels that may be wrong"),
     "erase": lambda job: _("Erasing content"),
     "schema": lambda job: _("Carrying labels over to the new questions"),
 }
@@ -335,6 +336,9 @@ def _told_result(kind: str, result: dict[str, Any]) -> str:
     if kind in ("rule", "consensus"):
         n = int(result.get("changed", 0))
         return ngettext("%(n)d item has another state now.", "%(n)d items have another state now.", n) % {"n": n}
+    if kind == "label_errors":
+        n = int(result.get("n_doubted", 0))
+        return ngettext("%(n)d label is doubted.", "%(n)d labels are doubted.", n) % {"n": n}
     if kind == "predictions":
         n = int(result.get("accepted", 0))
         return ngettext("%(n)d score taken.", "%(n)d scores taken.", n) % {"n": n}

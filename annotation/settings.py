@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from django.db import connection
 from django.utils.translation import gettext as _
 
 from annotation.care import LIMITS, parse_support, parse_words
 from annotation.errors import InvalidError, NotYetError
 from annotation.models import Organisation, Project
+from annotation.plain_text import find_line_fault, quote
 
 LEARNING_DEFAULTS: dict[str, Any] = {
     "question": None,
@@ -57,7 +59,8 @@ def parse_settings(
             columns.update(parse(value, compiled, organisation, current))
         except _Fault as fault:
             faults[name] = str(fault)
-    faults = faults or {**_check_blind_share(columns, current), **_check_posterior_overlap(columns, current)}
+    for check in (_check_blind_share, _check_posterior_overlap, _check_voter):
+        faults = faults or check(columns, current)
     if faults:
         raise InvalidError(fields=faults)
     return columns
@@ -148,31 +151,85 @@ def _overlap(value: Any, _compiled: Any, organisation: Organisation, _current: A
     return {"overlap_min": low, "overlap_max": low}
 
 
-def _rule(value: Any, *_rest: Any) -> dict[str, Any]:
+def _rule(value: Any, _compiled: Any, _organisation: Any, current: Project | None) -> dict[str, Any]:
     kind = value.get("kind") if isinstance(value, dict) else None
     if kind not in RULES:
         raise _Fault(_("An object with `kind`: one of: %(known)s.") % {"known": ", ".join(RULES)})
     if kind != "posterior":
         return {"rule": {"kind": _known_keys(value, ("kind",))["kind"]}}
-    sent = {**POSTERIOR_DEFAULTS, **_known_keys(value, ("kind", *POSTERIOR_DEFAULTS))}
+    sent = {**POSTERIOR_DEFAULTS, **_known_keys(value, ("kind", *POSTERIOR_DEFAULTS, "voter"))}
     threshold = sent["threshold"]
     if isinstance(threshold, bool) or not isinstance(threshold, (int, float)) or not 0.5 <= threshold < 1:
         raise _Fault(_("`threshold`: a number from 0.5 to below 1, such as 0.95."))
     if sent["method"] not in CONSENSUS_METHODS:
         raise _Fault(_("`method`: one of: %(known)s.") % {"known": ", ".join(CONSENSUS_METHODS)})
-    return {"rule": {"kind": kind, "threshold": float(threshold), "method": sent["method"]}}
+    voter = _voter(sent.get("voter"), current)
+    return {"rule": {"kind": kind, "threshold": float(threshold), "method": sent["method"], **voter}}
+
+
+def _voter(name: Any, current: Project | None) -> dict[str, str]:
+    """The model that votes beside people; nothing where people vote alone. `learning_origin`: the learning app's."""
+    if name is None:
+        return {}
+    fault = find_line_fault(name, 100)
+    if fault is not None:
+        raise _Fault(_("`voter` %(fault)s.") % {"fault": fault})
+    origin = None
+    if current is not None:
+        with connection.cursor() as cursor:
+            cursor.execute("select learning_origin(%s, %s)", [current.pk, name])
+            origin = cursor.fetchone()[0]
+    if origin == "trained":
+        raise _Fault(
+            _(
+                "`voter`: %(name)s was trained here, on these very labels: it would be asked about what it was told."
+                " Name a model whose predictions were sent in, or null."
+            )
+            % {"name": quote(name)}
+        )
+    if origin is None:
+        raise _Fault(
+            _("`voter`: no model called %(name)s has sent predictions here. Send them first, then name it.")
+            % {"name": quote(name)}
+        )
+    return {"voter": name}
 
 
 def _check_posterior_overlap(columns: Mapping[str, Any], current: Project | None) -> dict[str, str]:
     """From one answer an item nobody's skill can be told, and the rule would believe whoever came first."""
     rule = columns.get("rule", current.rule if current else {})
     least = columns.get("overlap_min", current.overlap_min if current else 1)
+    most = columns.get("overlap_max", current.overlap_max if current else 1)
     if rule.get("kind") != "posterior" or least >= 2 or columns.keys().isdisjoint({"rule", "overlap_min"}):
         return {}
+    field = "overlap" if "overlap_min" in columns else "rule"
+    if rule.get("voter") is None:
+        return {
+            field: _(
+                "The posterior rule needs at least two answers to each item, to tell how good the annotators are: from"
+                ' one it would be worse than a vote. Send an `overlap` such as {"min": 2, "max": 5} with it.'
+            )
+        }
+    if most >= 2:
+        return {}
     return {
-        "overlap" if "overlap_min" in columns else "rule": _(
-            "The posterior rule needs at least two answers to each item, to tell how good the annotators are: from one"
-            ' it would be worse than a vote. Send an `overlap` such as {"min": 2, "max": 5} with it.'
+        field: _(
+            "One answer is enough only where the model says the same: elsewhere a second person is asked. Send an"
+            ' `overlap` such as {"min": 1, "max": 5} with it.'
+        )
+    }
+
+
+def _check_voter(columns: Mapping[str, Any], current: Project | None) -> dict[str, str]:
+    """Who has seen a model's suggestion leans to it: its vote would be counted twice."""
+    rule = columns.get("rule", current.rule if current else {})
+    is_shown = columns.get("suggestions", current.suggestions if current else False)
+    if rule.get("voter") is None or not is_shown or columns.keys().isdisjoint({"rule", "suggestions"}):
+        return {}
+    return {
+        "suggestions" if "suggestions" in columns else "rule": _(
+            "A model cannot vote where annotators see suggestions: who has seen one leans to it, and it would be"
+            " counted twice. Send `suggestions` false, or a rule without `voter`."
         )
     }
 

@@ -15,97 +15,37 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.answers import label_by_skill
 from benchmarks.installation import Site, add_options, make_people, make_project, open_site
 from benchmarks.items_list import Caller, sign_in
-from benchmarks.measuring import Check, Measurement, gauge_noise, in_ms, say
+from benchmarks.measuring import Check, Measurement, gauge_noise, in_ms, say, time_calls
 
 if TYPE_CHECKING:
     from annotation.models import Project
 
 SLUG, N_PEOPLE, OVERLAP = "agreement", 40, 3
-ITEMS_AT_ONCE = 20_000
 COLD_SECONDS, WARM_SECONDS, FRESH_SECONDS = 2.0, 0.05, 2.0
 STRATA = ("label", "pair", "week", "source", "metadata:shop")
-
-# Three different people an item; each says the truth as often as they are skilled. Item by item from hashes.
-_LABELS = [
-    "set local session_replication_role = replica",  # no checks of foreign keys, row by row
-    """
-    create temporary table given on commit drop as
-    select q.id, q.item_id, q.lane_id, q.draw_id, q.project_id, p.person,
-      case when u.skill < 0.62 + (p.place %% 7) * 0.05 then z.truth else (z.truth + u.other) %% 3 + 1 end as said,
-      nextval(pg_get_serial_sequence('annotation_seat', 'id')) as seat,
-      nextval(pg_get_serial_sequence('annotation_annotation', 'id')) as annotation,
-      clock_timestamp() - ((hashtextextended(q.item_id::text, 3) & 63) * interval '1 day') as at
-    from annotation_queuerow q
-    cross join lateral (select case when h < 0.6 then 1 when h < 0.9 then 2 else 3 end as truth
-      from (select (hashtextextended(q.item_id::text, 1) & 65535) / 65536.0 as h) x) z
-    cross join generate_series(0, %(overlap)s - 1) k(n)
-    cross join lateral (select ((hashtextextended(q.item_id::text, 2) & 65535) + k.n * 13) %% %(n_people)s as place) w
-    cross join lateral (select w.place, (%(people)s::bigint[])[1 + w.place] as person) p
-    cross join lateral (select (hashtextextended(q.item_id::text, 10 + k.n) & 65535) / 65536.0 as skill,
-      (hashtextextended(q.item_id::text, 20 + k.n) & 1)::int as other) u
-    where q.project_id = %(project)s and q.kind = 1 and q.item_id = any(%(items)s)
-    """,
-    """
-    insert into annotation_seat (id, annotation_id, queue_row_id, person_id, project_id, item_id, lane_id, kind,
-        draw_id, state, generation, leased_at, expires_at, ended_at, reason, schema_id, arm)
-      overriding system value
-      select seat, annotation, id, person, project_id, item_id, lane_id, 1, draw_id, 2, 1,
-        at - interval '10 s', at + interval '1 h', at, '', %(schema)s, 0 from given
-    """,
-    """
-    insert into annotation_annotation (id, seat_id, project_id, item_id, person_id, schema_id, source, created_at,
-        seconds, is_unsure, flag, clauses, key, body_digest, lease_generation)
-      overriding system value
-      select annotation, seat, project_id, item_id, person, %(schema)s, 'human', at, 5, false, '', '{}',
-        'fill-' || annotation, '', 1 from given
-    """,
-    """
-    insert into annotation_label (annotation_id, question, project_id, item_id, person_id, choice)
-      select annotation, 1, project_id, item_id, person, said from given
-    """,
-    """
-    update annotation_queuerow q set n_submitted = %(overlap)s, overlap = %(overlap)s, state = 1
-      from given g where g.id = q.id
-    """,
-    "delete from annotation_offer o using given g where o.queue_row_id = g.id",
-    """
-    insert into annotation_event (project_id, kind, actor_id, item_id, ref_id)
-      select project_id, 'annotation.submitted', person, item_id, annotation from given
-    """,
-]
 
 
 def write_labels(project: Project, people: list[int], n_open: int) -> float:
     """Label all items but the last `n_open`; the seconds that it took."""
-    from django.db import connection, transaction
+    from django.db import connection
 
     from annotation.models import Item
 
     ids = list(Item.objects.filter(project=project).order_by("pk").values_list("pk", flat=True))
-    about: dict[str, Any] = {
-        "project": project.pk,
-        "schema": project.schema_id,
-        "people": people,
-        "n_people": len(people),
-        "overlap": OVERLAP,
-    }
-    started = time.monotonic()
-    wanted = ids[: len(ids) - n_open]
-    for start in range(0, len(wanted), ITEMS_AT_ONCE):
-        with transaction.atomic(), connection.cursor() as cursor:
-            for statement in _LABELS:
-                cursor.execute(statement, {**about, "items": wanted[start : start + ITEMS_AT_ONCE]})
+    seconds = label_by_skill(project, people, ids[: len(ids) - n_open], OVERLAP)
     with connection.cursor() as cursor:
         cursor.execute(
             "update annotation_item set metadata = jsonb_build_object('shop', 'shop-' || (id & 7))"
             " where project_id = %s",
             [project.pk],
         )
-    return time.monotonic() - started
+    return seconds
 
 
 def wait_until_counted(project: Project) -> float:
@@ -119,15 +59,6 @@ def wait_until_counted(project: Project) -> float:
             say(f"behind by {behind:.0f} s ...")
         time.sleep(0.1)
     return time.monotonic() - started
-
-
-def time_calls(call: Any, n: int) -> list[float]:
-    seconds = []
-    for _ in range(n):
-        started = time.perf_counter()
-        call()
-        seconds.append(time.perf_counter() - started)
-    return seconds
 
 
 def measure_here(project: Project, repeat: int) -> dict[str, Any]:
@@ -157,7 +88,7 @@ def measure_here(project: Project, repeat: int) -> dict[str, Any]:
     found["warm"] = in_ms(time_calls(lambda: project_agreement(project, question), repeat))
     for by in STRATA:
         cache.clear()
-        found[f"strata by {by}, first"] = in_ms(time_calls(lambda by=by: project_agreement(project, question, by), 1))
+        found[f"strata by {by}, first"] = in_ms(time_calls(partial(project_agreement, project, question, by), 1))
     found["from the labels"] = in_ms(time_calls(from_labels, max(1, repeat // 5)))
     found["recount of all votes"] = in_ms(time_calls(lambda: find_differences(project, lambda _n: None), 1))
     return found

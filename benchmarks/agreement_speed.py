@@ -17,15 +17,13 @@ import json
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.measuring import Check, Measurement, median, say
+from benchmarks.measuring import Check, Measurement, median, say, time_calls
 
 VERSION = "0.9.0"
 N_ANNOTATORS, N_VALUES, OVERLAP = 200, 5, 3
@@ -62,17 +60,6 @@ def read_labels(folder: Path, order: str) -> list[NDArray[np.int64]]:
 
 
 # --- One side, in a process of its own -------------------------------------------------------------------------------
-
-
-def time_calls(call: Callable[[], Any], n: int) -> list[float]:
-    """Seconds of each of `n` calls, after one that does not count."""
-    call()
-    seconds = []
-    for _ in range(n):
-        started = time.perf_counter()
-        call()
-        seconds.append(time.perf_counter() - started)
-    return seconds
 
 
 def run_ours(folder: Path, order: str, distance: Any, calls: int) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.measuring import describe_machine, gauge_noise
+from benchmarks.measuring import describe_machine, gauge_noise, median
 from config.home import ROOT
 
 SHARES = [0.40, 0.25, 0.15, 0.12, 0.08]
@@ -86,11 +86,6 @@ def run(python: str, program: str, path: Path) -> dict[str, Any]:
     done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return figures
-
-
-def median(values: list[float]) -> float:
-    """The middle value."""
-    return float(np.median(values))
 
 
 def compare(path: Path, n_labels: int, rounds: int, crowd_kit: str | None) -> None:

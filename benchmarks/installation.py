@@ -173,8 +173,10 @@ def make_people(n: int, name: str = "labeller") -> list[tuple[User, str]]:
     return people
 
 
-def make_project(slug: str, people: list[User], items: int, overlap: int = 1) -> Project:
+def make_project(slug: str, people: list[User], items: int, overlap: int = 1, **settings: Any) -> Project:
     """A project with these annotators and `items` imported items. No rounds start by themselves, no holdout share.
+
+    `settings`: further ones, as `create_project` takes them.
 
     A project of this name that is there already is taken as it is.
     """
@@ -192,6 +194,7 @@ def make_project(slug: str, people: list[User], items: int, overlap: int = 1) ->
                 "overlap": overlap,
                 "lease_seconds": 3600,
                 "learning": {"holdout_share": 0, "every": None},
+                **settings,
             },
             owner=owner,
         )

@@ -11,7 +11,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -89,6 +89,16 @@ def median(values: Sequence[float]) -> float:
     ordered = sorted(values)
     half, is_odd = divmod(len(ordered), 2)
     return ordered[half] if is_odd else (ordered[half - 1] + ordered[half]) / 2
+
+
+def time_calls(call: Callable[[], Any], n: int) -> list[float]:
+    """Seconds of each of `n` calls."""
+    seconds = []
+    for _ in range(n):
+        started = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - started)
+    return seconds
 
 
 # --- Processes -------------------------------------------------------------------------------------------------------

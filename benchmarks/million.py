@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from django.db import connection, transaction
 
+from benchmarks.answers import write_answers
 from benchmarks.installation import SCHEMA, Site, make_people
 from benchmarks.measuring import say
 
@@ -110,38 +111,17 @@ _PLAN = """
                       hashtextextended(q.item_id::text, 8) & 1048575 as m) u
     where q.project_id = %(project)s and q.kind = 1 and u.n <= 0.245
 """
-_ANSWERS = [
-    "set local session_replication_role = replica",  # no checks of foreign keys, row by row
-    _PLAN,
-    # The second and third answers say the same for agreed items (the third of three differs), else something else each.
-    """
+# The second and third answers say the same for agreed items (the third of three differs), else something else each.
+_GIVEN = """
     create temporary table given on commit drop as
     select p.*, k.n as nth, (%(people)s::bigint[])[1 + (p.who + k.n) %% %(n_people)s] as person,
       case when fate = 'agreed' and k.n < 3 then p.choice when fate = 'agreed' then p.choice %% 3 + 1
            else (p.choice + k.n) %% 3 + 1 end as said,
-      nextval(pg_get_serial_sequence('annotation_seat', 'id')) as seat,
-      nextval(pg_get_serial_sequence('annotation_annotation', 'id')) as annotation,
+      2 + random() * 8 as seconds,
       clock_timestamp() - ((3 * p.who + k.n) %% 60) * interval '1 day' as at
     from plan p cross join lateral generate_series(1, p.answers) k(n)
-    """,
-    """
-    insert into annotation_seat (id, annotation_id, queue_row_id, person_id, project_id, item_id, lane_id, kind,
-        draw_id, state, generation, leased_at, expires_at, ended_at, reason, schema_id, arm)
-      overriding system value
-      select seat, annotation, id, person, project_id, item_id, lane_id, 1, draw_id, 2, 1,
-        at - interval '10 s', at + interval '1 h', at, '', %(schema)s, 0 from given
-    """,
-    """
-    insert into annotation_annotation (id, seat_id, project_id, item_id, person_id, schema_id, source, created_at,
-        seconds, is_unsure, flag, clauses, key, body_digest, lease_generation)
-      overriding system value
-      select annotation, seat, project_id, item_id, person, %(schema)s, 'human', at, 2 + random() * 8, false, '', '{}',
-        'fill-' || annotation, '', 1 from given
-    """,
-    """
-    insert into annotation_label (annotation_id, question, project_id, item_id, person_id, choice)
-      select annotation, 1, project_id, item_id, person, said from given
-    """,
+"""
+_OUTCOMES = [
     """
     insert into reviewers_resolution (project_id, item_id, question, pass_no, state, choice, confidence, method, votes,
         n_votes, disagreement, version, changed_at)
@@ -224,7 +204,10 @@ def _label(project: Project, people: list[int], n: int) -> None:
         "reviewer": project.members.get(role="owner").user_id,
     }
     with transaction.atomic(), connection.cursor() as cursor:
-        for statement in _ANSWERS:
+        cursor.execute(_PLAN, about)
+        cursor.execute(_GIVEN, about)
+        write_answers(cursor, project)
+        for statement in _OUTCOMES:
             cursor.execute(statement, about)
     model = ModelVersion.objects.create(
         project=project, question=1, name="margin", version="1", origin="external", classes=[1, 2, 3], is_current=True

@@ -16,6 +16,7 @@ import time
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.answers import write_answers
 from benchmarks.installation import add_options, make_people, make_project, open_site
 from benchmarks.items_list import sign_in
 from benchmarks.measuring import Check, Measurement, in_ms, median, say
@@ -27,50 +28,27 @@ SLUG = "people"
 COLD_SECONDS, WARM_SECONDS = 2.0, 0.1
 
 # Each item's truth, how sure it is, and its three people follow from a hash of its id.
-_FILL = [
-    "set local session_replication_role = replica",  # no checks of foreign keys, row by row
-    """
+_GIVEN = """
     create temporary table given on commit drop as
-    select i.id as item, q.id as row, q.lane_id, k.n as nth,
+    select q.id, q.item_id, q.lane_id, q.draw_id, q.project_id,
       (%(people)s::bigint[])[1 + (h.m / 64 + k.n * (1 + h.m %% 97)) %% %(n_people)s] as person,
       case when u.n < 0.8 then 1 + h.m %% 3 else 1 + (h.m + 1 + (u.n * 10)::int %% 2) %% 3 end as said,
       2 + 20 * u.n as seconds,
-      timestamptz '2026-01-05' + (h.m %% 5000000) * interval '1 second' + k.n * interval '7 minutes' as at,
-      nextval(pg_get_serial_sequence('annotation_seat', 'id')) as seat,
-      nextval(pg_get_serial_sequence('annotation_annotation', 'id')) as annotation
+      timestamptz '2026-01-05' + (h.m %% 5000000) * interval '1 second' + k.n * interval '7 minutes' as at
     from annotation_item i
     join annotation_queuerow q on q.item_id = i.id and q.kind = 1
     cross join lateral (select (hashtextextended(i.id::text, 3) & 1073741823)::int as m) h
     cross join generate_series(1, 3) k(n)
     cross join lateral (select (hashtextextended(i.id::text, 10 + k.n) & 1048575) / 1048576.0 as n) u
-    where i.project_id = %(project)s
-    """,
-    """
-    insert into annotation_seat (id, annotation_id, queue_row_id, person_id, project_id, item_id, lane_id, kind, state,
-        generation, leased_at, expires_at, ended_at, reason, schema_id, arm)
-      overriding system value
-      select seat, annotation, row, person, %(project)s, item, lane_id, 1, 2, 1, at, at, at, '', %(schema)s, 0
-      from given order by at
-    """,
-    """
-    insert into annotation_annotation (id, seat_id, project_id, item_id, person_id, schema_id, source, created_at,
-        seconds, is_unsure, flag, clauses, key, body_digest, lease_generation)
-      overriding system value
-      select annotation, seat, %(project)s, item, person, %(schema)s, 'human', at, seconds, false, '', '{}',
-        'fill-' || annotation, '', 1 from given order by at
-    """,
-    """
-    insert into annotation_label (annotation_id, question, project_id, item_id, person_id, choice)
-      select annotation, 1, %(project)s, item, person, said from given order by at
-    """,
-    """
+    where i.project_id = %(project)s order by at
+"""
+_RESOLVED = """
     insert into reviewers_resolution (project_id, item_id, question, pass_no, state, choice, method, votes, n_votes,
         disagreement, version, changed_at)
       select %(project)s, item, 1, 1, case when max(n) > 1 then 1 else 2 end,
         case when max(n) > 1 then (array_agg(said order by n desc))[1] end, 'majority', '{}', 3, 0, 1, now()
-      from (select item, said, count(*) as n from given group by 1, 2) v group by 1, 2
-    """,
-]
+      from (select item_id as item, said, count(*) as n from given group by 1, 2) v group by 1, 2
+"""
 
 
 def fill(project: Project, people: list[int]) -> None:
@@ -82,10 +60,11 @@ def fill(project: Project, people: list[int]) -> None:
     if Label.objects.filter(project=project).exists():
         return
     started = time.monotonic()
-    about = {"project": project.pk, "schema": project.schema_id, "people": people, "n_people": len(people)}
+    about: dict[str, Any] = {"project": project.pk, "people": people, "n_people": len(people)}
     with transaction.atomic(), connection.cursor() as cursor:
-        for statement in _FILL:
-            cursor.execute(statement, about)
+        cursor.execute(_GIVEN, about)
+        write_answers(cursor, project)
+        cursor.execute(_RESOLVED, about)
     say(f"labels written in {time.monotonic() - started:.0f} s")
 
 

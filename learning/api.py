@@ -23,10 +23,13 @@ from annotation.importing.formats import ImportFileError, detect_source
 from annotation.models import Job, Organisation, Project
 from annotation.serializers import show_time
 from annotation.settings import STRATEGIES
+from learning.actions.label_errors import start_search
 from learning.actions.predictions import start_predictions
 from learning.actions.rounds import start_round
 from learning.anchoring import anchoring
+from learning.doubts import show_doubts
 from learning.models import ModelVersion, Round
+from learning.outlook import show_outlook
 from learning.questions import require_question
 from learning.reports import round_state, rounds_of
 from reviewers.answers import compiled_schema, questions_by_id
@@ -183,6 +186,60 @@ class AnchoringView(ApiView):
         access = project_for(self.caller, slug, "learn")
         query = read_query(request, ("question",))
         return Response(anchoring(access.project, require_question(access.project, query.get("question"))))
+
+
+class LearningCurveView(ApiView):
+    """How the model has learned, and where that leads."""
+
+    @extend_schema(
+        parameters=[OpenApiParameter("question", OpenApiTypes.STR, description="the one that is learned, if left out")],
+        responses=shape(
+            "LearningCurve",
+            question=s.CharField(),
+            points=s.ListField(
+                child=s.DictField(), help_text="n_train, macro_f1 with its interval, round, strategy, model"
+            ),
+            metrics=type(METRIC)(many=True),
+            advice=s.ChoiceField(("go_on", "stop", "unclear")),
+            reason=s.CharField(),
+            computed_at=s.DateTimeField(),
+        ),
+    )
+    def get(self, request: Request, slug: str) -> Response:
+        """The learning curve, what 500 labels more are expected to bring, and whether they are worth it."""
+        access = project_for(self.caller, slug, "learn")
+        query = read_query(request, ("question",))
+        return Response(show_outlook(access.project, require_question(access.project, query.get("question"))))
+
+
+class LabelErrorsView(ApiView):
+    """Accepted labels that may be wrong."""
+
+    @extend_schema(
+        parameters=[OpenApiParameter("question", OpenApiTypes.STR, description="the one that is learned, if left out")],
+        responses=shape(
+            "LabelErrors",
+            question=s.CharField(),
+            searched_at=s.DateTimeField(allow_null=True),
+            n_labels=s.IntegerField(allow_null=True),
+            n_doubted=s.IntegerField(allow_null=True),
+            n_sure=s.IntegerField(allow_null=True),
+            doubts=s.ListField(child=s.DictField(), help_text="item, given, looks_like, belief, is_sure"),
+        ),
+    )
+    def get(self, request: Request, slug: str) -> Response:
+        """What the newest search found and nobody has decided since, the least believed label first."""
+        access = project_for(self.caller, slug, "resolutions")
+        query = read_query(request, ("question",))
+        return Response(show_doubts(access.project, require_question(access.project, query.get("question"))))
+
+    @extend_schema(request=shape("LabelErrorSearch", question=s.CharField(required=False)), responses={202: STARTED})
+    def post(self, request: Request, slug: str) -> Response:
+        """Search anew, by a job."""
+        access = project_for(self.caller, slug, "resolutions")
+        body = read_object(request.data, ("question",))
+        question = require_question(access.project, body.get("question"))
+        return accept_job(start_search(project=access.project, actor=access.user, question=question))
 
 
 class ModelsView(ApiView):

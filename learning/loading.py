@@ -20,6 +20,7 @@ from annotation.models import Item, Project
 from learning.models import ModelVersion
 from learning.questions import classes_of
 from learning.snapshots.accepted import ACCEPTED, accepted_parameters
+from reviewers.columns import read_columns
 
 BATCH = 2000
 
@@ -90,23 +91,24 @@ def load_holdout(project: Project, question: Question) -> Labelled:
 
 def _load_accepted(project: Project, question: Question, split: Item.Split, condition: str) -> Labelled:
     classes = classes_of(question)
-    rows = _fetch(
-        f"select a.item_id, array_position(%(classes)s::int[], a.choice) - 1 from ({ACCEPTED}) a"  # noqa: S608
+    rows = read_columns(
+        f"select a.item_id as item, array_position(%(classes)s::int[], a.choice) - 1 as y from ({ACCEPTED}) a"  # noqa: S608
         f" where a.choice = any(%(classes)s::int[]) and {condition} order by a.item_id",
         {
             **accepted_parameters(project_id=project.pk, questions=[question["id"]], split=split.value),
             "classes": classes,
         },
+        item="int8",
+        y="int8",
     )
-    table = np.array(rows, np.int64).reshape(-1, 2)
-    return Labelled(table[:, 0], table[:, 1])
+    return Labelled(rows["item"], rows["y"])
 
 
 def load_pool(project: Project) -> Pool:
     """The items that a batch may be chosen from: open, visible, of the pool's split, not settled, in no audit draw."""
-    rows = _fetch(
+    rows = read_columns(
         f"""
-        select i.id, o.queue_row_id is not null and q.kind = 1 from annotation_queuerow q
+        select i.id as item, (o.queue_row_id is not null and q.kind = 1)::int as has_place from annotation_queuerow q
         left join annotation_offer o on o.queue_row_id = q.id
         join annotation_item i on i.id = q.item_id and i.lifecycle = 0 and i.split = 0
         join annotation_import m on m.id = i.imported_by_id and m.is_visible
@@ -116,9 +118,10 @@ def load_pool(project: Project) -> Pool:
           and not {_AUDITED.format(item="i.id")}
         order by i.id""",  # noqa: S608
         {"project": project.pk},
+        item="int8",
+        has_place="int8",
     )
-    table = np.array(rows, np.int64).reshape(-1, 2)
-    return Pool(table[:, 0], table[:, 1].astype(bool))
+    return Pool(rows["item"], rows["has_place"].astype(bool))
 
 
 def load_contents(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
+from learning.views.doubts import DoubtsView
 from learning.views.items import ItemsView
 from learning.views.learning import LearningView
 from learning.views.overview import OverviewView
@@ -13,6 +14,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("p/<slug:slug>/", OverviewView.as_view(), name="project"),
     path("p/<slug:slug>/items/", ItemsView.as_view(), name="project-items"),
     path("p/<slug:slug>/learning/", LearningView.as_view(), name="project-learning"),
+    path("p/<slug:slug>/learning/doubts/", DoubtsView.as_view(), name="project-doubts"),
     path("p/<slug:slug>/snapshots/", SnapshotsView.as_view(), name="project-snapshots"),
     path("p/<slug:slug>/snapshots/<str:version>/", SnapshotView.as_view(), name="project-snapshot"),
 ]

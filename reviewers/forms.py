@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from annotation.models import Project
 from annotation.settings import POSTERIOR_DEFAULTS
+from reviewers.consensus.voters import names_of
 
 
 class RuleForm(forms.Form):
@@ -43,13 +44,27 @@ class RuleForm(forms.Form):
         ],
     )
 
+    voter = forms.ChoiceField(
+        label=_("Votes beside people"),
+        required=False,
+        help_text=_(
+            "A model whose predictions were sent in. What its answer is worth is learnt from people's, as a person's"
+            " is; it never settles an item alone, nor one of the evaluation set."
+        ),
+    )
+
     def __init__(self, data: Mapping[str, Any] | None = None, *, project: Project) -> None:
         sent = None if data is None else {**POSTERIOR_DEFAULTS, **{name: data[name] for name in data}}
         super().__init__(sent, initial={**POSTERIOR_DEFAULTS, **project.rule})
+        self.models = names_of(project)
+        voter = self.fields["voter"]
+        assert isinstance(voter, forms.ChoiceField)
+        voter.choices = [("", _("no model: people alone")), *((name, name) for name in self.models)]
 
     def rule(self) -> dict[str, Any]:
         """The rule that a valid form says, as it is sent."""
         found = self.cleaned_data
         if found["kind"] != "posterior":
             return {"kind": found["kind"]}
-        return {name: found[name] for name in ("kind", *POSTERIOR_DEFAULTS)}
+        voter = {"voter": found["voter"]} if found["voter"] else {}
+        return {name: found[name] for name in ("kind", *POSTERIOR_DEFAULTS)} | voter

@@ -1,24 +1,21 @@
-"""Rows to arrays: the labels of one question, as integers, straight out of the database.
-
-Only answers that count are loaded: those that a submitted seat points to now (not superseded, not taken back), of each
-item's newest pass.
-"""
+"""Rows to arrays: the labels of one question that count, as integers, straight out of the database."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import numpy as np
 from django.db import connection
 from numpy.typing import NDArray
 
 from annotation.kinds import Question
-from annotation.models import Item, Label, Member, Project, QueueLane, User
+from annotation.models import Item, Label, Member, Project, User
 from reviewers.agreement.vote_counts import Value, list_values
 from reviewers.algorithms.agreement import LabelTable
+from reviewers.columns import Columns, ColumnType, read_columns
+from reviewers.standing import END, LEAST, Standing, of_items
 
 STRATIFIERS = ("split", "language", "guideline", "source", "team", "week")
 METADATA = "metadata:"  # and any key of the items' metadata
@@ -28,9 +25,6 @@ _WEEK = 7 * 24 * 3600
 _MONDAY = datetime(1969, 12, 29, tzinfo=UTC)  # of the week of 1970-01-01, which is number 0 below
 _TOO_MANY = -1
 _ITEMS_AT_ONCE = 50_000
-_END = 2**63 - 1
-
-Columns = dict[str, NDArray[Any]]
 
 
 def is_stratifier(by: str) -> bool:
@@ -229,12 +223,12 @@ _STRATUM = {
     ),
     "guideline": (
         "coalesce(g.version, 0)",
-        """join annotation_annotation a on a.id = l.annotation_id
+        """join annotation_annotation a on a.id = l.annotation_id and {beside}
           left join annotation_guideline g on g.id = a.guideline_id""",
     ),
     "source": (
         "named.code",
-        f"join annotation_annotation a on a.id = l.annotation_id {_NAMED} = a.source",
+        f"join annotation_annotation a on a.id = l.annotation_id and {{beside}} {_NAMED} = a.source",
     ),
     "team": (
         "coalesce(named.code, 0)",
@@ -242,7 +236,7 @@ _STRATUM = {
     ),
     "week": (
         f"floor((extract(epoch from a.created_at) - {int(_MONDAY.timestamp())}) / {_WEEK})",
-        "join annotation_annotation a on a.id = l.annotation_id",
+        "join annotation_annotation a on a.id = l.annotation_id and {beside}",
     ),
 }
 
@@ -255,13 +249,14 @@ def _fetch(
     include_simulated: bool,
     sets: Sequence[tuple[int, ...]] = (),
 ) -> Columns:
-    """One array a column, one entry a label. Labels of pass 1 have seats of kind `label`, later ones of kind `relabel`.
+    """One array a column, one entry a label.
 
     So many items a statement: a long one would hold back vacuum and the readers of events. An item's labels are all of
-    one moment. A column comes as one string of bytes: row by row, three million labels take twice as long.
+    one moment.
     """
+    ranges = list(_ranges(project))
+    standing = Standing.of(project, is_part=len(ranges) > 1)
     conditions = ""
-    value, value_type = ("float8", ">f8") if question["kind"] == "number" else ("int8", ">i8")
     key = _key_of(by) if by else ""
     stratum, join = _STRATUM["metadata" if key else by]
     if question["kind"] == "choices":
@@ -270,41 +265,30 @@ def _fetch(
     if not include_simulated:
         conditions = " and l.person_id not in (select u.id from annotation_user u where u.kind = 'simulated')"
     sql = f"""
-        select string_agg(int8send(x.item), ''), string_agg(int8send(x.person), ''),
-          string_agg({value}send(x.value), ''), string_agg(int8send(x.stratum), '')
-        from (
-          select l.item_id::int8 as item, l.person_id::int8 as person,
-            ({_VALUE[question["kind"]]})::{value} as value, ({stratum})::int8 as stratum
-          from annotation_label l
-          join annotation_seat s on s.annotation_id = l.annotation_id and s.state = 2
-          left join annotation_queuerow q
-            on q.id = s.queue_row_id and q.project_id = %(project)s and q.kind = {QueueLane.Kind.RELABEL.value}
-          left join (select item_id, max(pass_no) as pass_no from annotation_queuerow
-                     where project_id = %(project)s and kind = {QueueLane.Kind.RELABEL.value} group by item_id) newest
-            on newest.item_id = l.item_id
-          {join}
-          where l.project_id = %(project)s and l.question = %(question)s
-            and l.item_id >= %(first)s and l.item_id < %(end)s and s.item_id >= %(first)s and s.item_id < %(end)s
-            and coalesce(newest.pass_no, 1) = coalesce(q.pass_no, 1){conditions}) x
+        select l.item_id as item, l.person_id as person, {_VALUE[question["kind"]]} as value, {stratum} as stratum
+        from annotation_label l
+        {standing.seats}
+        {join.format(beside=standing.beside("a"))}
+        where l.project_id = %(project)s and l.question = %(question)s and {of_items("l.item_id")}
+          and {standing.is_newest}{conditions}
     """  # noqa: S608  (only constants of this module are put in)
     spelt = [",".join(map(str, choices)) for choices in sets]
     params = {"project": project.pk, "question": question["id"], "names": names, "key": key, "sets": spelt}
-    types = {"item": ">i8", "person": ">i8", "value": value_type, "stratum": ">i8"}
-    parts: dict[str, list[NDArray[Any]]] = {name: [] for name in types}
-    for first, end in _ranges(project):
-        with connection.cursor() as cursor:
-            cursor.execute(sql, {**params, "first": first, "end": end})
-            found = cursor.fetchone()
-        for (name, type_), data in zip(types.items(), found, strict=True):
-            parts[name].append(np.frombuffer(data or b"", type_))
-    return {name: np.concatenate(arrays).astype(types[name][1:]) for name, arrays in parts.items()}
+    value: ColumnType = "float8" if question["kind"] == "number" else "int8"
+    parts = [
+        read_columns(
+            sql, {**params, "first": first, "end": end}, item="int8", person="int8", value=value, stratum="int8"
+        )
+        for first, end in ranges
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _ranges(project: Project) -> Iterator[tuple[int, int]]:
     """Ranges of so many items each, without a gap: the first id, and the one behind the last."""
     ids = Item.objects.filter(project=project).order_by("pk").values_list("pk", flat=True)
-    first = 0
+    first = LEAST
     while (end := ids.filter(pk__gte=first)[_ITEMS_AT_ONCE : _ITEMS_AT_ONCE + 1].first()) is not None:
         yield first, end
         first = end
-    yield first, _END
+    yield first, END

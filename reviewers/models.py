@@ -43,7 +43,8 @@ class Resolution(models.Model):
         null=True, help_text="share of the votes, or posterior, 0 to 1; null where a person decided"
     )
     method = models.CharField(
-        max_length=20, help_text="majority, unanimous, adjudication, skipped; or the method of the fit"
+        max_length=20,
+        help_text="majority, unanimous, adjudication, skipped; or the fit's, with +model where one voted too",
     )
     votes = models.JSONField(default=dict)
     n_votes = models.PositiveSmallIntegerField(default=0)
@@ -150,6 +151,10 @@ class ConsensusFit(models.Model):
     in the order of every array: `log_prior` of each value, and `stranger`, the log chance of each answer under each
     truth of somebody who is not in the fit, `[said * n_values + true]`. All three are empty where the vote is as much
     as can be had (`method` is then "majority").
+
+    Where the rule names a model as a voter, `voter` says what it was found to be worth, or why it does not count:
+    `show_voter` has the keys. `voter_model` is the version whose answers count (an id of the learning app's), null
+    where none does; `voter_chances` is a table as `stranger`.
     """
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+", db_index=False)
@@ -175,6 +180,9 @@ class ConsensusFit(models.Model):
     n_iterations = models.PositiveIntegerField(default=0)
     is_converged = models.BooleanField(default=True)
     log_likelihood = models.FloatField(null=True)
+    voter = models.JSONField(null=True)
+    voter_model = models.BigIntegerField(null=True)
+    voter_chances = ArrayField(models.FloatField(), default=list)
 
     class Meta:
         constraints = [

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db import connection
+from django.db.models import F
 from django.utils.translation import gettext as _
 
 from annotation.errors import InvalidError
@@ -26,6 +27,7 @@ from reviewers.answers import (
     spell_value,
     spell_votes,
 )
+from reviewers.consensus.weighing import SUFFIX
 from reviewers.models import Adjudication, Resolution
 
 STATES = {state.name.lower(): int(state) for state in Resolution.State}
@@ -48,11 +50,13 @@ def pick_question(project: Project, name: str | None) -> Question:
 # unconditional questions are open, with the votes counted, and weighed where the rule weighs them, now.
 _RESOLUTIONS = """
     select i.id, i.external_id, w.question, coalesce(r.state, 0) as state, r.choice, r.choices, r.number,
+      (case when r.method like '%%+model' then f.voter end)::text as voter,
       r.data::text as data, r.confidence, r.method, coalesce(r.version, 0) as version,
       (case when coalesce(r.state, 0) = 0 then (select c.votes from reviewers_count(q.id, w.question, w.kind) c)
             else r.votes end)::text as votes,
       (case when coalesce(r.state, 0) <> 0 then r.posterior when %(is_weighed)s and w.kind in ('choice', 'rating')
-         and q.n_submitted > 0 then (select c.posterior from reviewers_weigh(q.id, i.project_id, w.question) c)
+         and q.n_submitted > 0 then (select c.posterior from reviewers_weigh(q.id, i.project_id, w.question, i.id,
+           reviewers_voter(%(rule)s::jsonb, %(min)s, i.id)) c)
        end)::text as posterior
     from annotation_item i
     join annotation_import m on m.id = i.imported_by_id and m.is_visible
@@ -61,6 +65,7 @@ _RESOLUTIONS = """
     join lateral (select x.id, x.pass_no, x.state, x.n_submitted from annotation_queuerow x
                   where x.item_id = i.id and x.kind in (1, 4) order by x.pass_no desc limit 1) q on true
     {join} reviewers_resolution r on r.item_id = i.id and r.question = w.question and r.pass_no = q.pass_no
+    left join reviewers_consensusfit f on f.id = r.fit_id
     where i.project_id = %(project)s and i.lifecycle <> %(sealed)s
       and (r.id is not null or (not w.is_conditional and q.state = 0 and i.lifecycle = 0))
       and {where}
@@ -102,6 +107,8 @@ def resolution_rows(
         "sealed": int(Item.Lifecycle.QUARANTINED),
         "state": STATES[state] if state else None,
         "is_weighed": project.rule["kind"] == "posterior",
+        "rule": json.dumps(project.rule),
+        "min": project.overlap_min,
         "item": item,
         "question": last_question,
         "limit": limit + 1,
@@ -116,6 +123,7 @@ def resolution_rows(
                 row | {"data": None if row["data"] is None else json.loads(row["data"])},
                 json.loads(row["votes"]),
                 json.loads(row["posterior"] or "null"),
+                json.loads(row["voter"] or "null"),
             ),
         }
         for row in found[:limit]
@@ -132,7 +140,11 @@ def _fetch(sql: str, params: Mapping[str, Any]) -> list[Row]:
 
 
 def _show_resolution(
-    question: Question, row: Mapping[str, Any], votes: Mapping[str, int], posterior: Mapping[str, float] | None
+    question: Question,
+    row: Mapping[str, Any],
+    votes: Mapping[str, int],
+    posterior: Mapping[str, float] | None,
+    voter: Mapping[str, Any] | None,
 ) -> Row:
     return {
         "question": question["name"],
@@ -142,6 +154,7 @@ def _show_resolution(
         "method": row["method"],
         "votes": spell_votes(question, votes),
         "posterior": None if posterior is None else spell_votes(question, posterior),
+        "voter": None if voter is None else {name: voter[name] for name in ("name", "version")},
         "version": row["version"],
     }
 
@@ -154,9 +167,16 @@ def show_resolutions(item: Item, compiled: Compiled, pass_no: int | None = None)
     rows = Resolution.objects.filter(item=item)
     if pass_no is None:
         pass_no = rows.order_by("-pass_no").values_list("pass_no", flat=True).first() or 1
-    by_question = {row["question"]: row for row in rows.filter(pass_no=pass_no).values()}
+    found = rows.filter(pass_no=pass_no).annotate(voter=F("fit__voter"))
+    by_question = {row["question"]: row for row in found.values()}
     return [
-        _show_resolution(question, by_question[number], by_question[number]["votes"], by_question[number]["posterior"])
+        _show_resolution(
+            question,
+            row := by_question[number],
+            row["votes"],
+            row["posterior"],
+            row["voter"] if row["method"].endswith(SUFFIX) else None,
+        )
         for number, question in questions_by_id(compiled).items()
         if number in by_question
     ]

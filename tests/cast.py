@@ -19,7 +19,7 @@ from annotation.actions.imports import Outcome, load_items
 from annotation.actions.items import set_holdout_share
 from annotation.actions.people import create_user
 from annotation.importing.rows import parse_row
-from annotation.models import Item, Offer, Organisation, Project, QueueRow, Seat, User
+from annotation.models import Item, Offer, Organisation, Project, QueueLane, QueueRow, Seat, User
 
 PASSWORD = "correct horse battery staple"
 ROLES = {
@@ -121,6 +121,19 @@ class Desk:
 
     def row(self, external_id: str, kind: int = 1) -> QueueRow:
         return QueueRow.objects.get(item__project=self.project, item__external_id=external_id, kind=kind)
+
+    def relabel(self, external_id: str, overlap: int) -> QueueRow:
+        """Open a second pass of an item, as a changed guideline would."""
+        first = self.row(external_id)
+        return QueueRow.objects.create(
+            project=self.project,
+            item=first.item,
+            lane=first.lane,
+            kind=QueueLane.Kind.RELABEL,
+            pass_no=2,
+            tiebreak=1,
+            overlap=overlap,
+        )
 
     def taken(self, external_id: str, kind: int = 1) -> int:
         """How many places of the item are held or used."""

@@ -38,6 +38,7 @@ PAGES = [
     "items/",
     "items/import/",
     "learning/",
+    "learning/doubts/",
     "snapshots/",
     "guideline/",
     "members/",

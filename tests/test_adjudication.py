@@ -393,6 +393,7 @@ def test_api_answers_with_the_decision_and_what_is_accepted(disputed: Desk) -> N
             "method": "adjudication",
             "votes": {"none": 1, "spam": 1},
             "posterior": None,
+            "voter": None,
             "version": 2,
         }
     ]

@@ -15,9 +15,10 @@ from annotation.actions.projects import put_guideline
 from annotation.errors import InvalidError
 from annotation.kinds import choice
 from annotation.models import Project, User
+from reviewers import loading
 from reviewers.agreement.report import project_agreement
 from reviewers.algorithms.agreement import krippendorff_alpha, raw_agreement
-from reviewers.loading import load_labels
+from reviewers.loading import STRATIFIERS, load_labels
 from reviewers.reports import pick_question
 from tests.api_client import Api
 from tests.cast import Desk, MakeDesk, import_rows
@@ -220,6 +221,25 @@ def test_tables_hold_one_entry_a_label(make_desk: MakeDesk) -> None:
     assert np.bincount(table.value).tolist() == [9, 13, 11, 5, 3]  # how often 1 to 5 stand in the published table
     assert krippendorff_alpha(table, "ordinal") == pytest.approx(0.815, abs=5e-4)
     assert raw_agreement(table) == pytest.approx(0.818, abs=5e-4)
+
+
+def test_a_large_project_is_read_in_parts_that_make_the_whole(
+    make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = make_desk(rows=published_rows(NAMES), schema=GRADES, overlap=4)
+    desk.relabel("u-1", overlap=4)
+
+    def read() -> list[tuple[str | None, str | None, list[tuple[int, int, int]]]]:
+        return [
+            (by, name, sorted(zip(table.item.tolist(), table.annotator.tolist(), table.value.tolist(), strict=True)))
+            for by in (None, *STRATIFIERS, "metadata:lang")
+            for name, table in load_labels(desk.project, pick_question(desk.project, None), by=by)
+        ]
+
+    whole = read()
+    assert (whole[0][0], len(whole[0][2])) == (None, 41 - 4)  # u-1 is asked anew
+    monkeypatch.setattr(loading, "_ITEMS_AT_ONCE", 2)
+    assert read() == whole
 
 
 def test_unknown_stratum_is_refused(make_desk: MakeDesk) -> None:

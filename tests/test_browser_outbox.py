@@ -79,6 +79,14 @@ def labels_of(desk: Desk) -> list[int | None]:
     return list(answers.values_list("labels__choice", flat=True))
 
 
+def expect_each_stored_once(page: Page, desk: Desk, faults: list[str]) -> None:
+    """Nothing is left to label: the three answers are on the server, in their order, and none waits in the browser."""
+    expect(page.locator("#empty-title")).to_have_text("You have done your part", timeout=15_000)
+    assert labels_of(desk) == [1, 2, 3]
+    assert stored(page) == []
+    forgive_network(faults)
+
+
 def test_answers_given_without_a_network_are_sent_when_it_is_back(
     watched: Page, live_server: LiveServer, desk: Desk, faults: list[str]
 ) -> None:
@@ -87,10 +95,7 @@ def test_answers_given_without_a_network_are_sent_when_it_is_back(
     assert labels_of(desk) == []
     watched.unroute(ANSWERS)
     watched.evaluate("window.dispatchEvent(new Event('online'))")
-    expect(watched.locator("#empty-title")).to_have_text("You have done your part", timeout=15_000)
-    assert labels_of(desk) == [1, 2, 3]
-    assert stored(watched) == []
-    forgive_network(faults)
+    expect_each_stored_once(watched, desk, faults)
 
 
 def test_answers_come_back_after_a_closed_tab_and_hold_no_content(
@@ -105,10 +110,7 @@ def test_answers_come_back_after_a_closed_tab_and_hold_no_content(
     watched.close()
     other = context.new_page()
     other.goto(address)
-    expect(other.locator("#empty-title")).to_have_text("You have done your part")
-    assert labels_of(desk) == [1, 2, 3]
-    assert stored(other) == []
-    forgive_network(faults)
+    expect_each_stored_once(other, desk, faults)
 
 
 def test_two_tabs_that_send_one_answer_store_it_once(
@@ -164,10 +166,7 @@ def test_half_a_minute_without_a_network_loses_and_doubles_nothing(
     assert labels_of(desk) == []
     watched.context.set_offline(False)
     watched.keyboard.press("3")
-    expect(watched.locator("#empty-title")).to_have_text("You have done your part")
-    assert labels_of(desk) == [1, 2, 3]
-    assert stored(watched) == []
-    forgive_network(faults)
+    expect_each_stored_once(watched, desk, faults)
 
 
 def test_going_back_and_forward_loses_and_doubles_nothing(
@@ -201,10 +200,7 @@ def test_going_back_and_forward_loses_and_doubles_nothing(
     expect(watched.locator("#item .item-text")).to_have_text(last)
     assert labels_of(desk) == [1, 2]
     watched.keyboard.press("3")
-    expect(watched.locator("#empty-title")).to_have_text("You have done your part")
-    assert labels_of(desk) == [1, 2, 3]
-    assert stored(watched) == []
-    forgive_network(faults)
+    expect_each_stored_once(watched, desk, faults)
 
 
 def test_a_sign_in_that_ends_in_the_middle_loses_no_answer_and_no_draft(
@@ -227,10 +223,7 @@ def test_a_sign_in_that_ends_in_the_middle_loses_no_answer_and_no_draft(
     expect(watched.locator("#comment")).to_have_value("half a thought")
     assert labels_of(desk) == [1, 2]
     watched.keyboard.press("3")
-    expect(watched.locator("#empty-title")).to_have_text("You have done your part")
-    assert labels_of(desk) == [1, 2, 3]
-    assert stored(watched) == []
-    forgive_network(faults)
+    expect_each_stored_once(watched, desk, faults)
 
 
 def test_signing_in_again_in_another_tab_loses_no_answer_of_this_one(

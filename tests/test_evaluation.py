@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sklearn import metrics
 
 from learning.algorithms import evaluation
-from learning.algorithms.evaluation import Evaluation, evaluate, macro_f1_of
+from learning.algorithms.evaluation import Evaluation, compare_macro_f1, evaluate, macro_f1_of
 from reviewers.algorithms.intervals import wilson
 
 
@@ -180,8 +180,69 @@ def test_evaluation_is_ready_for_json() -> None:
     y, proba = draw_case(8, 120, 3)
     found = evaluate(y, proba, rng=rng()).as_dict()
     assert json.loads(json.dumps(found, allow_nan=False)) == found
-    assert [metric["metric"] for metric in found["metrics"]] == ["accuracy", "macro_f1", "log_loss"]
+    assert [metric["metric"] for metric in found["metrics"]] == [
+        "accuracy",
+        "macro_f1",
+        "log_loss",
+        "calibration_error",
+    ]
 
 
 def test_examples_in_the_docstrings_hold() -> None:
     assert doctest.testmod(evaluation).failed == 0
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10_000), n=st.integers(20, 60), n_classes=st.integers(2, 5))
+def test_average_precision_is_that_of_scikit_learn_ties_too(seed: int, n: int, n_classes: int) -> None:
+    y, proba = draw_case(seed, n, n_classes)
+    y[:2] = [0, 1]
+    proba = np.round(proba, 1) + 0.1
+    proba /= proba.sum(axis=1, keepdims=True)
+    for code, figures in enumerate(evaluate(y, proba, rng=rng(), minimum=20).classes):
+        expected = metrics.average_precision_score(y == code, proba[:, code]) if (y == code).any() else None
+        assert figures.average_precision == (None if expected is None else pytest.approx(expected))
+
+
+def test_intervals_of_average_precision_hold_the_truth() -> None:
+    source = rng(5)
+    y = (source.random(200_000) < 0.2).astype(np.int64)
+    score = 1 / (1 + np.exp(-(y + source.normal(size=len(y)))))
+    proba = np.column_stack([1 - score, score])
+    truth = metrics.average_precision_score(y, score)
+    held = []
+    for _run in range(200):
+        some = source.integers(0, len(y), 400)
+        interval = evaluate(y[some], proba[some], rng=source).classes[1].average_precision_interval
+        assert interval is not None
+        held.append(interval[0] <= truth <= interval[1])
+    assert 0.9 <= np.mean(held) <= 1.0
+
+
+def test_calibration_by_hand() -> None:
+    proba = np.array([[0.95, 0.05]] * 60 + [[0.65, 0.35]] * 40)
+    y = np.array([0] * 57 + [1] * 3 + [0] * 20 + [1] * 20)
+    found = evaluate(y, proba, rng=rng())
+    assert found.calibration_error.value == pytest.approx(0.4 * 0.15)  # the first bin says what is: 57 of 60 are 0.95
+    assert [(round(said, 2), share, n) for said, share, n in found.reliability] == [(0.65, 0.5, 40), (0.95, 0.95, 60)]
+    low, high = found.calibration_error.interval or (1.0, 0.0)
+    assert low < 0.06 < high
+    assert evaluate(y[:20], proba[:20], rng=rng()).calibration_error.refusal == "holdout has 20 labels, 100 needed"
+
+
+def test_two_models_are_compared_on_the_same_items() -> None:
+    source = rng(3)
+    y = source.integers(0, 3, 400)
+    good = np.eye(3)[np.where(source.random(400) < 0.8, y, source.integers(0, 3, 400))]
+    worse = np.where((source.random(400) < 0.1)[:, np.newaxis], np.eye(3)[source.integers(0, 3, 400)], good)
+    found = compare_macro_f1(y, worse, good, rng=rng())
+    apart = evaluate(y, worse, rng=rng()).macro_f1, evaluate(y, good, rng=rng()).macro_f1
+    assert found.value == pytest.approx((apart[0].value or 0) - (apart[1].value or 0))
+    assert found.interval is not None
+    assert found.interval[1] < 0
+    assert (apart[0].interval or (0, 1))[1] > (apart[1].interval or (0, 1))[0]  # unpaired one could not tell
+    same = compare_macro_f1(y, good, good, rng=rng())
+    assert (same.value, same.interval) == (0.0, (0.0, 0.0))
+    assert compare_macro_f1(y[:5], good[:5], good[:5], rng=rng()).refusal == "holdout has 5 labels, 100 needed"
+    with pytest.raises(ValueError, match="do not fit"):
+        compare_macro_f1(y, good, good[:, :2], rng=rng())

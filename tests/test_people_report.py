@@ -13,7 +13,7 @@ from annotation import queue
 from annotation.actions import projects
 from annotation.actions.items import quarantine_item
 from annotation.actions.people import ensure_outside_person
-from annotation.models import Item, Project, QueueLane, QueueRow, User
+from annotation.models import Item, Project, User
 from reviewers.actions.adjudication import adjudicate
 from reviewers.algorithms.person_flags import KINDS
 from reviewers.people.loading import load_people
@@ -173,16 +173,7 @@ def test_of_an_item_that_is_labelled_again_the_newest_pass_counts(make_desk: Mak
     desk = make_desk(n=2, overlap=2)
     desk.vote("t-1", alice="none", bob="none")
     desk.vote("t-2", alice="none", bob="none")
-    first = desk.row("t-1")
-    QueueRow.objects.create(
-        project=desk.project,
-        item=first.item,
-        lane=first.lane,
-        kind=QueueLane.Kind.RELABEL,
-        pass_no=2,
-        tiebreak=1,
-        overlap=2,
-    )
+    desk.relabel("t-1", overlap=2)
     people = by_name(report_of(desk))
     assert {name: row["n_labels"] for name, row in people.items()} == {"alice": 1, "bob": 1}
     assert people["alice"]["accuracy"]["agreed"]["n_items"] == 1
@@ -213,6 +204,9 @@ def test_a_large_project_is_looked_at_in_part(crowd: Desk) -> None:
     whole = load_people(project, question)
     assert (whole.is_sample, len(whole.item)) == (False, 8 * N)
     assert set(rows.item) == set(sorted(set(whole.item))[: len(set(rows.item))])
+    labels, of_all = (set(zip(r.item, r.person, r.value, r.at, strict=True)) for r in (rows, whole))
+    assert labels < of_all
+    assert set(rows.agreed_items) == set(whole.agreed_items) & set(rows.item)
 
 
 def test_pace_is_not_told_where_items_are_hard_to_look_at(make_desk: MakeDesk) -> None:

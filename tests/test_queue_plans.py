@@ -19,10 +19,10 @@ READ = """
 """
 
 
-def read_rows() -> dict[str, int]:
+def read_rows(sql: str = READ) -> dict[str, int]:
     """How many rows this transaction has read from each table."""
     with connection.cursor() as cursor:
-        cursor.execute(READ)
+        cursor.execute(sql)
         return dict(cursor.fetchall())
 
 

@@ -60,6 +60,7 @@ def test_rows_have_the_promised_shape(mixed: Desk) -> None:
         "method": "majority",
         "votes": {"none": 2},
         "posterior": None,
+        "voter": None,
         "version": 1,
     }
     assert {name: (row["state"], row["value"], row["version"]) for name, row in rows.items()} == {

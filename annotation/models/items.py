@@ -65,6 +65,7 @@ class Item(models.Model):
                 name="item_external_id_prefix",
             ),
             models.Index(fields=["project", "id"], name="item_by_id"),
+            models.Index(fields=["project", "id"], condition=Q(gold__isnull=False), name="item_with_gold"),
             models.Index(fields=["project", "lifecycle", "id"], condition=Q(lifecycle__gt=0), name="item_put_away"),
         ]
 

@@ -223,7 +223,9 @@ class Seat(models.Model):
         indexes = [
             models.Index(fields=["lane", "expires_at"], condition=Q(state=1), name="seat_expiring"),
             models.Index(fields=["person", "project", "leased_at"], condition=Q(state=1), name="seat_held"),
-            models.Index(fields=["item", "kind", "state"], name="seat_of_item"),
+            # The answer that stands is read beside it (`label_of_question`). It changes with the state, so that the
+            # submit writes no more for it.
+            models.Index(fields=["item", "kind", "state"], include=["annotation"], name="seat_of_item"),
             models.Index(fields=["project", "person"], condition=Q(state=2), name="seat_of_person"),
             models.Index(fields=["project"], condition=Q(arm__gt=0), name="seat_in_an_arm"),
             # Of seats in severe lanes alone: others pay nothing for it.

@@ -1,7 +1,7 @@
 """How good a model is, judged on labels that it never saw: each figure with its interval, or why there is none.
 
-The bootstrap resamples items. Everything but the log-loss depends on an item only through its accepted and its
-predicted class, so a resample of the items is a multinomial draw of the confusion matrix.
+The bootstrap resamples items. What depends on an item only through its accepted and its predicted class needs no more
+than a multinomial draw of the confusion matrix.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from reviewers.algorithms.bootstrap import bootstrap_intervals
 from reviewers.algorithms.figures import Figure
 from reviewers.algorithms.intervals import wilson
 
 FloatArray = NDArray[np.float64]
 MIN_HOLDOUT = 100
 ONE_CLASS = "only 1 class occurs"
+N_BINS = 10
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,11 @@ class ClassFigures:
     precision_interval, recall_interval, f1_interval : (float, float) or None
         95 %, Wilson. F1 is a function of one share, hits among what is or was predicted as the class, so its interval
         is that share's, mapped.
+    average_precision : float or None
+        How well the class's probability puts its items first, at no threshold: the mean of the precision over its
+        items. By chance it is the class's share of the items. None where nothing, or everything, is of the class.
+    average_precision_interval : (float, float) or None
+        95 %, on the logit scale (Boyd, Eng and Page 2013).
     n_items, n_predicted : int
         Items of the class, and items predicted as it.
     refusal : str or None
@@ -47,6 +54,8 @@ class ClassFigures:
     recall_interval: tuple[float, float] | None
     f1: float | None
     f1_interval: tuple[float, float] | None
+    average_precision: float | None
+    average_precision_interval: tuple[float, float] | None
     n_items: int
     n_predicted: int
     refusal: str | None = None
@@ -68,6 +77,13 @@ class Evaluation:
         Mean F1 of the classes that occur as accepted or predicted.
     log_loss : Figure
         Mean ``-ln p`` of the accepted class, in nats; 0 is perfect, lower is better.
+    calibration_error : Figure
+        How far what the model says of its certainty is from how often it is right: over ten bins of the likeliest
+        class's probability the mean difference, weighted by items; 0 to 1, lower is better. Chance alone makes it more
+        than 0 in a small holdout.
+    reliability : tuple of (float, float, int)
+        Of each bin that holds items: mean probability of the likeliest class, share that is right, items. () where the
+        figures are refused.
     classes : tuple of ClassFigures
         One for each class of the question.
     confusion : tuple of tuple of int, (n_classes, n_classes)
@@ -79,6 +95,8 @@ class Evaluation:
     accuracy: Figure
     macro_f1: Figure
     log_loss: Figure
+    calibration_error: Figure
+    reliability: tuple[tuple[float, float, int], ...]
     classes: tuple[ClassFigures, ...]
     confusion: tuple[tuple[int, ...], ...]
     n_items: int
@@ -86,7 +104,10 @@ class Evaluation:
     def as_dict(self) -> dict[str, Any]:
         """Plain Python types, ready for JSON."""
         return {
-            "metrics": [figure.as_dict() for figure in (self.accuracy, self.macro_f1, self.log_loss)],
+            "metrics": [
+                figure.as_dict() for figure in (self.accuracy, self.macro_f1, self.log_loss, self.calibration_error)
+            ],
+            "reliability": [list(row) for row in self.reliability],
             "classes": [figures.as_dict() for figures in self.classes],
             "confusion": [list(row) for row in self.confusion],
             "n_items": self.n_items,
@@ -130,7 +151,10 @@ def evaluate(
     References
     ----------
     Macro-F1 as scikit-learn's `f1_score(average="macro")`: over the classes that occur in either list, resample by
-    resample. Interval of the accuracy: Wilson (1927). Percentile bootstrap: Efron and Tibshirani (1993), chapter 13.
+    resample. Average precision as its `average_precision_score`; its interval: Boyd, Eng and Page (2013), Area under
+    the Precision-Recall Curve: Point Estimates and Confidence Intervals, ECML PKDD. Calibration error: Naeini, Cooper
+    and Hauskrecht (2015), Obtaining Well Calibrated Probabilities Using Bayesian Binning, AAAI. Interval of the
+    accuracy: Wilson (1927). Percentile bootstrap: Efron and Tibshirani (1993), chapter 13.
 
     Examples
     --------
@@ -153,12 +177,17 @@ def evaluate(
     n = len(codes)
     predicted = p.argmax(axis=1) if n else codes
     confusion = np.bincount(codes * n_classes + predicted, minlength=n_classes**2).reshape(n_classes, n_classes)
+    refusal = _too_few(n, minimum)
     accuracy, macro_f1, log_loss = _figures(codes, p, confusion, rng, minimum, n_resamples)
+    calibration_error, reliability = _calibration(codes, p, refusal, rng, n_resamples)
+    ranked = [_rank_class(codes == code, p[:, code], refusal) for code in range(n_classes)]
     return Evaluation(
         accuracy=accuracy,
         macro_f1=macro_f1,
         log_loss=log_loss,
-        classes=tuple(_class_figures(confusion, code, _too_few(n, minimum)) for code in range(n_classes)),
+        calibration_error=calibration_error,
+        reliability=reliability,
+        classes=tuple(_class_figures(confusion, code, refusal, *ranked[code]) for code in range(n_classes)),
         confusion=tuple(tuple(int(count) for count in row) for row in confusion),
         n_items=n,
     )
@@ -237,12 +266,130 @@ def _figures(
     return accuracy, macro_f1, log_loss
 
 
+def compare_macro_f1(
+    y: ArrayLike, proba: ArrayLike, other: ArrayLike, *, rng: np.random.Generator, minimum: int = MIN_HOLDOUT
+) -> Figure:
+    """By how much one model's macro-F1 is above another's, on the same items.
+
+    Parameters
+    ----------
+    y, proba, minimum : as for `evaluate`
+    other : array-like of float, (n_items, n_classes)
+        The other model's probabilities of the same items.
+    rng : numpy.random.Generator
+        Source of 1000 resamples, in each of which both are judged on the same items.
+
+    Returns
+    -------
+    Figure
+        ``macro_f1_gain``, -1 to 1; refused as macro-F1 is. Where two models are right and wrong on the same items the
+        interval is narrow, however wide those of the single figures are.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit.
+    """
+    codes, one, two = np.asarray(y, np.int64), np.asarray(proba, np.float64), np.asarray(other, np.float64)
+    if one.shape != two.shape or one.ndim != 2 or codes.shape != (len(one),):
+        raise ValueError(f"{codes.shape} labels, {one.shape} and {two.shape} probabilities do not fit")
+    n_classes = one.shape[1]
+    is_known = codes >= 0
+    codes = codes[is_known]
+    size: dict[str, Any] = {"n_items": len(codes), "n_labels": len(codes)}
+    refusal = _too_few(len(codes), minimum) or (ONE_CLASS if len(np.unique(codes)) == 1 else None)
+    if refusal is not None:
+        return Figure.refused("macro_f1_gain", refusal, **size)
+    said, said_two = one[is_known].argmax(axis=1), two[is_known].argmax(axis=1)
+    kinds, n_items = np.unique((codes * n_classes + said) * n_classes + said_two, return_counts=True)
+    truth, said, said_two = kinds // n_classes**2, kinds // n_classes % n_classes, kinds % n_classes
+
+    def gain(weights: FloatArray) -> list[FloatArray]:
+        tables = [np.zeros((len(weights), n_classes**2)) for _model in range(2)]
+        for table, column in zip(tables, (truth * n_classes + said, truth * n_classes + said_two), strict=True):
+            for kind, cell in enumerate(column):
+                table[:, cell] += weights[:, kind]
+        f1 = [macro_f1_of(table.reshape(-1, n_classes, n_classes)) for table in tables]
+        return [f1[0] - f1[1]]
+
+    (interval,) = bootstrap_intervals(n_items, gain, 1000, rng)
+    method = "paired percentile bootstrap over items, 1000 resamples"
+    (value,) = gain(n_items[np.newaxis].astype(np.float64))
+    return Figure(metric="macro_f1_gain", value=float(value[0]), interval=interval, method=method, **size)
+
+
+def _calibration(
+    y: NDArray[np.int64], proba: FloatArray, refusal: str | None, rng: np.random.Generator, n_resamples: int
+) -> tuple[Figure, tuple[tuple[float, float, int], ...]]:
+    n = len(y)
+    size: dict[str, Any] = {"n_items": n, "n_labels": n}
+    if refusal is not None:
+        return Figure.refused("calibration_error", refusal, **size), ()
+    top = proba.max(axis=1)
+    is_right = proba.argmax(axis=1) == y
+    in_bin = np.minimum((top * N_BINS).astype(np.int64), N_BINS - 1)
+    # A bin and whether it was right: of these an item's own probability differs by less than a bin's width, and so a
+    # resample is a draw of at most twenty counts.
+    kinds = in_bin * 2 + is_right
+    counts = np.bincount(kinds, minlength=2 * N_BINS)
+    sums = np.bincount(kinds, weights=top, minlength=2 * N_BINS)
+    off = np.divide(sums, counts, out=np.zeros(2 * N_BINS), where=counts > 0)
+    off = np.where(np.arange(2 * N_BINS) % 2 == 1, 1 - off, -off)
+
+    def error(weights: FloatArray) -> list[FloatArray]:
+        of_bin = (weights * off).reshape(-1, N_BINS, 2).sum(axis=2)
+        return [np.asarray(np.abs(of_bin).sum(axis=1) / weights.sum(axis=1))]
+
+    (interval,) = bootstrap_intervals(counts, error, n_resamples, rng)
+    figure = Figure(
+        metric="calibration_error",
+        value=float(error(counts[np.newaxis].astype(np.float64))[0][0]),
+        interval=interval,
+        method=f"{N_BINS} bins, percentile bootstrap over items, {n_resamples} resamples",
+        **size,
+    )
+    n_in, n_right, confidence = (part.reshape(N_BINS, 2) for part in (counts, counts, sums))
+    held = np.flatnonzero(n_in.sum(axis=1))
+    return figure, tuple(
+        (
+            float(confidence[number].sum() / n_in[number].sum()),
+            float(n_right[number, 1] / n_in[number].sum()),
+            int(n_in[number].sum()),
+        )
+        for number in held
+    )
+
+
+def _rank_class(
+    is_class: NDArray[np.bool_], p: FloatArray, refusal: str | None
+) -> tuple[float | None, tuple[float, float] | None]:
+    """Average precision of one class and its interval."""
+    n, n_class = len(is_class), int(is_class.sum())
+    if refusal is not None or not 0 < n_class < n:
+        return None, None
+    order = np.argsort(-p, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(p[order])), n - 1)  # equal probabilities have no order among them
+    hits = is_class[order].cumsum()[ends]
+    value = float((np.diff(hits, prepend=0) * hits / (ends + 1)).sum() / n_class)
+    if value >= 1:  # no logit; then nothing that is not of the class stands before what is
+        return 1.0, (wilson(n_class, n_class)[0], 1.0)
+    spread = NormalDist().inv_cdf(0.975) / (n_class * value * (1 - value)) ** 0.5
+    low, high = (1 / (1 + np.exp(-(np.log(value / (1 - value)) + way * spread))) for way in (-1, 1))
+    return value, (float(low), float(high))
+
+
 def _too_few(n: int, minimum: int) -> str | None:
     needed = max(1, minimum)
     return f"holdout has {n} label{'s' * (n != 1)}, {needed} needed" if n < needed else None
 
 
-def _class_figures(confusion: NDArray[np.int64], code: int, refusal: str | None) -> ClassFigures:
+def _class_figures(
+    confusion: NDArray[np.int64],
+    code: int,
+    refusal: str | None,
+    average_precision: float | None,
+    average_precision_interval: tuple[float, float] | None,
+) -> ClassFigures:
     hits, n_items, n_predicted = (
         int(confusion[code, code]),
         int(confusion[code].sum()),
@@ -259,6 +406,8 @@ def _class_figures(confusion: NDArray[np.int64], code: int, refusal: str | None)
         recall_interval=wilson(hits, n_items) if shown_recall else None,
         f1=2 * hits / (n_items + n_predicted) if shown_f1 else None,
         f1_interval=(2 * low / (1 + low), 2 * high / (1 + high)) if shown_f1 else None,
+        average_precision=average_precision,
+        average_precision_interval=average_precision_interval,
         n_items=n_items,
         n_predicted=n_predicted,
         refusal=refusal,

@@ -94,7 +94,8 @@ def write_card(manifest: Mapping[str, Any]) -> str:
         f"- Annotations behind it: {counts['annotations']} ({_say_sources(counts['annotations_by_source'])})."
         f" Annotators: {counts['annotators']}.",
         f"- Rule: {_code(to_canonical(manifest['method']['rule']).decode())}."
-        f" Decided by vote: {counts['by_vote']}; by a reviewer: {counts['by_adjudication']}.",
+        f" Decided by vote: {counts['by_vote']}, of these with a model's vote beside people's:"
+        f" {counts['by_vote_with_model']}; by a reviewer: {counts['by_adjudication']}.",
         f"- Label schema version {manifest['schema_version']}, "
         + (
             "no guideline."

@@ -153,7 +153,8 @@ def build_files(snapshot: Snapshot, folder: Path, progress: Progress) -> dict[st
             "annotations_by_source": dict(counts.by_source),
             "simulated_annotations": counts.by_source[Annotation.Source.SIMULATED],
             "by_split": dict(counts.by_split),
-            "by_vote": counts.deciders["vote"],
+            "by_vote": counts.deciders["vote"] + counts.deciders["vote+model"],
+            "by_vote_with_model": counts.deciders["vote+model"],
             "by_adjudication": counts.deciders["adjudication"],
             "labels": {
                 column.name: count_numbers(counts.labels[column.name])

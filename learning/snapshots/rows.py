@@ -21,6 +21,7 @@ from annotation.models import Annotation, AnnotationText, Item, ItemPayload, Lab
 from learning.models import Snapshot, SnapshotMember
 from learning.snapshots.canonical import to_canonical
 from learning.snapshots.columns import QuestionColumn, columns_of
+from reviewers.consensus.weighing import SUFFIX
 from reviewers.models import AdjudicationNote
 
 BATCH = 5_000  # items; it is also the row group, so changing it changes the bytes
@@ -274,7 +275,8 @@ def _label_row(found: _Found, item_id: int, columns: Sequence[QuestionColumn]) -
         if member is not None:
             value = column.spell(choice=member.choice, choices=member.choices, number=member.number, data=member.data)
             confidence = member.confidence
-            source = "adjudication" if member.state == _ADJUDICATED else "vote"
+            has_model = member.method.endswith(SUFFIX)
+            source = "adjudication" if member.state == _ADJUDICATED else "vote+model" if has_model else "vote"
         row |= {column.value_column: value, column.confidence_column: confidence, column.source_column: source}
     return row
 

@@ -14,15 +14,17 @@ from annotation.kinds import Question
 from annotation.models import Project
 from annotation.progress import jobs_to_show, keep_if_large
 from annotation.schema import leaf_choices
+from annotation.templatetags.charts import format_number
 from annotation.views.page import ProjectPage, add_error
 from learning import reports
 from learning.actions.rounds import start_round
 from learning.anchoring import anchoring
 from learning.forms import RoundForm
 from learning.models import Round
+from learning.outlook import show_outlook
 from learning.questions import default_question, learnable_questions
 
-METRICS = ("macro_f1", "accuracy", "log_loss")
+METRICS = ("macro_f1", "accuracy", "log_loss", "calibration_error")
 
 
 def metric_words() -> dict[str, str]:
@@ -31,10 +33,12 @@ def metric_words() -> dict[str, str]:
         "macro_f1": _("Macro-F1, holdout"),
         "accuracy": _("Accuracy, holdout"),
         "log_loss": _("Log-loss, holdout; lower is better"),
+        "calibration_error": _("Calibration error, holdout; lower is better"),
         "alpha_nominal": _("Krippendorff's alpha"),
         "alpha_ordinal": _("Krippendorff's alpha, ordinal"),
         "alpha_interval": _("Krippendorff's alpha, interval"),
         "raw_agreement": _("Raw agreement"),
+        "expected_gain": _("Macro-F1 gained by 500 labels more, expected"),
         "anchoring": _("How far showing it draws answers to it"),
         "agreement_shown": _("Answers like the suggestion, where shown"),
         "agreement_withheld": _("Answers like the suggestion, where withheld"),
@@ -123,6 +127,7 @@ class LearningView(ProjectPage):
         context: dict[str, Any] = {"jobs": jobs, "question": None}
         if question is not None:
             model = reports.current_model(project, question)
+            outlook = show_outlook(project, question)
             texts = {choice["value"]: choice.get("text") or choice["value"] for choice in leaf_choices(question)}
             context |= {
                 "question": question.get("text") or question["name"],
@@ -130,7 +135,8 @@ class LearningView(ProjectPage):
                 "figures": model_figures(project, question),
                 "holdout": reports.holdout_state(project),
                 "anchoring": anchoring_figures(project, question),
-                "curve": show_curve(reports.learning_curve(project, question)),
+                "curve": show_curve(outlook["points"]),
+                "advice": show_advice(outlook),
                 "rounds": reports.round_rows(project),
                 "models": reports.model_rows(project),
                 "per_class": [_show_class(row, texts) for row in reports.class_rows(model)],
@@ -160,12 +166,27 @@ def show_curve(points: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def show_advice(outlook: dict[str, Any]) -> dict[str, Any] | None:
+    """The expected gain as a tile, and the sentence beside it; None before the first model."""
+    if not outlook["points"]:
+        return None
+    (figure,) = outlook["metrics"]
+    return {
+        "figure": figure | {"label": metric_words()["expected_gain"], "end": max(0.05, *(figure["interval"] or [0.0]))},
+        "advice": outlook["advice"],
+        "reason": outlook["reason"],
+    }
+
+
 def _show_class(row: dict[str, Any], texts: dict[str, str]) -> dict[str, Any]:
     low, high = row.get("f1_interval") or (None, None)
+    notes = [_("n=%(n)d") % {"n": row["n_items"]}]
+    if row.get("average_precision") is not None:
+        notes.append(_("average precision %(value)s") % {"value": format_number(row["average_precision"])})
     return {
         "label": texts.get(row["choice"], row["choice"]),
         "value": row["f1"],
         "low": low,
         "high": high,
-        "note": _("n=%(n)d") % {"n": row["n_items"]},
+        "note": " · ".join(notes),
     }

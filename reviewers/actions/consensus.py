@@ -16,6 +16,8 @@ from annotation.actions.projects import settling_lock
 from annotation.errors import StateError
 from annotation.kinds import Question
 from annotation.models import Job, Project, User
+from reviewers.algorithms.voter import MODEL
+from reviewers.consensus.voters import Version
 from reviewers.models import ConsensusAnnotator, ConsensusFit, ConsensusWatch
 
 if TYPE_CHECKING:
@@ -69,9 +71,10 @@ def store_fit(
     values: Sequence[int],
     asked: str,
     found: SkillFit,
+    voter: Version | None,
     check: Callable[[], Any],
 ) -> ConsensusFit:
-    """Keep a fit and make it current. `values` are the codes in the order of its arrays."""
+    """Keep a fit and make it current. `values` are the codes in the order of its arrays, `voter` the model compared."""
     check()
     assert project.schema is not None
     fits = ConsensusFit.objects.filter(project=project, question=question["id"])
@@ -88,6 +91,10 @@ def store_fit(
             "is_converged": consensus.is_converged,
             "log_likelihood": consensus.log_likelihood[-1],
         }
+    is_person = labels.annotator_ids[labels.annotator] != MODEL
+    if skills is not None and found.voter is not None and voter is not None:
+        at_model = int(np.flatnonzero(skills.annotator_ids == MODEL)[0])
+        arrays |= {"voter_model": voter.model, "voter_chances": skills.log_chances[at_model].ravel().tolist()}
     fits.filter(is_current=True).update(is_current=False)
     fit = ConsensusFit.objects.create(
         project=project,
@@ -100,11 +107,12 @@ def store_fit(
         method=found.method,
         reason=found.reason,
         n_items=labels.n_items,
-        n_labels=labels.n_labels,
-        n_annotators=labels.n_annotators,
+        n_labels=int(is_person.sum()),
+        n_annotators=int((labels.annotator_ids != MODEL).sum()),
         n_known=int((labels.gold >= 0).sum()),
         n_held_out=found.n_held_out,
         held_out=dict(found.held_out),
+        voter=_tell_voter(project, voter, found),
         **arrays,
     )
     if skills is not None and consensus is not None and consensus.accuracy is not None:
@@ -119,6 +127,7 @@ def store_fit(
                     log_chances=skills.log_chances[at].ravel().tolist(),
                 )
                 for at, person in enumerate(skills.annotator_ids)
+                if person != MODEL
             ],
             batch_size=1000,
         )
@@ -131,3 +140,24 @@ def store_fit(
         data={"question": question["id"], "method": found.method, "number": number},
     )
     return fit
+
+
+def _tell_voter(project: Project, voter: Version | None, found: SkillFit) -> dict[str, Any] | None:
+    """What stands in the fit of the model that the rule names: its worth, or why it does not count."""
+    name = project.rule.get("voter")
+    if name is None:
+        return None
+    worth = found.voter
+    told = {"name": name, "version": voter and voter.version}
+    if worth is None:
+        unfit = _("of the people nothing can be told")
+        refusal = found.voter_refusal or (unfit if voter else _("it has sent nothing about this question"))
+        return told | {"refusal": refusal}
+    return told | {
+        "refusal": None,
+        "accuracy": worth.accuracy,
+        "interval": list(worth.interval),
+        "n_items": worth.n_items,
+        "n_annotators": worth.n_annotators,
+        "n_known": worth.n_known,
+    }

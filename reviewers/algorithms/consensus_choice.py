@@ -6,7 +6,7 @@ not see: whoever foretells them better knows more about the annotators.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -55,13 +55,15 @@ class Choice:
     held_out: Mapping[str, float] = field(default_factory=dict)
 
 
-def choose_method(labels: CrowdLabels) -> Choice:
+def choose_method(labels: CrowdLabels, apart: Collection[int] = ()) -> Choice:
     """Choose between the vote and, per annotator, one accuracy, knowledge and habit, or a confusion matrix.
 
     Parameters
     ----------
     labels : CrowdLabels
         Any, empty too.
+    apart : collection of int
+        Ids of annotators who have an accuracy of their own where all others share one, as an outside model has.
 
     Returns
     -------
@@ -103,7 +105,7 @@ def choose_method(labels: CrowdLabels) -> Choice:
         return choice("majority", unfit)
     if per_item < LABELS_PER_ITEM:
         return choice("majority", f"{per_item:.2f} labels per item, {LABELS_PER_ITEM:g} are needed to tell skill")
-    scores = _foretell(labels)
+    scores = _foretell(labels, apart)
     n = len(scores["majority"])
     if n == 0:
         return choice("majority", "no label can be hidden and foretold from the others")
@@ -127,7 +129,7 @@ _METHODS: dict[Method, Callable[[CrowdLabels], Consensus]] = {
 }
 
 
-def _foretell(labels: CrowdLabels) -> dict[str, FloatArray]:
+def _foretell(labels: CrowdLabels, apart: Collection[int]) -> dict[str, FloatArray]:
     """Log probability of each hidden label under each method, (n_hidden,)."""
     draw = _mix(labels.item_ids)
     fold = (draw % np.uint64(_FOLDS)).astype(np.int64)
@@ -143,7 +145,7 @@ def _foretell(labels: CrowdLabels) -> dict[str, FloatArray]:
             continue
         for name, method in _METHODS.items():
             # A vote foretells nothing; one accuracy for all is a vote with probabilities.
-            fit = one_coin(rest, is_shared=True) if name == "majority" else method(rest)
+            fit = one_coin(rest, is_shared=True, apart=apart) if name == "majority" else method(rest)
             assert fit.confusion is not None
             chance = fit.confusion[labels.annotator[at], :, labels.value[at]]
             scores[name].append(np.log((fit.posterior[labels.item[at]] * chance).sum(axis=1)))

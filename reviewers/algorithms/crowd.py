@@ -21,6 +21,9 @@ NO_LABELS = "there are no labels"
 NO_OVERLAP = "no item has two labels or a gold label"
 ONE_CLASS = "only 1 class occurs"
 
+# Skills told from fewer items move with every answer, and so would what is accepted by them.
+LEAST_ITEMS = 50
+
 # Two probabilities closer than this are a tie: far above what rounding leaves, far below what anybody would act on.
 TIE = 1e-9
 _MOST = 2**62
@@ -141,6 +144,26 @@ class CrowdLabels:
     def item(self) -> IntArray:
         """Position of each label's item, (n_labels,), ascending."""
         return np.repeat(np.arange(self.n_items), np.diff(self.start))
+
+    def that_teach(self) -> CrowdLabels:
+        """Those of the items that have two labels or gold: of others nobody's skill can be told."""
+        return self.only((np.diff(self.start) >= 2) | (self.gold >= 0))
+
+    def only(self, is_kept: NDArray[np.bool_]) -> CrowdLabels:
+        """The labels of some of the items, (n_items,), and the annotators who gave them."""
+        if is_kept.all():
+            return self
+        is_label = is_kept[self.item]
+        annotators, annotator = np.unique(self.annotator[is_label], return_inverse=True)
+        return CrowdLabels(
+            item_ids=self.item_ids[is_kept],
+            annotator_ids=self.annotator_ids[annotators],
+            start=np.concatenate([[0], np.cumsum(np.diff(self.start)[is_kept])]).astype(np.int64),
+            annotator=annotator.ravel().astype(np.int32),
+            value=self.value[is_label],
+            n_values=self.n_values,
+            gold=self.gold[is_kept],
+        )
 
     def share_votes(self, weight: FloatArray | None = None) -> FloatArray:
         """Each value's share of an item's votes, (n_items, n_values); where there is gold, it has all.

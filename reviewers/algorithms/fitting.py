@@ -6,22 +6,20 @@ Needs scipy (the `ml` extra), as the methods do.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
-from reviewers.algorithms.consensus_choice import choose_method
-from reviewers.algorithms.crowd import Consensus, CrowdLabels
+from reviewers.algorithms.consensus_choice import Choice, choose_method
+from reviewers.algorithms.crowd import LEAST_ITEMS, Consensus, CrowdLabels
 from reviewers.algorithms.dawid_skene import dawid_skene
 from reviewers.algorithms.mace import mace
 from reviewers.algorithms.one_coin import one_coin
 from reviewers.algorithms.posterior import Skills, skills_from
+from reviewers.algorithms.voter import MODEL, ModelAnswers, VoterWorth, add_answers, tell_worth
 
 Asked = Literal["evidence", "one_coin", "mace", "dawid_skene"]
-
-# Skills told from fewer items move with every answer, and so would what is accepted by them.
-LEAST_ITEMS = 50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,14 +34,18 @@ class SkillFit:
     reason : str
         Why this method, for people.
     skills : Skills or None
-        None where the vote is as much as can be had.
+        Of the model too, where it counts. None where the vote is as much as can be had.
     consensus : Consensus or None
         The fit itself, of the items that teach.
     labels : CrowdLabels
-        Those labels: of items with two or more, or with gold.
+        Those labels: of items with two or more, or with gold; a model's answers among them, where it counts.
     held_out : mapping of str to float
         As in `Choice`; empty where nothing was compared.
     n_held_out : int
+    voter : VoterWorth or None
+        What the model is worth, where one was asked and counts.
+    voter_refusal : str
+        Why the model that was asked does not count, for people; empty where it does, or none was asked.
     """
 
     method: str
@@ -53,20 +55,35 @@ class SkillFit:
     consensus: Consensus | None = None
     held_out: Mapping[str, float] = field(default_factory=dict)
     n_held_out: int = 0
+    voter: VoterWorth | None = None
+    voter_refusal: str = ""
 
 
-def fit_skills(labels: CrowdLabels, asked: Asked = "evidence", *, least_items: int = LEAST_ITEMS) -> SkillFit:
+def fit_skills(
+    labels: CrowdLabels,
+    asked: Asked = "evidence",
+    *,
+    least_items: int = LEAST_ITEMS,
+    model: ModelAnswers | None = None,
+    gold: Mapping[int, int] | None = None,
+) -> SkillFit:
     """Fit the method that was asked for, or the one that the evidence is for.
 
     Parameters
     ----------
     labels : CrowdLabels
-        Any, empty too. Items with one label and no gold tell nothing of anybody, and are left out: while people are
-        still at work most items may be such.
+        People's; any, empty too. Items with one label and no gold tell nothing of anybody, and are left out: while
+        people are still at work most items may be such.
     asked : {"evidence", "one_coin", "mace", "dawid_skene"}
-        ``"evidence"``: as `choose_method` says. Where it is for the vote, all get one accuracy together.
+        ``"evidence"``: as `choose_method` says. Where it is for the vote, all people get one accuracy together.
     least_items : int
-        With fewer items that teach there is no fit.
+        With fewer items of people's that teach there is no fit, and with fewer that a model can be compared on the
+        model does not count.
+    model : ModelAnswers, optional
+        One more voter. Its answers teach on the same items as people's, and on those of `gold`: one person's answer
+        beside the model's does not tell which of them is wrong.
+    gold : mapping of int to int, optional
+        Known values by item id, of items too that nobody has labelled: they show what the model is worth.
 
     Raises
     ------
@@ -75,37 +92,46 @@ def fit_skills(labels: CrowdLabels, asked: Asked = "evidence", *, least_items: i
     """
     if asked != "evidence" and asked not in _METHODS:
         raise ValueError(f"no method is called {asked!r}; there are evidence, {', '.join(_METHODS)}")
-    taught = _that_teach(labels)
+    taught = labels.that_teach()
     if taught.n_items < least_items:
         items = f"{taught.n_items} items have two answers or are known"
         return SkillFit(method="majority", reason=f"{items}, {least_items} are needed", labels=taught)
+    refusal = ""
+    if model is not None:
+        model = model.about(np.concatenate([taught.item_ids, np.array(list(gold or {}), np.int64)]))
+        if len(model.item) < least_items:
+            refusal = (
+                f"it has answered {len(model.item)} of the items that have two answers or are known,"
+                f" {least_items} are needed"
+            )
+            model = None
+        else:
+            taught = add_answers(taught, model, gold)
     unfit = taught.find_unfitness()
     if unfit is not None:
-        return SkillFit(method="majority", reason=unfit, labels=taught)
+        return SkillFit(method="majority", reason=unfit, labels=taught, voter_refusal=refusal)
+    apart = () if model is None else (MODEL,)
+    choice: Choice | None = None
     if asked != "evidence":
         consensus = _METHODS[asked](taught)
-        return SkillFit(
-            method=asked,
-            reason="the project names it",
-            labels=taught,
-            skills=skills_from(consensus),
-            consensus=consensus,
-        )
-    choice = choose_method(taught)
-    if choice.method != "majority":
-        consensus = _METHODS[choice.method](taught)
-    elif choice.n_held_out:
-        consensus = one_coin(taught, is_shared=True)
     else:
-        return SkillFit(method="majority", reason=choice.reason, labels=taught)
+        choice = choose_method(taught, apart)
+        if choice.method != "majority":
+            consensus = _METHODS[choice.method](taught)
+        elif choice.n_held_out:
+            consensus = one_coin(taught, is_shared=True, apart=apart)
+        else:
+            return SkillFit(method="majority", reason=choice.reason, labels=taught, voter_refusal=refusal)
     return SkillFit(
         method=consensus.method,
-        reason=choice.reason,
+        reason=choice.reason if choice else "the project names it",
         labels=taught,
         skills=skills_from(consensus),
         consensus=consensus,
-        held_out=choice.held_out,
-        n_held_out=choice.n_held_out,
+        held_out=choice.held_out if choice else {},
+        n_held_out=choice.n_held_out if choice else 0,
+        voter=None if model is None else tell_worth(taught, consensus),
+        voter_refusal=refusal,
     )
 
 
@@ -114,22 +140,3 @@ _METHODS: dict[str, Callable[[CrowdLabels], Consensus]] = {
     "mace": mace,
     "dawid_skene": dawid_skene,
 }
-
-
-def _that_teach(labels: CrowdLabels) -> CrowdLabels:
-    """Without the items that have one label and no gold, and without annotators who are left with none."""
-    n_labels = np.diff(labels.start)
-    teaches = (n_labels >= 2) | (labels.gold >= 0)
-    if teaches.all():
-        return labels
-    is_kept = teaches[labels.item]
-    annotators, annotator = np.unique(labels.annotator[is_kept], return_inverse=True)
-    return replace(
-        labels,
-        item_ids=labels.item_ids[teaches],
-        annotator_ids=labels.annotator_ids[annotators],
-        start=np.concatenate([[0], np.cumsum(n_labels[teaches])]).astype(np.int64),
-        annotator=annotator.astype(np.int32),
-        value=labels.value[is_kept],
-        gold=labels.gold[teaches],
-    )

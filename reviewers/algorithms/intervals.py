@@ -10,13 +10,13 @@ import math
 from statistics import NormalDist
 
 
-def wilson(k: int, n: int, level: float = 0.95) -> tuple[float, float]:
+def wilson(k: float, n: float, level: float = 0.95) -> tuple[float, float]:
     """Wilson's score interval for a share.
 
     Parameters
     ----------
-    k, n : int
-        Hits and trials, ``0 <= k <= n``.
+    k, n : float
+        Hits and trials, ``0 <= k <= n``. Not whole where they are numbers of effective trials.
     level : float
         Confidence level, between 0 and 1.
 
@@ -120,7 +120,7 @@ def newcombe(k1: int, n1: int, k2: int, n2: int, level: float = 0.95) -> tuple[f
     return max(-1.0, lower), min(1.0, upper)
 
 
-def _check(k: int, n: int, level: float) -> None:
+def _check(k: float, n: float, level: float) -> None:
     if not 0 <= k <= n:
         raise ValueError(f"{k} hits among {n} trials: hits must lie within 0 and the number of trials")
     if not 0 < level < 1:

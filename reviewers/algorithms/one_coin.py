@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 
-from reviewers.algorithms.crowd import Consensus, CrowdLabels, FloatArray
+from reviewers.algorithms.crowd import Consensus, CrowdLabels, FloatArray, IntArray
 from reviewers.algorithms.latent_truth import consensus_from, fit_truth
 
 
@@ -15,6 +16,7 @@ def one_coin(
     *,
     smoothing: float = 1.0,
     is_shared: bool = False,
+    apart: Collection[int] = (),
     tolerance: float = 1e-6,
     max_iterations: int = 500,
 ) -> Consensus:
@@ -28,6 +30,8 @@ def one_coin(
         Beta(1 + smoothing, 1 + smoothing) prior on each accuracy, and what rises is the likelihood times its density.
     is_shared : bool
         One accuracy for all together: a majority vote with probabilities, in which how common a value is breaks ties.
+    apart : collection of int
+        Ids of annotators who have an accuracy of their own even so.
     tolerance, max_iterations
         As for `dawid_skene`.
 
@@ -61,26 +65,27 @@ def one_coin(
     """
     if smoothing <= 0:
         raise ValueError("smoothing must be above 0")
-    model = _CoinModel(labels.n_values, smoothing, is_shared)
+    coin = np.arange(labels.n_annotators)
+    if is_shared:
+        coin = np.unique(np.where(np.isin(labels.annotator_ids, list(apart)), coin, -1), return_inverse=True)[1].ravel()
+    model = _CoinModel(labels.n_values, smoothing, coin)
     fit = fit_truth(labels, model, tolerance=tolerance, max_iterations=max_iterations)
     whose = "the shared accuracy" if is_shared else "each accuracy"
     name = "shared_coin" if is_shared else "one_coin"
     return consensus_from(fit, labels, name, f"Beta({1 + smoothing:g}, {1 + smoothing:g}) on {whose}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _CoinModel:
     n_values: int
     smoothing: float
-    is_shared: bool
+    coin: IntArray  # (n_annotators,): which of the accuracies is whose
 
     def estimate(self, counts: FloatArray, before: FloatArray | None) -> FloatArray:
         """The accuracy of each annotator, (n_annotators,)."""
-        n_right = np.einsum("jaj->a", counts)
-        n_labels = counts.sum(axis=(0, 2))
-        if self.is_shared:
-            n_right, n_labels = np.full_like(n_right, n_right.sum()), np.full_like(n_labels, n_labels.sum())
-        accuracy: FloatArray = (n_right + self.smoothing) / (n_labels + 2 * self.smoothing)
+        n_right = np.bincount(self.coin, weights=np.einsum("jaj->a", counts))
+        n_labels = np.bincount(self.coin, weights=counts.sum(axis=(0, 2)))
+        accuracy: FloatArray = ((n_right + self.smoothing) / (n_labels + 2 * self.smoothing))[self.coin]
         return accuracy
 
     def chances(self, skill: FloatArray) -> FloatArray:
@@ -91,5 +96,5 @@ class _CoinModel:
         return chances
 
     def log_density(self, skill: FloatArray) -> float:
-        one = skill[:1] if self.is_shared else skill
+        one = skill[np.unique(self.coin, return_index=True)[1]]
         return float(self.smoothing * (np.log(one) + np.log1p(-one)).sum())

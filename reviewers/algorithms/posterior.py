@@ -21,7 +21,7 @@ class Skills:
     Attributes
     ----------
     annotator_ids : ndarray of int64, (n_annotators,)
-        Ascending.
+        Ascending; -1 is an outside model (`reviewers/algorithms/voter.py`).
     log_prior : ndarray, (n_values,)
         Natural log of how common each value is; finite, so that a value nobody has seen yet can still be true.
     log_chances : ndarray, (n_annotators, n_values, n_values)
@@ -40,7 +40,7 @@ def skills_from(consensus: Consensus) -> Skills:
     """What a fit found about the annotators, ready to weigh further answers by.
 
     Each value counts as having been seen on one item before any, so that no value is impossible. A stranger is what all
-    annotators are together, each by the evidence that there is; where there is none, their mean.
+    people are together, each by the evidence that there is; where there is none, their mean. A model is no person.
 
     Raises
     ------
@@ -51,9 +51,11 @@ def skills_from(consensus: Consensus) -> Skills:
         raise ValueError(f"{consensus.method} says nothing of the annotators")
     n_items, n_values = consensus.posterior.shape
     prior = (consensus.class_prior * n_items + 1) / (n_items + n_values)
-    weight = consensus.evidence.sum(axis=0)
-    mean = consensus.confusion.mean(axis=0)
-    pooled = np.einsum("aj,ajk->jk", consensus.evidence, consensus.confusion) + mean
+    is_person = consensus.annotator_ids >= 0
+    evidence, confusion = consensus.evidence[is_person], consensus.confusion[is_person]
+    weight = evidence.sum(axis=0)
+    mean = confusion.mean(axis=0)
+    pooled = np.einsum("aj,ajk->jk", evidence, confusion) + mean
     stranger = pooled / (weight + 1)[:, np.newaxis]
     with np.errstate(divide="ignore"):
         log_chances = np.log(consensus.confusion).transpose(0, 2, 1)

@@ -28,6 +28,19 @@ _FIT = shape(
     n_known=s.IntegerField(),
     held_out=s.DictField(child=s.FloatField()),
     n_held_out=s.IntegerField(),
+    voter=type(
+        shape(
+            "ConsensusVoter",
+            name=s.CharField(),
+            version=s.CharField(allow_null=True),
+            refusal=s.CharField(allow_null=True, help_text="why it does not count; what follows is then left out"),
+            accuracy=s.FloatField(required=False),
+            interval=s.ListField(child=s.FloatField(), required=False, min_length=2, max_length=2),
+            n_items=s.IntegerField(required=False, help_text="that it was compared on"),
+            n_annotators=s.IntegerField(required=False, help_text="people who answered these"),
+            n_known=s.IntegerField(required=False, help_text="of these, decided by a reviewer or with a gold label"),
+        )
+    )(allow_null=True, help_text="the model that the rule named, and what the fit found it to be worth"),
     is_converged=s.BooleanField(),
     schema_version=s.IntegerField(),
     at=s.DateTimeField(),
@@ -36,6 +49,15 @@ _CONSENSUS = shape(
     "Consensus",
     rule=s.JSONField(),
     questions=type(shape("ConsensusQuestion", question=s.CharField(), fit=type(_FIT)(allow_null=True)))(many=True),
+    agreed_by_voter=type(
+        shape(
+            "AgreedByVoter",
+            n_items=s.IntegerField(help_text="agreed, with the model's vote counted"),
+            n_looked_at=s.IntegerField(help_text="all of them, or a random sample"),
+            n_only=s.IntegerField(help_text="of these, not agreed by people alone"),
+            interval=s.ListField(child=s.IntegerField(), allow_null=True, min_length=2, max_length=2),
+        )
+    )(allow_null=True, help_text="null where the rule names no model"),
 )
 _PREVIEW = shape(
     "RulePreview",

@@ -30,6 +30,8 @@ from reviewers.reports import (
     show_resolutions,
 )
 
+_VOTER = shape("ResolutionVoter", name=s.CharField(), version=s.CharField())
+
 
 def _resolution_fields() -> dict[str, Any]:
     return {
@@ -40,6 +42,7 @@ def _resolution_fields() -> dict[str, Any]:
         "method": s.CharField(allow_null=True),
         "votes": s.DictField(child=s.IntegerField()),
         "posterior": s.DictField(child=s.FloatField(), allow_null=True),
+        "voter": type(_VOTER)(allow_null=True, help_text="the model whose vote counted beside people's"),
         "version": s.IntegerField(),
     }
 

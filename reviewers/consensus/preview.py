@@ -13,11 +13,14 @@ from typing import Any
 from django.db import connection
 
 from annotation.models import Item, Organisation, Project, QueueRow
+from annotation.schema import Compiled
 from annotation.settings import parse_settings
 from reviewers.algorithms.intervals import wilson
 from reviewers.answers import compiled_schema
+from reviewers.consensus.weighing import SUFFIX
 
 MOST_LOOKED_AT = 2000  # of more items a random sample is looked at: the page waits for it
+MOST_LOOKED_AT_BY_VOTER = 500  # whenever the page of the rule is opened
 MOST_EXAMPLES = 5
 CHANGES = ("agreed", "disputed", "open", "relabelled")
 _VALUE = ("choice", "choices", "number", "data")
@@ -77,16 +80,7 @@ def preview_rule(project: Project, rule: Mapping[str, Any]) -> Preview:
     """Count what `rule`, in the shape in which it is sent, would change now. Raises InvalidError."""
     compiled = compiled_schema(project)
     columns = parse_settings({"rule": rule}, compiled, Organisation.objects.get(), current=project)
-    params: dict[str, Any] = {
-        "project": project.pk,
-        "lifecycle": int(Item.Lifecycle.OPEN),
-        "limit": MOST_LOOKED_AT,
-        "rule": json.dumps(columns["rule"]),
-        "min": project.overlap_min,
-        "max": project.overlap_max,
-        "skips": project.skips_to_dispute,
-        "questions": json.dumps(compiled["questions"]),
-    }
+    params = _params(project, columns["rule"], compiled)
     with connection.cursor() as cursor:
         cursor.execute(f"select count(*), count(*) filter (where q.state = 3) {_ANSWERED}", params)
         n_answered, n_decided = cursor.fetchone()
@@ -102,6 +96,63 @@ def preview_rule(project: Project, rule: Mapping[str, Any]) -> Preview:
     return Preview(columns["rule"], n_items, len(rows), n_decided, changes)
 
 
+def _params(project: Project, rule: Mapping[str, Any], compiled: Compiled) -> dict[str, Any]:
+    """What `reviewers_judge` and the queries around it need to know of a project."""
+    return {
+        "project": project.pk,
+        "lifecycle": int(Item.Lifecycle.OPEN),
+        "limit": MOST_LOOKED_AT,
+        "rule": json.dumps(rule),
+        "min": project.overlap_min,
+        "max": project.overlap_max,
+        "skips": project.skips_to_dispute,
+        "questions": json.dumps(compiled["questions"]),
+    }
+
+
+@dataclass(frozen=True)
+class ByVoter:
+    """The agreed items on which a model's vote counted, and those of them that would not be agreed without it.
+
+    Of many a sample of `n_looked_at` is looked at; `n_only` is then an estimate, with its 95 % interval.
+    """
+
+    n_items: int
+    n_looked_at: int
+    n_only: int
+    interval: tuple[int, int] | None
+
+
+_JUDGED_WITHOUT = """
+    with found as materialized (
+      select q.id from annotation_queuerow q join annotation_item i on i.id = q.item_id
+      where q.project_id = %(project)s and q.kind in (1, 4) and q.state = 1 and i.lifecycle = %(lifecycle)s
+        and exists (select 1 from reviewers_resolution r
+                    where r.item_id = q.item_id and r.pass_no = q.pass_no and r.method like %(suffix)s)
+        and not exists (select 1 from annotation_queuerow n
+                        where n.item_id = q.item_id and n.kind in (1, 4) and n.pass_no > q.pass_no))
+    select (select count(*) from found), count(*), count(*) filter (where j.state <> 1)
+    from (select id from found order by hashint8extended(id, 1) limit %(limit)s) looked
+    join annotation_queuerow q on q.id = looked.id
+    cross join lateral reviewers_judge(
+      q, %(rule)s::jsonb, %(min)s::int, %(max)s::int, %(skips)s::int, %(questions)s::jsonb) j
+"""
+
+
+def count_by_voter(project: Project) -> ByVoter:
+    """Judge the agreed items on which a model voted once more, by people alone."""
+    compiled = compiled_schema(project)
+    params = _params(project, {**project.rule, "voter": None}, compiled) | {
+        "suffix": f"%{SUFFIX}",
+        "limit": MOST_LOOKED_AT_BY_VOTER,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_JUDGED_WITHOUT, params)
+        n_items, n_looked_at, n_only = cursor.fetchone()
+    estimate, interval = _estimate(n_only, n_looked_at, n_items)
+    return ByVoter(n_items, n_looked_at, estimate, interval)
+
+
 def _what_changes(
     before: int, after: int, verdicts: list[dict[str, Any]], accepted: Mapping[str, Mapping[str, Any]]
 ) -> str | None:
@@ -114,13 +165,17 @@ def _what_changes(
 
 
 def _change(kind: str, items: list[tuple[int, str]], n_looked_at: int, n_items: int) -> Change:
-    n = len(items)
+    estimate, interval = _estimate(len(items), n_looked_at, n_items)
+    return Change(kind, len(items), estimate, interval, items[:MOST_EXAMPLES])
+
+
+def _estimate(n: int, n_looked_at: int, n_items: int) -> tuple[int, tuple[int, int] | None]:
+    """How many of all it would be, and the 95 % interval where not all were looked at."""
     interval = None
     if n_looked_at < n_items:
         low, high = wilson(n, n_looked_at)
         interval = (max(n, round(low * n_items)), round(high * n_items))
-    estimate = round(n * n_items / n_looked_at) if n_looked_at else 0
-    return Change(kind, n, estimate, interval, items[:MOST_EXAMPLES])
+    return round(n * n_items / n_looked_at) if n_looked_at else 0, interval
 
 
 def show_preview(preview: Preview) -> dict[str, Any]:

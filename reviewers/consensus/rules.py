@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -10,6 +11,7 @@ from django.utils.translation import gettext as _
 from annotation.models import Project
 from annotation.serializers import show_time
 from reviewers.answers import compiled_schema
+from reviewers.consensus.preview import count_by_voter
 from reviewers.consensus.weighing import weighed_questions
 from reviewers.models import ConsensusFit
 
@@ -17,9 +19,13 @@ from reviewers.models import ConsensusFit
 def tell_rule(rule: Mapping[str, Any]) -> str:
     """A rule for people."""
     if rule["kind"] == "posterior":
-        return _("%(percent)s %% sure by what is known of the annotators") % {
-            "percent": f"{100 * rule['threshold']:.10g}"
-        }
+        words = {"percent": f"{100 * rule['threshold']:.10g}", "model": rule.get("voter")}
+        if rule.get("voter") is None:
+            return _("%(percent)s %% sure by what is known of the annotators") % words
+        return (
+            _("%(percent)s %% sure by what is known of the annotators and of the model “%(model)s”, which votes too")
+            % words
+        )
     return {"majority": _("more than half agree"), "unanimous": _("all agree")}[rule["kind"]]
 
 
@@ -46,20 +52,43 @@ def tell_accepting(project: Project) -> str:
         if fit.n_held_out:
             words["reason"] = _("it foretells %(n)d hidden answers best") % {"n": fit.n_held_out}
         told.append(_("“%(name)s” goes by %(method)s: %(reason)s.") % words)
+        if fit.voter is not None and fit.voter["name"] == project.rule.get("voter"):
+            told.append(tell_voter(fit.voter))
     if len(told) == 1:
         told.append(_("Until enough is known of them, more than half must agree."))
     return " ".join(told)
 
 
+def tell_voter(voter: Mapping[str, Any]) -> str:
+    """What a fit found of the model that the rule names, in a sentence."""
+    if voter["refusal"] is not None:
+        return _("The model “%(name)s” does not count: %(refusal)s.") % voter
+    low, high = voter["interval"]
+    words = {**voter, "accuracy": 100 * voter["accuracy"], "low": 100 * low, "high": 100 * high}
+    return (
+        _(
+            "The model “%(name)s”, version %(version)s, counts as right in %(accuracy).1f %% [95 %%: %(low).1f to"
+            " %(high).1f] of answers, by %(n_items)d items that it shares with %(n_annotators)d people, %(n_known)d of"
+            " them known."
+        )
+        % words
+    )
+
+
 def consensus_report(project: Project) -> dict[str, Any]:
-    """What `GET consensus` answers: the rule, and of each question that can be weighed its current fit or None."""
+    """What `GET consensus` answers: the rule, of each question that can be weighed its current fit or None.
+
+    Where a model votes too, `voter` says how many items are agreed by its vote alone.
+    """
     fits = {fit.question: fit for fit in ConsensusFit.objects.filter(project=project, is_current=True)}
     questions = weighed_questions(compiled_schema(project))
+    by_voter = count_by_voter(project) if project.rule.get("voter") is not None else None
     return {
         "rule": project.rule,
         "questions": [
             {"question": q["name"], "fit": show_fit(fits[q["id"]]) if q["id"] in fits else None} for q in questions
         ],
+        "agreed_by_voter": None if by_voter is None else asdict(by_voter),
     }
 
 
@@ -78,6 +107,7 @@ def show_fit(fit: ConsensusFit) -> dict[str, Any]:
         "held_out": fit.held_out,
         "n_held_out": fit.n_held_out,
         "is_converged": fit.is_converged,
+        "voter": fit.voter,
         "schema_version": fit.schema_version,
         "at": show_time(fit.created_at),
     }

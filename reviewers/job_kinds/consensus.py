@@ -18,8 +18,10 @@ from annotation.kinds import Question
 from annotation.models import Project
 from reviewers.actions.consensus import KIND, begin_fit, store_fit
 from reviewers.algorithms.crowd import CrowdLabels
+from reviewers.algorithms.voter import ModelAnswers
 from reviewers.answers import compiled_schema
-from reviewers.consensus.weighing import find_outdated, load_crowd, values_of, weighed_questions
+from reviewers.consensus.voters import Version, choose_version, load_answers
+from reviewers.consensus.weighing import find_outdated, find_unselected, load_crowd, values_of, weighed_questions
 from reviewers.models import ConsensusFit
 
 
@@ -41,8 +43,8 @@ def run_fit(running: RunningJob) -> dict[str, Any]:
     fits = [_fit(running, project, *one) for one in zip(questions, crowds, strict=True)]
     looked_at = changed = 0
     if project.rule["kind"] == "posterior":
-        pairs = zip(fits, crowds, strict=True)
-        outdated = sorted({item for fit, labels in pairs for item in find_outdated(project, fit, labels)})
+        each = zip(questions, fits, crowds, strict=True)
+        outdated = sorted({item for one in each for item in _find_outdated(project, *one)})
         for at in range(0, len(outdated), BATCH):
             n_looked, n_changed = settle_items(running, project, outdated[at : at + BATCH])
             looked_at, changed = looked_at + n_looked, changed + n_changed
@@ -63,12 +65,26 @@ def _fit(running: RunningJob, project: Project, question: Question, labels: Crow
     from reviewers.algorithms.fitting import fit_skills  # of the `ml` extra, which a web node need not have
 
     asked = project.rule.get("method", "evidence")
+    voter: Version | None = None
+    answers: ModelAnswers | None = None
+    gold: dict[int, int] = {}
+    if project.rule.get("voter") is not None:
+        labels, gold = find_unselected(project, question, labels)
+        voter, answers = choose_version(project, question, [*labels.that_teach().item_ids.tolist(), *gold])
+    found = fit_skills(labels, asked, model=answers, gold=gold)
     return store_fit(
         project=project,
         job=running.job,
         question=question,
         values=values_of(question),
         asked=asked,
-        found=fit_skills(labels, asked),
+        found=found,
+        voter=voter,
         check=running.check,
     )
+
+
+def _find_outdated(project: Project, question: Question, fit: ConsensusFit, labels: CrowdLabels) -> list[int]:
+    """What is to be settled anew by a fit; its model's answers are read again, with those that came meanwhile."""
+    answers = None if fit.voter_model is None else load_answers(project, question, fit.voter_model)
+    return find_outdated(project, fit, labels, answers)

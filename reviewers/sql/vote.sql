@@ -182,12 +182,13 @@ $$;
 --   else                                                                        -> 2 disputed
 --   as many different people skipped it as the project says                     -> 2 disputed, method 'skipped'
 -- The posterior rule needs no more votes than the minimum: it settles a row as soon as the answers tell enough, and wants no
--- place then that nobody has taken. What it cannot weigh (other kinds, no fit yet) is settled by the majority.
+-- place then that nobody has taken. What it cannot weigh (other kinds, no fit yet) is settled by the majority. One answer is enough
+-- for it only where a model has voted too and says the same; a model never settles anything alone.
 create or replace function reviewers_judge(r annotation_queuerow, p_rule jsonb, p_min int, p_max int, p_skips int, p_questions jsonb,
   out overlap smallint, out state smallint, out verdicts jsonb, out is_skipped boolean) language plpgsql stable as $$
 declare
   q jsonb; v record; d record; v_skips int; v_rule text; v_threshold float8; v_early boolean; v_open boolean := false; v_by_skips boolean := false;
-  v_fit bigint; v_method text; v_best int; v_confidence float8; v_posterior jsonb;
+  v_fit bigint; v_method text; v_best int; v_confidence float8; v_posterior jsonb; v_is_backed boolean;
   v_accepted jsonb := '{}';  -- question id -> its accepted choices
   v_asked boolean; v_verdicts jsonb := '[]';
 begin
@@ -212,10 +213,11 @@ begin
       else
         select * into d from reviewers_decide(q ->> 'kind', v_rule, v.votes, v.n, coalesce((q ->> 'tolerance')::numeric, 0));
     end case;
-    v_fit := null; v_method := v_rule; v_posterior := null;
+    v_fit := null; v_method := v_rule; v_posterior := null; v_is_backed := false;
     if v_threshold is not null and v.n > 0 and q ->> 'kind' in ('choice', 'rating') then
-      select w.fit, coalesce(w.method, v_rule), w.best, w.confidence, w.posterior into v_fit, v_method, v_best, v_confidence, v_posterior
-        from reviewers_weigh(r.id, r.project_id, (q ->> 'id')::smallint) w;
+      select w.fit, coalesce(w.method, v_rule), w.best, w.confidence, w.posterior, w.is_backed
+        into v_fit, v_method, v_best, v_confidence, v_posterior, v_is_backed
+        from reviewers_weigh(r.id, r.project_id, (q ->> 'id')::smallint, r.item_id, reviewers_voter(p_rule, p_min, r.item_id)) w;
       if v_fit is not null then
         d.is_settled := v_confidence >= v_threshold;
         d.choice := case when d.is_settled and q ->> 'kind' = 'choice' then v_best end;
@@ -223,6 +225,7 @@ begin
         d.confidence := case when d.is_settled then v_confidence end;
       end if;
     end if;
+    if v_threshold is not null and p_min < 2 and r.n_submitted < 2 and not v_is_backed and q ->> 'column' <> 'text' then d.is_settled := false; end if;
     -- "Not asked" is not a missing vote: a conditional question counts once its condition is accepted.
     v_asked := coalesce(jsonb_typeof(q -> 'when'), 'null') = 'null' or exists (
       select 1 from jsonb_array_elements(v_accepted -> (q -> 'when' ->> 'question_id')) x where x in (select jsonb_array_elements(q -> 'when' -> 'choice_ids')));

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import messages
@@ -16,7 +17,7 @@ from annotation.progress import jobs_to_show
 from annotation.views.page import ProjectPage, add_error
 from reviewers.actions.consensus import KIND, start_fit
 from reviewers.answers import compiled_schema
-from reviewers.consensus.preview import CHANGES, Preview, preview_rule
+from reviewers.consensus.preview import CHANGES, Preview, count_by_voter, preview_rule
 from reviewers.consensus.rules import show_fit, tell_method, tell_rule
 from reviewers.consensus.weighing import weighed_questions
 from reviewers.forms import RuleForm
@@ -76,15 +77,16 @@ class RuleView(ProjectPage):
             "form": form,
             "rule": tell_rule(project.rule),
             "is_weighed": project.rule["kind"] == "posterior",
-            "preview": _show_preview(preview, project.rule, has_fit=bool(fits)) if preview else None,
-            "questions": [{"name": q["name"], "fit": _show_fit(fits.get(q["id"]))} for q in weighed],
+            "preview": _show_preview(preview, project.rule, list(fits.values())) if preview else None,
+            "by_voter": count_by_voter(project) if project.rule.get("voter") else None,
+            "questions": [{"name": q["name"], "fit": _show_fit(fits.get(q["id"]), project.rule)} for q in weighed],
             "others": [q["name"] for q in compiled["questions"] if q not in weighed],
             "jobs": jobs_to_show(project, ["rule", KIND]),
         }
         return self.show(access, "reviewers/rule.html", context, status)
 
 
-def _show_fit(fit: ConsensusFit | None) -> dict[str, Any] | None:
+def _show_fit(fit: ConsensusFit | None, rule: dict[str, Any]) -> dict[str, Any] | None:
     if fit is None:
         return None
     names = {"majority": "shared_coin"}  # what stood for the vote among the hidden labels
@@ -92,6 +94,7 @@ def _show_fit(fit: ConsensusFit | None) -> dict[str, Any] | None:
     return show_fit(fit) | {
         "method": tell_method(fit.method),
         "is_vote": not fit.values,
+        "voter": fit.voter if fit.voter and fit.voter["name"] == rule.get("voter") else None,
         "held_out": [
             {
                 "method": tell_method(names.get(name, name)),
@@ -104,7 +107,8 @@ def _show_fit(fit: ConsensusFit | None) -> dict[str, Any] | None:
     }
 
 
-def _show_preview(preview: Preview, now: dict[str, Any], *, has_fit: bool) -> dict[str, Any]:
+def _show_preview(preview: Preview, now: dict[str, Any], fits: Sequence[ConsensusFit]) -> dict[str, Any]:
+    voter = preview.rule.get("voter")
     words = {
         "agreed": _("become agreed"),
         "disputed": _("become disputed: a reviewer decides"),
@@ -116,7 +120,8 @@ def _show_preview(preview: Preview, now: dict[str, Any], *, has_fit: bool) -> di
         "rule": preview.rule,
         "told": tell_rule(preview.rule),
         "is_same": preview.rule == now,
-        "needs_fit": preview.rule["kind"] == "posterior" and not has_fit,
+        "needs_fit": preview.rule["kind"] == "posterior" and not fits,
+        "unknown_voter": voter if fits and not any(fit.voter and fit.voter["name"] == voter for fit in fits) else None,
         "n_items": preview.n_items,
         "n_looked_at": preview.n_looked_at,
         "n_decided": preview.n_decided,

@@ -1,0 +1,31 @@
+"""A search for labels that may be wrong: asked for by a person. What it finds is in the job's result."""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from annotation.actions.events import write_event
+from annotation.actions.jobs import start_job
+from annotation.errors import StateError
+from annotation.kinds import Question
+from annotation.models import Job, Project, User
+
+KIND = "label_errors"
+
+
+@transaction.atomic
+def start_search(*, project: Project, actor: User | None, question: Question) -> Job:
+    """Queue a search among the accepted labels of a question, or return the one of it that waits already.
+
+    Raises StateError for an archived project.
+    """
+    if project.state == Project.State.ARCHIVED:
+        raise StateError(_("This project is archived."))
+    args = {"question": question["id"]}
+    waiting = Job.objects.filter(project=project, kind=KIND, state=Job.State.QUEUED, args=args).order_by("pk").first()
+    if waiting is not None:
+        return waiting
+    job = start_job(kind=KIND, project=project, created_by=actor, args=args, lock=f"{KIND}:{project.pk}")
+    write_event(project=project, kind="label_errors.requested", actor=actor, ref_id=job.pk)
+    return job

@@ -1,0 +1,146 @@
+"""Labels that a model, taught by all the others, does not believe: where to look for errors first.
+
+What is doubted may be right; the model may be what is wrong. A person decides. How many planted errors are found was
+measured: `benchmarks/label_errors.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from learning.algorithms.estimators import Matrix, TooFewClassesError, fit_logistic
+
+FloatArray = NDArray[np.float64]
+N_FOLDS = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Doubts:
+    """Labels that look like another class, the least believed first.
+
+    Attributes
+    ----------
+    index : ndarray of int64, (n_doubted,)
+        Positions among the labels.
+    suggested : ndarray of int64, (n_doubted,)
+        The class that each looks like most.
+    belief : ndarray of float64, (n_doubted,)
+        Probability of the class that was given, 0 to 1.
+    is_sure : ndarray of bool, (n_doubted,)
+        It looks like another class as surely as items of that class do: by confident learning an error. The share of
+        these among all labels is its estimate of how many are wrong.
+    """
+
+    index: NDArray[np.int64]
+    suggested: NDArray[np.int64]
+    belief: FloatArray
+    is_sure: NDArray[np.bool_]
+
+
+def foretell(X: Matrix, y: ArrayLike, n_classes: int, seed: int, n_folds: int = N_FOLDS) -> FloatArray:
+    """Probabilities of labelled items by models that were not taught their labels.
+
+    Parameters
+    ----------
+    X : csr_matrix or ndarray, (n_items, n_features)
+    y : array-like of int, (n_items,)
+        Codes 0..n_classes-1.
+    n_classes : int
+    seed : int
+        Which items are put into one fold; each class is dealt out evenly.
+    n_folds : int
+        At least 2.
+
+    Returns
+    -------
+    ndarray, (n_items, n_classes)
+        Each row by the model of the other folds.
+
+    Raises
+    ------
+    TooFewClassesError
+        Where fewer than two classes are left to learn from in some fold.
+    ValueError
+        If lengths differ, a code is out of range or there are fewer than 2 folds.
+
+    References
+    ----------
+    Stone (1974), Cross-Validatory Choice and Assessment of Statistical Predictions, JRSS B 36(2).
+    """
+    codes = np.asarray(y, np.int64)
+    if n_folds < 2:
+        raise ValueError(f"{n_folds} folds: at least 2")
+    if codes.shape != (X.shape[0],):
+        raise ValueError(f"{len(codes)} labels for {X.shape[0]} rows of X")
+    if len(np.unique(codes)) < 2:
+        raise TooFewClassesError(len(np.unique(codes)))
+    order = np.random.default_rng([seed, 4]).permutation(len(codes))
+    order = order[np.argsort(codes[order], kind="stable")]  # class by class, each in random order
+    fold = np.empty(len(codes), np.int64)
+    fold[order] = np.arange(len(codes)) % n_folds
+    proba = np.zeros((len(codes), n_classes))
+    for number in range(n_folds):
+        is_out = fold == number
+        if is_out.any():
+            # Classes as they weigh among the labels: balanced ones found a tenth fewer of planted errors.
+            model = fit_logistic(X[~is_out], codes[~is_out], n_classes, seed, class_weight=None)
+            proba[is_out] = model.predict_proba(X[is_out])
+    return proba
+
+
+def doubt_labels(y: ArrayLike, proba: ArrayLike) -> Doubts:
+    """Find the labels that look like another class.
+
+    Parameters
+    ----------
+    y : array-like of int, (n_items,)
+        Given codes, 0..n_classes-1.
+    proba : array-like of float, (n_items, n_classes)
+        Probabilities by models that were not taught the item's own label (`foretell`); rows sum to 1.
+
+    Returns
+    -------
+    Doubts
+        Every label whose class is not the likeliest, the lowest probability first, ties in the order of the labels: so
+        ordered more planted errors come first than among those alone that confident learning names, which `is_sure`
+        marks. Its threshold of a class is the mean probability of the class among the items that were given it; an item
+        looks surely like the likeliest of the classes whose thresholds it reaches. Nothing is doubted where there are
+        no labels.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit or a code is out of range.
+
+    References
+    ----------
+    Northcutt, Jiang and Chuang (2021), Confident Learning: Estimating Uncertainty in Dataset Labels, JAIR 70,
+    sections 3.1 (thresholds) and 3.2 (ranking by self-confidence).
+
+    Examples
+    --------
+    >>> proba = [[0.9, 0.1], [0.8, 0.2], [0.1, 0.9], [0.3, 0.7], [0.2, 0.8]]
+    >>> doubts = doubt_labels([0, 0, 0, 1, 1], proba)  # the third was given class 0
+    >>> doubts.index.tolist(), doubts.suggested.tolist(), doubts.belief.tolist(), doubts.is_sure.tolist()
+    ([2], [1], [0.1], [True])
+    """
+    codes, p = np.asarray(y, np.int64), np.asarray(proba, np.float64)
+    if p.ndim != 2 or codes.shape != (len(p),):
+        raise ValueError(f"{codes.shape} labels do not fit {p.shape} probabilities")
+    n, n_classes = p.shape
+    if n and (codes.min() < 0 or codes.max() >= n_classes):
+        raise ValueError(f"labels must lie within 0..{n_classes - 1}")
+    given = p[np.arange(n), codes]
+    likeliest = p.argmax(axis=1) if n else codes
+    doubted = np.flatnonzero(p[np.arange(n), likeliest] > given)
+    doubted = doubted[np.argsort(given[doubted], kind="stable")]
+    n_given = np.bincount(codes, minlength=n_classes)
+    sums = np.bincount(codes, weights=given, minlength=n_classes)
+    thresholds = np.divide(sums, n_given, out=np.full(n_classes, np.inf), where=n_given > 0)
+    # The mean of equal numbers may lie above them by what rounding adds.
+    reached = np.where(p[doubted] >= thresholds - 1e-12, p[doubted], -1.0)
+    is_sure = (reached.max(axis=1) >= 0) & (reached.argmax(axis=1) != codes[doubted])
+    return Doubts(doubted, likeliest[doubted], given[doubted], is_sure)

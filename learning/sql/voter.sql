@@ -1,0 +1,30 @@
+-- What the rule asks of an outside model that votes beside people (reviewers/consensus/voters.py, reviewers/sql/posterior.sql). Only
+-- models whose predictions were sent in, and only about items of the pool: by the holdout models are judged.
+
+-- Whether models of that name were trained here or sent in ('trained', 'external'); null: none has that name.
+create or replace function learning_origin(p_project bigint, p_name text) returns text language sql stable as $$
+  select max(m.origin) from learning_modelversion m where m.project_id = p_project and m.name = p_name
+$$;
+
+-- The versions of the models that were sent in, of each question the newest first.
+create or replace function learning_outside(p_project bigint, out question smallint, out name text, out version text, out model bigint)
+returns setof record language sql stable as $$
+  select m.question, m.name, m.version, m.id from learning_modelversion m where m.project_id = p_project and m.origin = 'external'
+  order by m.question, m.id desc
+$$;
+
+-- What a version says of some items: a model has one row of an item.
+create or replace function learning_sent(p_model bigint, p_first bigint, p_end bigint, out item bigint, out choice bigint)
+returns setof record language sql stable as $$
+  select s.item_id, s.choice::bigint from learning_score s join annotation_item i on i.id = s.item_id
+  where s.model_version_id = p_model and s.item_id >= p_first and s.item_id < p_end and i.split = 0
+$$;
+
+-- The same of one item, inside a submit: two probes of one row each.
+create or replace function learning_said(p_model bigint, p_item bigint) returns int language plpgsql stable as $$
+begin
+  return (select s.choice from learning_score s where s.model_version_id = p_model and s.item_id = p_item
+    and exists (select 1 from annotation_item i where i.id = p_item and i.split = 0));
+end $$;
+
+call keep_plans('learning_said');

@@ -1,0 +1,65 @@
+"""The job that looks for labels that may be wrong: models taught by four fifths of the labels foretell the fifth."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from django.utils.translation import gettext as _
+
+from annotation.actions.carrying import refuse_while_carrying
+from annotation.jobs import JobFailedError, RunningJob, job_kind
+from learning.actions.label_errors import KIND
+from learning.loading import load_holdout, load_training
+from learning.questions import classes_of, learnable_questions
+from learning.scoring import fit_space, vectorise
+
+MIN_LABELS = 100  # with fewer a model doubts whatever is rare
+MOST_KEPT = 500
+SEED = 0  # the same labels raise the same doubts
+
+
+@job_kind(KIND)
+def search_label_errors(running: RunningJob) -> dict[str, Any]:
+    """Foretell every accepted label from the others, and keep the 500 that are believed least.
+
+    `{"n_labels", "n_doubted", "n_sure", "doubts": [[item, given, looks_like, belief, is_sure]]}`, choices by their ids.
+    Those of the holdout are among them: a wrong label there misjudges every model. JobFailedError with fewer than 100
+    labels or a single class; StateError while labels are of two versions of the schema.
+    """
+    from learning.algorithms.estimators import TooFewClassesError
+    from learning.algorithms.label_errors import doubt_labels, foretell
+
+    project = running.project
+    refuse_while_carrying(project)
+    question = next((q for q in learnable_questions(project) if q["id"] == running.args["question"]), None)
+    if question is None:
+        raise JobFailedError(_("This question is no longer one that can be learned."))
+    groups = load_training(project, question), load_holdout(project, question)
+    items = np.concatenate([group.items for group in groups])
+    y = np.concatenate([group.y for group in groups])
+    if len(items) < MIN_LABELS:
+        raise JobFailedError(
+            _("%(n)d labels are accepted; %(needed)d are needed to tell which ones are odd.")
+            % {"n": len(items), "needed": MIN_LABELS}
+        )
+    classes = classes_of(question)
+    running.progress(0, 2 * len(items))
+    features = fit_space(project, items, np.random.default_rng([SEED, 2]))
+    X = vectorise(project, features, items, lambda _n: None)
+    running.progress(len(items), 2 * len(items))
+    try:
+        proba = foretell(X, y, len(classes), SEED)
+    except TooFewClassesError as error:
+        raise JobFailedError(_("Nothing can be told apart: %(reason)s.") % {"reason": error}) from error
+    found = doubt_labels(y, proba)
+    rows = zip(found.index, found.suggested, found.belief, found.is_sure, strict=True)
+    return {
+        "n_labels": len(items),
+        "n_doubted": len(found.index),
+        "n_sure": int(found.is_sure.sum()),
+        "doubts": [
+            [int(items[at]), classes[y[at]], classes[looks_like], round(float(belief), 4), bool(is_sure)]
+            for at, looks_like, belief, is_sure in rows
+        ][:MOST_KEPT],
+    }

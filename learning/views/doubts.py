@@ -1,0 +1,86 @@
+"""Labels that may be wrong: what the newest search found, and a new one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.dateparse import parse_datetime
+
+from annotation.access import Access
+from annotation.errors import AbsentError, TouchstoneError
+from annotation.faces import Face, find_faces
+from annotation.kinds import Question
+from annotation.models import ItemPayload, Project
+from annotation.progress import jobs_to_show
+from annotation.schema import leaf_choices
+from annotation.views.page import ProjectPage, sentence_of
+from learning.actions.label_errors import KIND, start_search
+from learning.doubts import show_doubts
+from learning.views.learning import shown_question
+
+MOST_SHOWN = 100
+
+
+class DoubtsView(ProjectPage):
+    """The labels that a model believes least, for a reviewer to look at."""
+
+    right = "resolutions"
+    tab = "disputes"
+
+    def get(self, request: HttpRequest, slug: str) -> HttpResponse:
+        """The list, the least believed first."""
+        return self._show(self.enter(slug))
+
+    def post(self, request: HttpRequest, slug: str) -> HttpResponse:
+        """Search anew."""
+        access = self.enter(slug)
+        question = shown_question(access.project)
+        if question is None:
+            raise AbsentError
+        try:
+            start_search(project=access.project, actor=access.user, question=question)
+        except TouchstoneError as error:
+            return self._show(access, error)
+        return redirect("project-doubts", slug=slug)
+
+    def _show(self, access: Access, error: TouchstoneError | None = None) -> HttpResponse:
+        template = "learning/doubts.html"
+        jobs = jobs_to_show(access.project, [KIND])
+        question = shown_question(access.project)
+        context: dict[str, Any] = {"jobs": jobs, "question": None}
+        if question is not None:
+            found = show_doubts(access.project, question)
+            context |= {
+                "question": question.get("text") or question["name"],
+                "searched_at": parse_datetime(found["searched_at"]) if found["searched_at"] else None,
+                "n_labels": found["n_labels"],
+                "n_doubted": found["n_doubted"],
+                "n_left": len(found["doubts"]),
+                "doubts": show_rows(access, question, found["doubts"][:MOST_SHOWN]),
+                "can_search": access.project.state != Project.State.ARCHIVED,
+                "can_decide": access.may("review"),
+                "form_error": sentence_of(error) if error else "",
+            }
+        return self.show(access, template, context, error.status if error else 200)
+
+
+def show_rows(access: Access, question: Question, doubts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Doubts as rows of the page: with a face of the item, choices in words, and where a reviewer decides."""
+    texts = {choice["value"]: choice.get("text") or choice["value"] for choice in leaf_choices(question)}
+    ids = [int(one["item"]["id"]) for one in doubts]
+    parts = dict(ItemPayload.objects.filter(item__in=ids).values_list("item", "parts"))
+    faces = find_faces(access, {pk: parts.get(pk, []) for pk in ids})
+    may_review = access.may("review")
+    return [
+        one
+        | {
+            "face": faces.get(pk, Face()),
+            "given": texts[one["given"]],
+            "looks_like": texts[one["looks_like"]],
+            "url": reverse("project-dispute", args=[access.project.slug, one["item"]["id"]]) if may_review else "",
+        }
+        for pk, one in zip(ids, doubts, strict=True)
+    ]
