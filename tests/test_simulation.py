@@ -13,7 +13,6 @@ from sklearn.datasets import load_digits
 
 from learning.algorithms import cold_start, label_efficiency, simulation, thresholds
 from learning.algorithms.cold_start import compare_cold_starts, thin_out
-from learning.algorithms.estimators import fit_logistic
 from learning.algorithms.label_efficiency import (
     StrategyCurve,
     area_difference,
@@ -23,7 +22,7 @@ from learning.algorithms.label_efficiency import (
     split_holdout,
 )
 from learning.algorithms.simulation import LabelledFile, Step, run_rounds
-from learning.algorithms.thresholds import best_threshold, score_unseen
+from learning.algorithms.thresholds import best_threshold
 
 
 def digits(**known: Any) -> LabelledFile:
@@ -148,17 +147,6 @@ def test_a_threshold_finds_what_the_likelier_side_hides() -> None:
     assert found.curves[0].f1_chosen[0] > found.curves[0].figures["f1"][0, -1]
     only_one = Step(np.where(file.holdout, -1, 0), 1, 1, 1, None, "only 1 class occurs")
     assert score_at_threshold(only_one, file, 1, 0) == 0
-
-
-def test_labels_are_scored_by_models_that_had_not_seen_them() -> None:
-    """Each item has a word of its own: a model that saw it knows it, one that did not can only guess."""
-    y = np.arange(60) % 2
-    seen = fit_logistic(np.eye(60), y, 2, 0).predict_proba(np.eye(60))
-    unseen = score_unseen(np.eye(60), y, 2, np.random.default_rng(0))
-    assert unseen is not None
-    assert (seen.argmax(axis=1) == y).all()
-    np.testing.assert_allclose(unseen, 0.5, atol=0.02)
-    assert score_unseen(np.eye(4), [0, 0, 0, 1], 2, np.random.default_rng(0)) is None
 
 
 @pytest.mark.parametrize(

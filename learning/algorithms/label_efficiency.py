@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from learning.algorithms.estimators import LogisticModel, fit_logistic
+from learning.algorithms.estimators import LogisticModel, TooFewClassesError, fit_logistic
+from learning.algorithms.label_errors import foretell
 from learning.algorithms.simulation import LabelledFile, Step, run_rounds
-from learning.algorithms.thresholds import DEFAULT_THRESHOLD, best_threshold, score_unseen
+from learning.algorithms.thresholds import DEFAULT_THRESHOLD, best_threshold
 from reviewers.algorithms.figures import Figure
 
 FloatArray = NDArray[np.float64]
@@ -24,6 +25,7 @@ FloatArray = NDArray[np.float64]
 GOAL_SHARE = 0.95
 HOLDOUT_SHARE = 0.2
 AREA_LABELS = 1_500
+THRESHOLD_FOLDS = 3
 FIGURES = ("macro_f1", "f1", "ap")
 
 
@@ -162,8 +164,12 @@ def score_at_threshold(step: Step, file: LabelledFile, positive: int, seed: int)
         return 0.0
     is_labelled = step.labels >= 0
     X, y = file.X[is_labelled], step.labels[is_labelled]
-    unseen = score_unseen(X, y, file.n_classes, np.random.default_rng([seed, 5]), basis=file.basis)
-    threshold = DEFAULT_THRESHOLD if unseen is None else best_threshold(unseen[:, positive], y == positive)
+    try:
+        unseen = foretell(X, y, file.n_classes, seed, THRESHOLD_FOLDS, basis=file.basis)
+    except TooFewClassesError:
+        threshold = DEFAULT_THRESHOLD
+    else:
+        threshold = best_threshold(unseen[:, positive], y == positive)
     said = step.model.predict_proba(file.X[file.judges])[:, positive] >= threshold
     return float(f1_score(file.y[file.judges] == positive, said, zero_division=0.0))
 

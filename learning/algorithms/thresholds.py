@@ -3,53 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from learning.algorithms.basis import Basis
-from learning.algorithms.estimators import TooFewClassesError, fit_logistic
-from learning.algorithms.features import Matrix
-
-FloatArray = NDArray[np.float64]
-N_FOLDS = 3
 # Where nothing can be chosen by: the likelier side.
 DEFAULT_THRESHOLD = 0.5
-
-
-def score_unseen(
-    X: Matrix, y: ArrayLike, n_classes: int, rng: np.random.Generator, *, basis: Basis | None = None
-) -> FloatArray | None:
-    """Probabilities of each labelled item by a model that was fitted without it.
-
-    Parameters
-    ----------
-    X : csr_matrix or ndarray, (n_items, n_features)
-    y : array-like of int, (n_items,)
-        Codes 0..n_classes-1, all of them labels.
-    n_classes : int
-    rng : numpy.random.Generator
-        Deals the items of each class to three folds.
-    basis : Basis, optional
-        As in `fit_logistic`.
-
-    Returns
-    -------
-    ndarray of float64, (n_items, n_classes), or None
-        None where the labels without one of the folds are of fewer than two classes.
-    """
-    codes = np.asarray(y, np.int64)
-    fold = np.empty(len(codes), np.int64)
-    for code in np.unique(codes):
-        members = rng.permutation(np.flatnonzero(codes == code))
-        fold[members] = np.arange(len(members)) % N_FOLDS
-    proba = np.empty((len(codes), n_classes))
-    for number in range(N_FOLDS):
-        is_out = fold == number
-        try:
-            model = fit_logistic(X[~is_out], codes[~is_out], n_classes, 0, basis=basis)
-        except TooFewClassesError:
-            return None
-        proba[is_out] = model.predict_proba(X[is_out])
-    return proba
 
 
 def best_threshold(scores: ArrayLike, is_positive: ArrayLike) -> float:
@@ -58,7 +15,7 @@ def best_threshold(scores: ArrayLike, is_positive: ArrayLike) -> float:
     Parameters
     ----------
     scores : array-like of float, (n_items,)
-        Of items that the model had not seen.
+        Of items that the model had not seen (`label_errors.foretell`).
     is_positive : array-like of bool, (n_items,)
 
     Returns
