@@ -45,6 +45,7 @@ RIGHTS: dict[str, frozenset[str]] = {
 }
 
 KIND_RIGHTS = {"label": "label", "relabel": "label", "adjudicate": "review", "review": "review"}
+JOB_RIGHTS = {"agreement.strata": "agreement", "label_errors": "resolutions"}
 _KIND_RIGHTS = {KINDS[kind]: right for kind, right in KIND_RIGHTS.items()}
 
 
@@ -229,14 +230,17 @@ def annotation_for(caller: Caller, annotation_id: str) -> tuple[Access, Annotati
 
 
 def job_for(caller: Caller, job_id: str) -> Job:
-    """A job that the caller started, or one of a project whose importing, learning or snapshots they may see."""
+    """A job that the caller started, or one of a project of which they may see what it makes.
+
+    Of most that is importing, learning or snapshots; JOB_RIGHTS names the right that opens jobs of a kind besides.
+    """
     job = Job.objects.filter(pk=parse_id(job_id)).first()
     if job is None:
         raise AbsentError
     if job.created_by_id == caller.user.pk:
         return job
     access = _project_by_id(caller, job.project_id)
-    if not any(access.may(right) for right in ("import", "learn", "snapshot")):
+    if not any(access.may(right) for right in ("import", "learn", "snapshot", JOB_RIGHTS.get(job.kind, "import"))):
         raise AbsentError
     return job
 

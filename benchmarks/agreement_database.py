@@ -7,7 +7,7 @@ come in through the import's functions; the labels are written by SQL in the sha
 ten thousand items a transaction, each with its event: the installation's own beat counts them as it would any others,
 and how long that takes is a figure too. Then, in this process and over HTTP: the figures with nothing remembered (the
 histogram is read and every measure computed), the same remembered, each kind of strata, the figures straight from the
-labels, the daily recount; and how long after an answer the figures hold it.
+labels, the daily recount; the page with strata that a worker counts; and how long after an answer the figures hold it.
 """
 
 from __future__ import annotations
@@ -28,17 +28,20 @@ if TYPE_CHECKING:
 
 SLUG, N_PEOPLE, OVERLAP = "agreement", 40, 3
 COLD_SECONDS, WARM_SECONDS, FRESH_SECONDS = 2.0, 0.05, 2.0
-STRATA = ("label", "pair", "week", "source", "metadata:shop")
+BY_ITEM = "metadata:shop"  # what the items are; all other strata but those by label need the labels
+STRATA = ("label", "pair", "week", "source", BY_ITEM)
 
 
-def write_labels(project: Project, people: list[int], n_open: int) -> float:
-    """Label all items but the last `n_open`; the seconds that it took."""
+def write_labels(project: Project, people: list[int], n_open: int, *, has_events: bool) -> float:
+    """Label all items but the last `n_open`, where none is; the seconds that it took."""
     from django.db import connection
 
-    from annotation.models import Item
+    from annotation.models import Item, Label
 
+    if Label.objects.filter(project=project).exists():
+        return 0.0
     ids = list(Item.objects.filter(project=project).order_by("pk").values_list("pk", flat=True))
-    seconds = label_by_skill(project, people, ids[: len(ids) - n_open], OVERLAP)
+    seconds = label_by_skill(project, people, ids[: len(ids) - n_open], OVERLAP, has_events=has_events)
     with connection.cursor() as cursor:
         cursor.execute(
             "update annotation_item set metadata = jsonb_build_object('shop', 'shop-' || (id & 7))"
@@ -46,6 +49,18 @@ def write_labels(project: Project, people: list[int], n_open: int) -> float:
             [project.pk],
         )
     return seconds
+
+
+def count_here(project: Project) -> float:
+    """Count all votes in this process; the seconds that it took."""
+    from annotation.models import Item
+    from annotation.strides import stride
+    from reviewers.actions.votes import fold_votes
+
+    started = time.monotonic()
+    for ids in stride(Item.objects.filter(project=project), 20_000):
+        fold_votes(project_id=project.pk, item_ids=ids)
+    return time.monotonic() - started
 
 
 def wait_until_counted(project: Project) -> float:
@@ -69,7 +84,7 @@ def measure_here(project: Project, repeat: int) -> dict[str, Any]:
     from reviewers.agreement.report import project_agreement
     from reviewers.algorithms.agreement import agreement_of
     from reviewers.algorithms.labels import count_vectors
-    from reviewers.loading import load_coded
+    from reviewers.loading import load_labels
     from reviewers.reports import pick_question
 
     question = pick_question(project, None)
@@ -78,17 +93,18 @@ def measure_here(project: Project, repeat: int) -> dict[str, Any]:
         cache.clear()
         project_agreement(project, question)
 
-    def from_labels() -> None:
+    def from_labels(by: str | None = None) -> None:
         import numpy as np
 
-        vectors = count_vectors(load_coded(project, question).table())
-        agreement_of(vectors, rng=np.random.default_rng(1), coefficients=("fleiss_kappa", "gwet_ac1"))
+        for _name, table in load_labels(project, question, by=by):
+            agreement_of(count_vectors(table), rng=np.random.default_rng(1), coefficients=("fleiss_kappa", "gwet_ac1"))
 
     found: dict[str, Any] = {"cold": in_ms(time_calls(cold, repeat))}
     found["warm"] = in_ms(time_calls(lambda: project_agreement(project, question), repeat))
     for by in STRATA:
         cache.clear()
         found[f"strata by {by}, first"] = in_ms(time_calls(partial(project_agreement, project, question, by), 1))
+    found[f"strata by {BY_ITEM} from the labels"] = in_ms(time_calls(partial(from_labels, BY_ITEM), 1))
     found["from the labels"] = in_ms(time_calls(from_labels, max(1, repeat // 5)))
     found["recount of all votes"] = in_ms(time_calls(lambda: find_differences(project, lambda _n: None), 1))
     return found
@@ -105,6 +121,14 @@ def measure_pages(site: Site, owner: Any, token: str, repeat: int) -> dict[str, 
     ):
         found[f"{name}, first"] = in_ms([caller.get(where)[0]])
         found[f"{name}, then"] = in_ms([caller.get(where)[0] for _ in range(repeat)])
+    for by in STRATA[1:]:
+        where = f"/p/{SLUG}/agreement/?by={by}"
+        found[f"page by {by}, first"] = in_ms([page.get(where)[0]])
+        started = time.monotonic()
+        while b"load delay:2s" in page.get(where)[1]:  # it looks again
+            time.sleep(0.2)
+        found[f"page by {by}, strata after, s"] = round(time.monotonic() - started, 1)
+        found[f"page by {by}, kept"] = in_ms([page.get(where)[0] for _ in range(repeat)])
     return found
 
 
@@ -144,6 +168,9 @@ def main() -> int:
     add_options(parser)
     parser.add_argument("--items", type=int, default=1_000_000)
     parser.add_argument("--repeat", type=int, default=20)
+    parser.add_argument(
+        "--count-here", action="store_true", help="write no events, and count the votes here: sooner ready"
+    )
     args = parser.parse_args()
     with open_site(args) as site:
         owner, token = make_people(1, "engineer")[0]
@@ -154,8 +181,10 @@ def main() -> int:
         set_member(project=project, user=owner, role="owner", actor=owner)
         ids = [user.pk for user in people]
         figures: dict[str, Any] = {"items": args.items, "labels": args.items * OVERLAP}
-        figures["labels written, s"] = round(write_labels(project, ids, n_open=200), 1)
-        figures["then until all were counted, s"] = round(wait_until_counted(project), 1)
+        written = write_labels(project, ids, n_open=200, has_events=not args.count_here)
+        figures["labels written, s"] = round(written, 1)
+        counted = count_here(project) if args.count_here else wait_until_counted(project)
+        figures["then until all were counted, s"] = round(counted, 1)
         site.settle_down()
         say(f"load {gauge_noise()}")
         measurement = Measurement("agreement from the database", args.out)

@@ -29,6 +29,8 @@ from annotation.audit.checks import CHECKS
 from annotation.audit.latest import last_audit, show_violations
 from annotation.authentication import read_bearer
 from annotation.errors import ForbiddenError
+from reviewers.agreement.recount import last_recount
+from reviewers.agreement.vote_counts import seconds_behind
 
 SCOPE = "metrics"
 
@@ -82,6 +84,7 @@ class DatabaseCollector(Collector):
         yield from _audit()
         yield from _jobs()
         yield from _events()
+        yield from _agreement()
         yield from _labelling()
         yield from _database()
 
@@ -163,6 +166,25 @@ def _events() -> Iterator[Metric]:
         oldest.add_metric([consumer], age or 0)
     yield waiting
     yield oldest
+
+
+def _agreement() -> Iterator[Metric]:
+    yield from _gauge(
+        "agreement_behind_seconds",
+        "Since the first answer that agreement does not count yet; 0: it counts all.",
+        seconds_behind(None),
+    )
+    job = last_recount()
+    if job is None:
+        return
+    found = (job.result or {}).get("differences", [])
+    for what, text in (
+        ("items", "Items whose votes were counted otherwise than their labels say, at the last recount."),
+        ("rows", "Sums of votes that were not so at the last recount."),
+    ):
+        yield from _gauge(f"agreement_wrong_{what}", text, sum(one[what] for one in found))
+    [(age,)] = _rows("select extract(epoch from clock_timestamp() - %s)::float8", [job.ended_at])
+    yield from _gauge("agreement_recount_age_seconds", "Time since the last recount ended.", age)
 
 
 def _labelling() -> Iterator[Metric]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -18,6 +19,7 @@ from reviewers.columns import Columns, ColumnType, read_columns
 from reviewers.standing import END, LEAST, Standing, of_items
 
 STRATIFIERS = ("split", "language", "guideline", "source", "team", "week")
+ITEM_STRATIFIERS = ("split", "language")  # and metadata: the same for all labels of an item, whenever they came
 METADATA = "metadata:"  # and any key of the items' metadata
 MOST_NAMES = 100  # values of a key that make strata of their own: those that most items have
 _SOURCES = ["human", "imported", "simulated", "model"]
@@ -30,6 +32,11 @@ _ITEMS_AT_ONCE = 50_000
 def is_stratifier(by: str) -> bool:
     """Whether labels can be told apart in this way: one of STRATIFIERS, or `metadata:` and a key."""
     return by in STRATIFIERS or (by.startswith(METADATA) and len(by) > len(METADATA))
+
+
+def is_of_items(by: str) -> bool:
+    """Whether all labels of an item are in one stratum by what the item is."""
+    return by in ITEM_STRATIFIERS or by.startswith(METADATA)
 
 
 def load_labels(
@@ -146,6 +153,102 @@ def load_numbers(
         yield name, NumberTable(table.item[chosen], table.annotator[chosen], table.number[chosen])
 
 
+@dataclass(frozen=True, eq=False)
+class CountedVotes:
+    """The votes of one stratum as the histogram's items hold them: vectors as they are spelt, and on how many items.
+
+    `persons`: who has a label on an item with two or more.
+    """
+
+    n_items: Counter[str]
+    persons: set[int]
+
+
+def load_counted(
+    project: Project, question: Question, by: str, progress: Callable[[int], object]
+) -> dict[str, CountedVotes]:
+    """The votes of a question of a counted kind, by what sets its items apart: one of ITEM_STRATIFIERS or `metadata:`.
+
+    From the votes that were counted from events (`AgreementItem`), so that no label is looked at: as of a second ago.
+    Strata and their order as in `load_labels`. `progress` is told how many items were looked at.
+    """
+    names, key = _strata(project, by), _key_of(by)
+    stratum, join = _STRATUM["metadata" if key else by]
+    sql = f"""
+        with x as materialized (
+          select ({stratum})::int8 as stratum, l.votes, l.persons, count(*) as n from reviewers_agreementitem l
+          {join.format(items=of_items("i.id"))}
+          where l.project_id = %(project)s and l.question = %(question)s
+            and {of_items("l.item_id")} group by 1, 2, 3)
+        select x.stratum, x.votes, sum(x.n)::int8, null::bigint[] from x group by 1, 2
+        union all
+        select x.stratum, null, 0, array_agg(distinct p.id) from x cross join unnest(x.persons) p(id)
+        where cardinality(x.persons) > 1 group by 1
+    """  # noqa: S608  (only constants of this module are put in)
+    params = {"project": project.pk, "question": question["id"], "names": names, "key": key}
+    n_items: defaultdict[int, Counter[str]] = defaultdict(Counter)
+    persons: defaultdict[int, set[int]] = defaultdict(set)
+    for number, (first, end) in enumerate(_ranges(project), start=1):
+        with connection.cursor() as cursor:
+            cursor.execute(sql, {**params, "first": first, "end": end})
+            for code, votes, n, who in cursor.fetchall():
+                if votes is None:
+                    persons[code].update(who)
+                else:
+                    n_items[code][votes] += n
+        progress(number * _ITEMS_AT_ONCE)
+    codes = _named(by, names, np.array(list(n_items), np.int64))
+    return {name: CountedVotes(n_items[code], persons[code]) for name, code in codes.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """Answers that are marks or rankings, on items that two people answered, by item and then by person.
+
+    Arrays of one entry an answer; `data` is JSON as it is stored. `stratum` and `name_codes` as in `Labels`; `n_items`:
+    of how many items those here were drawn by chance, themselves among them.
+    """
+
+    item: NDArray[np.int64]
+    person: NDArray[np.int64]
+    stratum: NDArray[np.int64]
+    data: list[str]
+    name_codes: dict[str, int]
+    n_items: int
+
+
+def load_answers(project: Project, question: Question, *, most: int, by: str | None = None) -> Answers:
+    """The answers to a question of a kind without few values, on at most so many items: the same ones at each call.
+
+    `by` as in `load_labels`.
+    """
+    names, key = _strata(project, by), _key_of(by) if by else ""
+    stratum, join = _STRATUM["metadata" if key else by]
+    standing = Standing.of(project, is_part=False)
+    labels = f"""
+        where l.project_id = %(project)s and l.question = %(question)s and l.data is not null and {standing.is_newest}
+    """
+    drawn = f"""
+        select l.item_id, count(*) over () from annotation_label l {standing.seats} {labels}
+        group by 1 having count(*) > 1 order by hashtextextended(l.item_id::text, 1), 1 limit %(most)s
+    """  # noqa: S608  (only constants of this app are put in)
+    told = f"""
+        select l.item_id, l.person_id, ({stratum})::int8, l.data::text
+        from annotation_label l {standing.seats} {_beside(join, standing)} {labels} and l.item_id = any(%(items)s)
+        order by 1, 2
+    """  # noqa: S608  (only constants of this app are put in)
+    params = {"project": project.pk, "question": question["id"], "most": most, "names": names, "key": key}
+    with connection.cursor() as cursor:
+        cursor.execute(drawn, params)
+        chosen = cursor.fetchall()
+        ids = [item for item, _n in chosen]
+        cursor.execute(told, {**params, "items": ids, "first": LEAST, "end": END})
+        rows = cursor.fetchall()
+    item, person, code = np.array([row[:3] for row in rows], np.int64).reshape(-1, 3).T
+    code = _last_of_item(item, code) if by == "week" else code
+    return Answers(item, person, code, [row[3] for row in rows], _named(by, names, code), chosen[0][1] if chosen else 0)
+
+
 def load_stored(project: Project, question: Question) -> Columns:
     """The labels of a question of kind `choice` or `rating` as they are stored, one entry a label, in no order.
 
@@ -212,14 +315,16 @@ _VALUE = {
     "number": "l.number",
 }
 _NAMED = "left join unnest(%(names)s::text[]) with ordinality as named(name, code) on named.name"
+# The range of items once more: the planner does not conclude it from the join, and would read the whole table.
+_ITEM = "join annotation_item i on i.id = l.item_id and {items}"
 _STRATUM = {
     None: ("0", ""),
-    "split": ("i.split", "join annotation_item i on i.id = l.item_id"),
+    "split": ("i.split", _ITEM),
     "metadata": (
         # -1: one of the values that are too many for strata of their own
         """case when named.code is not null then named.code
           when jsonb_typeof(i.metadata -> %(key)s) in ('string', 'number', 'boolean') then -1 else 0 end""",
-        f"join annotation_item i on i.id = l.item_id {_NAMED} = i.metadata ->> %(key)s",
+        f"{_ITEM} {_NAMED} = i.metadata ->> %(key)s",
     ),
     "guideline": (
         "coalesce(g.version, 0)",
@@ -268,7 +373,7 @@ def _fetch(
         select l.item_id as item, l.person_id as person, {_VALUE[question["kind"]]} as value, {stratum} as stratum
         from annotation_label l
         {standing.seats}
-        {join.format(beside=standing.beside("a"))}
+        {_beside(join, standing)}
         where l.project_id = %(project)s and l.question = %(question)s and {of_items("l.item_id")}
           and {standing.is_newest}{conditions}
     """  # noqa: S608  (only constants of this module are put in)
@@ -282,6 +387,11 @@ def _fetch(
         for first, end in ranges
     ]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _beside(join: str, standing: Standing) -> str:
+    """A join of _STRATUM for a statement of some items."""
+    return join.format(beside=standing.beside("a"), items=of_items("i.id"))
 
 
 def _ranges(project: Project) -> Iterator[tuple[int, int]]:

@@ -13,7 +13,7 @@ from django.db.models import Q
 from django.db.models.functions import MD5
 from django.utils.translation import gettext_lazy as _
 
-from annotation.models import Item, Job, Project, QueueRow, Seat, User
+from annotation.models import Item, Job, LabelSchema, Project, QueueRow, Seat, User
 
 
 class Resolution(models.Model):
@@ -281,3 +281,29 @@ class AgreementVoter(models.Model):
 
     def __str__(self) -> str:
         return f"labels of {self.person_id} on question {self.question}"
+
+
+class AgreementStrata(models.Model):
+    """The strata of a question's agreement as they were last computed, where that takes long: one row a way to tell
+    labels apart. Each is replaced by the next.
+
+    `report` is `{"strata", "left_out", "n_left_out"}` as `GET agreement` shows them.
+    """
+
+    project = models.ForeignKey(
+        Project, on_delete=models.CASCADE, related_name="+", db_constraint=False, db_index=False
+    )
+    question = models.PositiveSmallIntegerField()
+    by = models.TextField()
+    schema = models.ForeignKey(
+        LabelSchema, on_delete=models.CASCADE, related_name="+", db_constraint=False, db_index=False
+    )
+    computed_at = models.DateTimeField()
+    seconds = models.FloatField(help_text="how long that took")
+    report = models.JSONField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint("project", "question", MD5("by"), name="agreement_strata_once")]
+
+    def __str__(self) -> str:
+        return f"agreement on question {self.question} of {self.project_id} by {self.by}"

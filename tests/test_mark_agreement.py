@@ -182,6 +182,9 @@ def test_marks_and_rankings_of_a_project_are_measured(make_desk: MakeDesk) -> No
         "span_f1_exact": 0.0,
         "span_f1_partial": pytest.approx(2 / 3),
         "token_f1": pytest.approx(2 / 4),  # "utter", "fool" beside "fool", "Smith"
+        # 29 characters, 11 of them apart; 14 slur, 5 name, 39 in gaps, and units of 10, 4 and 5.
+        "alpha_u": pytest.approx(1 - (22 / 58) / ((58**2 - 14**2 - 5**2 - 39**2) / (58**2 - 100 - 16 - 25 - 39))),
+        "alpha_u_binary": pytest.approx(1 - (22 / 58) / (2 * 39 * 19 / (58**2 - 100 - 16 - 25 - 39))),
     }
     assert (found["token_f1"]["n_items"], found["token_f1"]["n_annotators"]) == (1, 2)
     ranked = {m["metric"]: m for m in api.get("projects/forum/agreement?question=order").json()["metrics"]}

@@ -19,6 +19,7 @@ from annotation.audit.checks import CHECKS
 from annotation.audit.looking import audit
 from annotation.events import dispatch_events, subscribe, unsubscribe
 from annotation.models import Event, Job, Seat, User
+from reviewers.agreement.recount import KIND as RECOUNT
 from tests.cast import PASSWORD, MakeDesk
 from tests.job_rows import start
 from tests.workers import get_database_url
@@ -108,6 +109,23 @@ def test_events_that_a_consumer_has_not_read_wait(make_desk: MakeDesk, token: st
     assert figures["touchstone_events_waiting", ("test-metrics",)] == 3
     assert 0 < figures["touchstone_events_oldest_waiting_seconds", ("test-metrics",)] < 60
     assert Event.objects.filter(kind="test.happened").count() == 3
+
+
+def test_votes_that_wait_and_what_the_last_recount_found_are_shown(make_desk: MakeDesk, token: str) -> None:
+    desk = make_desk(n=1, overlap=2)
+    figures = read(token)
+    assert figures["touchstone_agreement_behind_seconds", ()] == 0
+    assert not [name for name, _labels in figures if "agreement_wrong" in name or "recount" in name]
+    desk.label("alice")
+    assert 0 < read(token)["touchstone_agreement_behind_seconds", ()] < 60
+    ended = timezone.now() - timedelta(hours=1)
+    differences = [{"project": desk.project.pk, "items": 3, "rows": 2}, {"project": 0, "items": 1, "rows": 0}]
+    job = start(RECOUNT)
+    Job.objects.filter(pk=job.pk).update(state="done", ended_at=ended, result={"differences": differences})
+    figures = read(token)
+    assert figures["touchstone_agreement_wrong_items", ()] == 4
+    assert figures["touchstone_agreement_wrong_rows", ()] == 2
+    assert 3600 <= figures["touchstone_agreement_recount_age_seconds", ()] < 3660
 
 
 def test_leases_and_answers_are_counted(make_desk: MakeDesk, token: str) -> None:

@@ -28,6 +28,7 @@ from learning.actions.rounds import (
     raise_batch,
     settle_holdout_share,
 )
+from learning.feature_files import Shards, refresh_shards
 from learning.loading import Pool, load_holdout, load_pool, load_sent_proba, load_training
 from learning.model_files import read_proba, store_proba
 from learning.models import ModelVersion, Round
@@ -43,21 +44,28 @@ from learning.scoring import (
     utilities_for,
     vectorise,
 )
-from learning.selection import look_at
+from learning.selection import Vectors, look_at
 
 if TYPE_CHECKING:
+    from learning.algorithms.basis import Basis
+    from learning.algorithms.estimators import LogisticModel
+    from learning.algorithms.features import Features, Matrix
     from learning.algorithms.strategies import Batch
 
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """Probabilities of items of the pool, or none (a cold start)."""
+    """Probabilities of items of the pool, or none (a cold start).
+
+    `vectors`: the items as the model sees them; None where the model is not of this house, or not there.
+    """
 
     model: ModelVersion | None
     items: NDArray[np.int64]
     proba: NDArray[np.float64] | None
     n_train: int | None
     note: str = ""
+    vectors: Vectors | None = None
 
 
 @job_kind(KIND)
@@ -112,7 +120,8 @@ def _score(running: RunningJob, round_: Round, question: Question, *, train: boo
         stored = read_proba(kept)
         if stored is not None:
             items, proba = stored
-            return Scored(kept, items, align_to(question, proba, kept.classes), kept.n_train)
+            vectors = _vectors_of(running, round_.project, kept)
+            return Scored(kept, items, align_to(question, proba, kept.classes), kept.n_train, vectors=vectors)
     if train:
         return _train(running, round_, question)
     current = _current(round_.project, question)
@@ -125,6 +134,23 @@ def _score(running: RunningJob, round_: Round, question: Question, *, train: boo
 
 def _current(project: Project, question: Question) -> ModelVersion | None:
     return ModelVersion.objects.filter(project=project, question=question["id"], is_current=True).first()
+
+
+def _vectors(project: Project, features: Features, shards: Shards) -> Vectors:
+    return lambda items: vectorise(project, features, shards, items)
+
+
+def _vectors_of(running: RunningJob, project: Project, model: ModelVersion) -> Vectors:
+    def vectors(items: NDArray[np.int64]) -> Matrix:
+        features, _fitted, shards = _unpack(running, project, model)
+        return vectorise(project, features, shards, items)
+
+    return vectors
+
+
+def _count(running: RunningJob, project: Project) -> Shards:
+    """The words of all items, counted now where they were not."""
+    return refresh_shards(project, running.check, running.progress)
 
 
 class _Progress:
@@ -141,7 +167,6 @@ class _Progress:
 
 def _train(running: RunningJob, round_: Round, question: Question) -> Scored:
     from learning.algorithms import weights
-    from learning.algorithms.basis import MAX_TEXTS, fit_basis
     from learning.algorithms.estimators import TooFewClassesError, fit_logistic
 
     project, classes = round_.project, classes_of(question)
@@ -150,17 +175,15 @@ def _train(running: RunningJob, round_: Round, question: Question) -> Scored:
     if len(np.unique(training.y)) < 2:
         return _without_training(running, round_, question, pool, str(TooFewClassesError(len(training))), len(training))
 
+    shards = _count(running, project)
     known = join_items(training, pool.items)
-    rng = np.random.default_rng([round_.seed, 3])
-    some = known if len(known) <= MAX_TEXTS else np.sort(rng.choice(known, MAX_TEXTS, replace=False))
-    progress = _Progress(running, len(known) + len(some) + len(training) + len(holdout) + len(pool))
-    features = fit_space(project, known, np.random.default_rng([round_.seed, 2]))
-    progress(len(known))
-    X = vectorise(project, features, training.items, progress)
-    basis = None if features.text is None else fit_basis(vectorise(project, features, some, progress), rng)
+    progress = _Progress(running, len(holdout) + len(pool))
+    features = fit_space(project, shards, known, np.random.default_rng([round_.seed, 2]))
+    X = vectorise(project, features, shards, training.items)
+    basis = _find_directions(_vectors(project, features, shards), features, known, round_.seed)
     model = fit_logistic(X, training.y, len(classes), round_.seed, basis=basis)
     running.check()
-    judged = predict(project, features, model, holdout.items, progress)
+    judged = predict(project, features, shards, model, holdout.items, progress)
     evaluation = {
         **judge(project, question, holdout.y, judged, round_.seed),
         "n_train": len(training),
@@ -176,9 +199,20 @@ def _train(running: RunningJob, round_: Round, question: Question) -> Scored:
         n_train=len(training),
         evaluation=evaluation,
     )
-    proba = predict(project, features, model, pool.items, progress)
+    proba = predict(project, features, shards, model, pool.items, progress)
     _publish(running, round_, question, kept, pool.items, proba)
-    return Scored(kept, pool.items, proba, len(training))
+    return Scored(kept, pool.items, proba, len(training), vectors=_vectors(project, features, shards))
+
+
+def _find_directions(vectors: Vectors, features: Features, items: NDArray[np.int64], seed: int) -> Basis | None:
+    """In whose company words stand in the pool; None for images alone."""
+    from learning.algorithms.basis import MAX_TEXTS, fit_basis
+
+    if features.text is None:
+        return None
+    rng = np.random.default_rng([seed, 3])
+    some = items if len(items) <= MAX_TEXTS else np.sort(rng.choice(items, MAX_TEXTS, replace=False))
+    return fit_basis(vectors(some), rng)
 
 
 def _without_training(
@@ -197,6 +231,7 @@ def _without_training(
         scored.proba,
         scored.n_train,
         f"{note % {'reason': reason, 'model': current}} {scored.note}".strip(),
+        scored.vectors,
     )
 
 
@@ -208,6 +243,15 @@ def score_with(running: RunningJob, round_: Round, question: Question, model: Mo
     pool = load_pool(round_.project)
     if model.origin == ModelVersion.Origin.EXTERNAL:
         return _score_sent(running, round_, question, model, pool)
+    project = round_.project
+    features, fitted, shards = _unpack(running, project, model)
+    raw = predict(project, features, shards, fitted, pool.items, _Progress(running, len(pool)))
+    proba = align_to(question, raw, model.classes)
+    _publish(running, round_, question, model, pool.items, proba)
+    return Scored(model, pool.items, proba, model.n_train, vectors=_vectors(project, features, shards))
+
+
+def _unpack(running: RunningJob, project: Project, model: ModelVersion) -> tuple[Features, LogisticModel, Shards]:
     from learning.algorithms.weights import WeightsError
 
     try:
@@ -216,11 +260,7 @@ def score_with(running: RunningJob, round_: Round, question: Question, model: Mo
         raise JobFailedError(
             _("The file of %(model)s is not on this host or was changed. Train a new one.") % {"model": model}
         ) from error
-    progress = _Progress(running, len(pool))
-    raw = predict(round_.project, features, fitted, pool.items, progress)
-    proba = align_to(question, raw, model.classes)
-    _publish(running, round_, question, model, pool.items, proba)
-    return Scored(model, pool.items, proba, model.n_train)
+    return features, fitted, _count(running, project)
 
 
 def _write_scores(
@@ -293,7 +333,7 @@ def _raise_batch(running: RunningJob, round_: Round, question: Question, scored:
         candidates = Candidates(n=len(frame))
     else:
         comparing = np.random.default_rng([round_.seed, 4])
-        candidates = look_at(round_.project, question, frame, scored.proba[is_candidate], comparing)
+        candidates = look_at(round_.project, question, frame, scored.proba[is_candidate], scored.vectors, comparing)
     batch = draw_batch(strategy, candidates, round_.batch, round_.random_share, rng)
     note = scored.note
     if not len(frame):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -60,7 +60,7 @@ def counted_ids(project_id: int) -> list[int]:
 def read_votes(project: Project, question: Question) -> VoteCounts:
     """The votes that stand on a question of a counted kind."""
     behind = seconds_behind(project)
-    if behind > 0 and _is_small(project, question):
+    if behind > 0 and is_small(project, question):
         return _count_now(project, question)
     with connection.cursor() as cursor:
         cursor.execute(
@@ -102,21 +102,29 @@ def _count_now(project: Project, question: Question) -> VoteCounts:
 def _gather(
     question: Question, counts: Mapping[str, int], n_annotators: int, n_simulated: int, behind: float
 ) -> VoteCounts:
-    """Spelt votes -> vectors, one column a value."""
     told = repr((sorted(counts.items()), n_annotators, question))
     digest = hashlib.sha256(told.encode()).hexdigest()[:32]
-    read = [({_value_of(question, text): n for text, n in read_spelling(votes).items()}) for votes in counts]
-    seen = {value for votes in read for value in votes}
-    values = list_values(question, seen)
-    if len(read) * len(values) > MOST_CELLS:
-        return VoteCounts(None, values, n_simulated, behind, digest)
+    values = list_values(question, values_in(question, counts))
+    return VoteCounts(gather_votes(question, counts, values, n_annotators), values, n_simulated, behind, digest)
+
+
+def values_in(question: Question, votes: Iterable[str]) -> set[Value]:
+    """Every value that was given, from votes as they are spelt."""
+    return {_value_of(question, text) for one in set(votes) for text in read_spelling(one)}
+
+
+def gather_votes(
+    question: Question, counts: Mapping[str, int], values: Sequence[Value], n_annotators: int
+) -> CountVectors | None:
+    """Spelt votes and on how many items they stand -> vectors, one column a value; None where they are too many."""
+    if len(counts) * len(values) > MOST_CELLS:
+        return None
     column = {value: number for number, value in enumerate(values)}
-    table = np.zeros((len(read), len(values)), np.int64)
-    for row, votes in enumerate(read):
-        for value, n in votes.items():
-            table[row, column[value]] = n
-    vectors = replace(CountVectors.from_counts(table, list(counts.values())), n_annotators=n_annotators)
-    return VoteCounts(vectors, values, n_simulated, behind, digest)
+    table = np.zeros((len(counts), len(values)), np.int64)
+    for row, votes in zip(table, counts, strict=True):
+        for text, n in read_spelling(votes).items():
+            row[column[_value_of(question, text)]] = n
+    return replace(CountVectors.from_counts(table, list(counts.values())), n_annotators=n_annotators)
 
 
 def read_spelling(votes: str) -> dict[str, int]:
@@ -143,7 +151,8 @@ def list_values(question: Question, seen: set[Any]) -> tuple[Value, ...]:
     return tuple(sorted(seen)) or ((),)
 
 
-def _is_small(project: Project, question: Question) -> bool:
+def is_small(project: Project, question: Question) -> bool:
+    """Whether a question of a counted kind has at most FEW_LABELS labels."""
     with connection.cursor() as cursor:
         params = {"project": project.pk, "question": question["id"], "few": FEW_LABELS}
         cursor.execute(
@@ -174,19 +183,20 @@ _BEHIND = """
       union all select * from (select e.* from annotation_event e
         where e.id > (select last_id from at) and e.id <= (select boundary_id from at) order by e.id limit %(most)s) y)
     select coalesce(extract(epoch from clock_timestamp() - min(u.at) filter (
-      where u.project_id = %(project)s and u.kind = any(%(kinds)s) or n > %(most)s)), 0)::float8
+      where (u.project_id = %(project)s or %(project)s::bigint is null) and u.kind = any(%(kinds)s)
+        or n > %(most)s)), 0)::float8
     from (select unread.*, count(*) over () as n from unread) u
 """
 
 
-def seconds_behind(project: Project) -> float:
+def seconds_behind(project: Project | None) -> float:
     """How long ago the first answer in a project came that the histogram does not hold yet; 0 where it holds all.
 
-    Where very many events wait, what waits longest in any project.
+    None is any project. Where very many events wait, what waits longest in any.
     """
     params: dict[str, Any] = {
         "consumer": CONSUMER,
-        "project": project.pk,
+        "project": None if project is None else project.pk,
         "kinds": list(VOTED),
         "most": UNREAD_LOOKED_AT,
     }

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
-from math import isnan, nan, sqrt
+from math import nan, sqrt
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reviewers.algorithms.agreement import NO_PAIRS
 from reviewers.algorithms.bootstrap import (
@@ -27,6 +29,7 @@ from reviewers.algorithms.figures import Figure
 
 _ROUNDING = 1e-9  # the same box is the same, whatever its edges' sums round to
 NO_ORDER = "no two people put the same choices into an order"
+NO_TEXT = "the texts are not there any more"
 Answer = TypeVar("Answer")
 
 
@@ -192,6 +195,66 @@ def spearman_rho(a: Sequence[Collection[Hashable]], b: Sequence[Collection[Hasha
     return float(x @ y) / spread if spread > 0 else nan
 
 
+@dataclass(frozen=True, eq=False)
+class PairScores:
+    """How alike every two answers to the same item are, by each score.
+
+    Attributes
+    ----------
+    metrics : tuple of str
+        The names of the scores.
+    item, first, second : ndarray of int64, (n_pairs,)
+        Which item, and which two answers, counted from 0 over all items.
+    score : ndarray of float, (n_pairs, n_metrics)
+        nan where it cannot be said.
+    """
+
+    metrics: tuple[str, ...]
+    item: NDArray[np.int64]
+    first: NDArray[np.int64]
+    second: NDArray[np.int64]
+    score: FloatArray
+
+    def of(self, chosen: NDArray[np.bool_]) -> PairScores:
+        """Some of the pairs, (n_pairs,)."""
+        return PairScores(self.metrics, self.item[chosen], self.first[chosen], self.second[chosen], self.score[chosen])
+
+    @property
+    def answers(self) -> NDArray[np.int64]:
+        """The answers that are in any pair, ascending."""
+        return np.union1d(self.first, self.second)
+
+    @property
+    def n_items(self) -> int:
+        """Items with a pair."""
+        return len(np.unique(self.item))
+
+
+def score_pairs(
+    answers: Iterable[Sequence[Answer]], scores: Mapping[str, Callable[[Answer, Answer], float]]
+) -> PairScores:
+    """Compare every two answers to the same item.
+
+    Parameters
+    ----------
+    answers : iterable of sequences
+        The answers to each item, one a person.
+    scores : mapping of str to callable
+        The metric's name -> how alike two answers are, at most 1; nan where that cannot be said.
+    """
+    places, found = [], []
+    start = 0
+    for item, given in enumerate(answers):
+        for i, j in combinations(range(len(given)), 2):
+            places.append((item, start + i, start + j))
+            found.append([score(given[i], given[j]) for score in scores.values()])
+        start += len(given)
+    place = np.array(places, np.int64).reshape(-1, 3)
+    return PairScores(
+        tuple(scores), place[:, 0], place[:, 1], place[:, 2], np.array(found, float).reshape(-1, len(scores))
+    )
+
+
 def agreement_of_pairs(
     answers: Iterable[Sequence[Answer]],
     scores: Mapping[str, Callable[[Answer, Answer], float]],
@@ -201,14 +264,24 @@ def agreement_of_pairs(
     n_annotators: int | None = None,
     n_resamples: int = 1000,
 ) -> list[Figure]:
-    """Each score's mean over all pairs of answers to the same item, with a 95 % interval or a named refusal.
+    """`figures_of_pairs` of what `score_pairs` finds; items with one answer count nowhere."""
+    pairs = score_pairs(answers, scores)
+    return figures_of_pairs(pairs, methods, rng=rng, n_annotators=n_annotators, n_resamples=n_resamples)
+
+
+def figures_of_pairs(
+    pairs: PairScores,
+    methods: Mapping[str, str],
+    *,
+    rng: np.random.Generator,
+    n_annotators: int | None = None,
+    n_resamples: int = 1000,
+) -> list[Figure]:
+    """Each score's mean over pairs of answers to the same item, with a 95 % interval or a named refusal.
 
     Parameters
     ----------
-    answers : iterable of sequences
-        The answers to each item, one a person; items with one answer count nowhere.
-    scores : mapping of str to callable
-        The metric's name -> how alike two answers are, at most 1; nan where that cannot be said.
+    pairs : PairScores
     methods : mapping of str to str
         What each metric is, for people.
     rng : numpy.random.Generator
@@ -221,9 +294,9 @@ def agreement_of_pairs(
     Returns
     -------
     list of Figure
-        One for each score, in their order. Refused where no item has two answers, or where no pair can be scored. Each
-        pair counts once. Where every pair is the same the lower end is what Clopper and Pearson's bound leaves, each
-        item that may be otherwise counted as 0.
+        One for each score, in their order. Refused where there is no pair, or where none can be scored. Each pair
+        counts once. Where every pair is the same the lower end is what Clopper and Pearson's bound leaves, each item
+        that may be otherwise counted as 0.
 
     Raises
     ------
@@ -231,48 +304,46 @@ def agreement_of_pairs(
         If there are too few resamples.
     """
     check_resamples(n_resamples)
-    used = [list(item) for item in answers if len(item) > 1]
     size: dict[str, Any] = {
-        "n_items": len(used),
-        "n_labels": sum(len(item) for item in used),
+        "n_items": pairs.n_items,
+        "n_labels": len(pairs.answers),
         "n_annotators": n_annotators,
     }
-    if not used:
-        return [Figure.refused(name, NO_PAIRS, **size) for name in scores]
-    figures = []
-    for name, score in scores.items():
-        found = np.array([_sum_up(item, score) for item in used])
-        rows, n_items = np.unique(found, axis=0, return_counts=True)
-        if rows[:, 1].sum() == 0:
-            figures.append(Figure.refused(name, NO_ORDER, **size))
-            continue
-        value = float(n_items @ rows[:, 0] / (n_items @ rows[:, 1]))
-        interval: Interval = (1 - unseen_share(len(used)), 1.0)
-        how = "exact bound, no difference seen"
-        if (rows[:, 0] < rows[:, 1]).any():
-            (interval,) = bootstrap_intervals(n_items.astype(np.int64), _means_of(rows), n_resamples, rng)
-            how = f"percentile bootstrap over items, {n_resamples} resamples"
-        method = f"{methods[name]}; mean over pairs; {how}"
-        figures.append(Figure(metric=name, value=value, interval=interval, method=method, **size))
-    return figures
-
-
-def _sum_up(item: Sequence[Answer], score: Callable[[Answer, Answer], float]) -> tuple[float, int]:
-    """The sum of a score over the pairs of an item, and how many pairs have one."""
-    found = [score(a, b) for a, b in combinations(item, 2)]
-    told = [one for one in found if not isnan(one)]
-    return sum(told), len(told)
-
-
-def _means_of(rows: FloatArray) -> Callable[[FloatArray], list[FloatArray]]:
-    """From how often each row (sum, number of pairs) is drawn to the mean over pairs; nan where there is no pair."""
+    if len(pairs.item) == 0:
+        return [Figure.refused(name, NO_PAIRS, **size) for name in pairs.metrics]
+    item = np.unique(pairs.item, return_inverse=True)[1].ravel()
+    is_told = ~np.isnan(pairs.score)
+    # Of each item the sum of each score over its pairs, and over how many; items that are alike are drawn as one kind.
+    sums: FloatArray = np.column_stack(
+        [np.bincount(item, weights=column) for column in np.where(is_told, pairs.score, 0.0).T]
+        + [np.bincount(item, weights=column) for column in is_told.T]
+    )
+    rows, n_items = np.unique(sums, axis=0, return_counts=True)
+    above, below = np.split(rows, 2, axis=1)
+    whole_above, whole_below = n_items @ above, n_items @ below
 
     def compute(weights: FloatArray) -> list[FloatArray]:
-        above, below = weights @ rows[:, 0], weights @ rows[:, 1]
-        means: FloatArray = np.divide(above, below, out=np.full(len(above), np.nan), where=below > 0)
-        return [means]
+        drawn_above, drawn_below = weights @ above, weights @ below
+        none = np.full(drawn_above.shape, np.nan)
+        means: FloatArray = np.divide(drawn_above, drawn_below, out=none, where=drawn_below > 0)
+        return list(means.T)
 
-    return compute
+    is_same: NDArray[np.bool_] = np.all(above >= below, axis=0)
+    intervals: list[Interval] = [None] * len(pairs.metrics)
+    if not is_same.all():
+        intervals = bootstrap_intervals(n_items.astype(np.int64), compute, n_resamples, rng)
+    figures = []
+    for at, name in enumerate(pairs.metrics):
+        if whole_below[at] == 0:
+            figures.append(Figure.refused(name, NO_TEXT if name == "token_f1" else NO_ORDER, **size))
+            continue
+        interval, how = intervals[at], f"percentile bootstrap over items, {n_resamples} resamples"
+        if is_same[at]:
+            interval, how = (1 - unseen_share(size["n_items"]), 1.0), "exact bound, no difference seen"
+        method = f"{methods[name]}; mean over pairs; {how}"
+        value = float(whole_above[at] / whole_below[at])
+        figures.append(Figure(metric=name, value=value, interval=interval, method=method, **size))
+    return figures
 
 
 # --- Stretches -------------------------------------------------------------------------------------------------------

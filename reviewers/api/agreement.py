@@ -12,12 +12,11 @@ from rest_framework.response import Response
 
 from annotation.access import project_for
 from annotation.api.queries import read_query
-from annotation.api.shapes import shape
-from annotation.api.view import ApiView
-from reviewers.agreement.report import WAYS, project_agreement
-from reviewers.reports import (
-    pick_question,
-)
+from annotation.api.shapes import STARTED, shape
+from annotation.api.view import ApiView, accept_job
+from reviewers.actions.strata import ask_for_strata
+from reviewers.agreement.report import WAYS, check_way, has_strata, project_agreement
+from reviewers.reports import pick_question
 
 
 def _metric_fields() -> dict[str, Any]:
@@ -67,6 +66,7 @@ _AGREEMENT = shape(
         allow_null=True,
     ),
     n_simulated_annotators=s.IntegerField(),
+    strata_job=s.CharField(allow_null=True, help_text="the strata are old, and this job computes them anew"),
 )
 
 
@@ -78,13 +78,25 @@ class AgreementView(ApiView):
             OpenApiParameter("question", OpenApiTypes.STR, description="the first question where left out"),
             OpenApiParameter("by", OpenApiTypes.STR, description=f"{', '.join(WAYS)}, or `metadata:` and a key"),
         ],
-        responses=_AGREEMENT,
+        responses={200: _AGREEMENT, 202: STARTED},
     )
     def get(self, request: Request, slug: str) -> Response:
-        """Every measure that fits the question, with an interval or a refusal; `by=pair` names people (`review`)."""
+        """Every measure that fits the question, with an interval or a refusal; `by=pair` names people (`review`).
+
+        Strata that take long are computed by a job: 202 where there are none yet. Ask again when it is done.
+        """
         access = project_for(self.caller, slug, "agreement")
         query = read_query(request, ("question", "by"))
         by = query.get("by")
         if by == "pair":
             access.require("review")
-        return Response(project_agreement(access.project, pick_question(access.project, query.get("question")), by))
+        project = access.project
+        question = pick_question(project, query.get("question"))
+        check_way(by)
+        if by is None or not has_strata(project, question, by):
+            return Response(project_agreement(project, question, by) | {"strata_job": None})
+        strata = ask_for_strata(project=project, question=question, by=by, actor=access.user)
+        if strata.report is None and strata.job is not None:
+            return accept_job(strata.job)
+        job = None if strata.job is None else str(strata.job.pk)
+        return Response(project_agreement(project, question) | (strata.report or {}) | {"strata_job": job})

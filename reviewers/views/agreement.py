@@ -17,12 +17,16 @@ from annotation.actions.carrying import is_carrying
 from annotation.kinds import KINDS, Question
 from annotation.kinds.choice_tree import name_choices
 from annotation.models import Member, Project
+from annotation.progress import show_job_for_people
 from annotation.schema import find_question
 from annotation.templatetags.charts import format_number
 from annotation.views.page import ProjectPage
+from reviewers.actions.strata import Strata, ask_for_strata
 from reviewers.agreement.marks import MARK_METRICS
+from reviewers.agreement.measures import LEAST_ITEMS, Row
 from reviewers.agreement.recount import known_alarm
-from reviewers.agreement.report import LEAST_ITEMS, MEASURED_KINDS, project_agreement, strata_by
+from reviewers.agreement.report import MARKED_KINDS, MEASURED_KINDS, has_strata, project_agreement
+from reviewers.agreement.vote_counts import COUNTED_KINDS
 from reviewers.answers import compiled_schema, tell_value
 from reviewers.loading import METADATA, is_stratifier
 
@@ -30,7 +34,7 @@ MOST_IN_MATRIX = 16
 MOST_KEYS = 12
 KEYS_LOOKED_AT = 500  # items whose metadata is looked into for keys
 LATE_SECONDS = 2.0
-Row = dict[str, Any]
+NO_STRATA: Row = {"strata": [], "left_out": [], "n_left_out": 0, "strata_computed_at": None}
 
 
 class AgreementView(ProjectPage):
@@ -49,16 +53,18 @@ class AgreementView(ProjectPage):
         ways = list_ways(access, question)
         by = request.GET.get("by", "")
         by = by if by in dict(ways) else ""
-        report = project_agreement(project, question, "label")
-        is_carried = is_carrying(project)  # then nothing is compared
-        apart = strata_by(project, question, by) if by and not is_carried else report
+        report = project_agreement(project, question, "label" if question["kind"] in COUNTED_KINDS else None)
+        strata = Strata(None)
+        if by and has_strata(project, question, by):
+            strata = ask_for_strata(project=project, question=question, by=by, actor=access.user)
+        apart = strata.report or NO_STRATA
         context = {
             "questions": [(one["name"], one.get("text") or one["name"]) for one in questions],
             "question": question,
             "question_text": question.get("text") or question["name"],
             "is_measured": question["kind"] in MEASURED_KINDS,
             "has_pairs": any(figure["value"] is not None for figure in report["metrics"]),
-            "is_carrying": is_carried,
+            "is_carrying": is_carrying(project),  # then nothing is compared
             "is_single": project.overlap_max == 1,
             "measures": show_measures(question, report["metrics"]),
             "n_simulated": report["n_simulated_annotators"],
@@ -73,20 +79,25 @@ class AgreementView(ProjectPage):
             "by": by,
             "by_title": dict(ways).get(by, ""),
             "strata": show_strata(question, apart) if by and by != "pair" else [],
-            "trend": show_trend(question, apart) if by == "week" else None,
-            "pairs": show_pairs(project, question, apart) if by == "pair" else None,
+            "trend": show_trend(question, apart) if by == "week" and strata.report else None,
+            "pairs": show_pairs(project, question, apart) if by == "pair" and strata.report else None,
+            "columns": pair_columns(question) if by == "pair" else strata_columns(question),
+            "is_by_label": by == "label",
             "least_items": LEAST_ITEMS,
             "compared_at": apart["strata_computed_at"],
+            "is_counting": strata.job is not None,
+            "jobs": [show_job_for_people(strata.job)] if strata.job is not None else [],
         }
         return self.show(access, "reviewers/agreement.html", context)
 
 
 def list_ways(access: Access, question: Question) -> list[tuple[str, str]]:
     """By what the labels of a question can be told apart, for this person: `(by, title)`."""
-    if question["kind"] not in MEASURED_KINDS or question["kind"] in MARK_METRICS:
+    if question["kind"] not in MEASURED_KINDS:
         return []
     project = access.project
-    ways = [("pair", _("pair of annotators"))] if access.may("review") and question["kind"] != "number" else []
+    ways = [("label", _("label"))] if question["kind"] in MARKED_KINDS else []
+    ways += [("pair", _("pair of annotators"))] if access.may("review") and question["kind"] != "number" else []
     if Member.objects.filter(project=project).exclude(team="").exists():
         ways.append(("team", _("team")))
     keys = metadata_keys(project)
@@ -157,6 +168,11 @@ def measure_words() -> dict[str, tuple[str, str]]:
             _("Kendall's tau-b"),
             _("How many pairs of choices two people put in the same order: 1 all, -1 none."),
         ),
+        "alpha_u": (
+            _("Alpha, unitized"),
+            _("Marks with their labels and the gaps between them, by length, beyond chance: 1 is perfect, 0 chance."),
+        ),
+        "alpha_u_binary": (_("Alpha, unitized, any label"), _("The same, of what is marked at all.")),
         "spearman_rho": (
             _("Spearman's rank correlation"),
             _("The same, where a choice far from its place counts more."),
@@ -215,7 +231,9 @@ def show_labels(project: Project, question: Question, report: Row) -> list[Row]:
 
 
 def tell_label(question: Question, value: str) -> str:
-    """A value in the words of the schema; one that left it stays as it was."""
+    """A value, or a label of marks, in the words of the schema; one that left it stays as it was."""
+    if question["kind"] in MARKED_KINDS:
+        return next((one.get("text") or value for one in question["choices"] if one["value"] == value), value)
     known = name_choices(question).values()
     return tell_value(question, value) if value in known else value
 
@@ -255,20 +273,38 @@ def show_confusion(project: Project, question: Question, confusion: Mapping[str,
     return {"names": names, "cells": [[cell(y, x) for x in size] for y in size], "n_hidden": len(values) - len(order)}
 
 
+def strata_columns(question: Question) -> Row:
+    """Which measures stand for a stratum, what they are called, and where the axis of the first one begins."""
+    kind = question["kind"]
+    words = measure_words()
+    names = [main_metric(question), "alpha_u" if kind in ("spans", "segments") else "gwet_ac1"]
+    has_other = kind in COUNTED_KINDS or kind in ("spans", "segments")
+    titles = [_("Alpha"), _("AC1")] if kind not in MARK_METRICS else [words[name][0] for name in names]
+    return {
+        "main": names[0],
+        "main_title": titles[0],
+        "other": names[1] if has_other else "",
+        "other_title": titles[1] if has_other else "",
+        "start": -1.0 if kind == "ranking" else 0.0 if kind in MARK_METRICS else -0.2,
+    }
+
+
 def show_strata(question: Question, report: Row) -> list[Row]:
     """Strata as rows, those with a figure first; the others name why they have none."""
     rows = []
+    columns = strata_columns(question)
     for stratum in report["strata"]:
-        main = find_figure(stratum["metrics"], main_metric(question)) or stratum["metrics"][0]
+        main = find_figure(stratum["metrics"], columns["main"]) or stratum["metrics"][0]
         low, high = main["interval"] or (None, None)
+        name = tell_label(question, stratum["value"]) if stratum["by"] == "label" else stratum["value"]
         rows.append(
             {
-                "name": stratum["value"] or _("none stated"),
+                "name": name or _("none stated"),
                 "main": main,
                 "low": low,
                 "high": high,
                 "raw": find_figure(stratum["metrics"], "raw_agreement"),
-                "ac1": find_figure(stratum["metrics"], "gwet_ac1"),
+                "other": find_figure(stratum["metrics"], columns["other"]),
             }
         )
     return sorted(rows, key=lambda row: row["raw"]["value"] is None)
@@ -278,7 +314,8 @@ def show_trend(question: Question, report: Row) -> Row:
     """Week by week as a line with its interval."""
     weeks = {float(n): stratum["value"] for n, stratum in enumerate(report["strata"])}
     series = []
-    for name, title in ((main_metric(question), _("Alpha")), ("raw_agreement", _("Observed"))):
+    columns = strata_columns(question)
+    for name, title in ((columns["main"], columns["main_title"]), ("raw_agreement", _("Observed"))):
         points = []
         for n, stratum in enumerate(report["strata"]):
             figure = find_figure(stratum["metrics"], name) or {"value": None, "interval": None, "n_items": None}
@@ -288,22 +325,30 @@ def show_trend(question: Question, report: Row) -> Row:
     return {"series": series, "weeks": weeks}
 
 
+def pair_columns(question: Question) -> Row:
+    """As `strata_columns`, of two annotators: Cohen's kappa where values are counted."""
+    if question["kind"] in MARK_METRICS:
+        return strata_columns(question)
+    return {"main": "cohen_kappa", "main_title": _("kappa"), "other": "gwet_ac1", "other_title": _("AC1")}
+
+
 def show_pairs(project: Project, question: Question, report: Row) -> Row:
     """Pairs of annotators: a square of those who share most with others, and every pair as a row."""
     rows = []
     shared: dict[str, int] = {}
+    columns = pair_columns(question)
     names = {person["id"]: person["name"] for stratum in report["strata"] for person in stratum["persons"]}
     cells: dict[tuple[str, str], Row] = {}
     for stratum in report["strata"]:
-        kappa = find_figure(stratum["metrics"], "cohen_kappa") or {}
-        ac1 = find_figure(stratum["metrics"], "gwet_ac1") or {}
+        main = find_figure(stratum["metrics"], columns["main"]) or {}
+        other = find_figure(stratum["metrics"], columns["other"])
         a, b = (person["id"] for person in stratum["persons"])
         for person in (a, b):
             shared[person] = shared.get(person, 0) + stratum["metrics"][0]["n_items"]
-        url = items_url(project, question, people=f"{a},{b}")
-        low, high = kappa.get("interval") or (None, None)
-        row = {"name": stratum["value"], "kappa": kappa, "ac1": ac1, "raw": stratum["metrics"][0], "url": url}
-        rows.append(row | {"low": low, "high": high})
+        # Items can be listed by who counted votes are from; marks are not counted.
+        url = items_url(project, question, people=f"{a},{b}") if question["kind"] in COUNTED_KINDS else ""
+        row = {"name": stratum["value"], "main": main, "other": other, "raw": stratum["metrics"][0], "url": url}
+        rows.append(row)
         cells[a, b] = cells[b, a] = row
     order = sorted(names, key=lambda person: (-shared[person], names[person]))[:MOST_IN_MATRIX]
 
@@ -311,13 +356,12 @@ def show_pairs(project: Project, question: Question, report: Row) -> Row:
         row = cells.get((a, b))
         if row is None:
             return None
-        value = row["kappa"].get("value")
-        n = format_number(row["raw"]["n_items"], digits=0)
-        tip = _("%(pair)s: kappa %(kappa)s, AC1 %(ac1)s on %(n)s items") % {
+        value = row["main"].get("value")
+        tip = _("%(pair)s: %(measure)s %(value)s on %(n)s items") % {
             "pair": row["name"],
-            "kappa": format_number(value),
-            "ac1": format_number(row["ac1"].get("value")),
-            "n": n,
+            "measure": columns["main_title"],
+            "value": format_number(value),
+            "n": format_number(row["raw"]["n_items"], digits=0),
         }
         return {"text": format_number(value), "shade": value or 0.0, "tip": tip, "url": row["url"]}
 
