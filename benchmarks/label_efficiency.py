@@ -210,12 +210,14 @@ def main() -> None:
     parser.add_argument("--only", default=",".join([*(file.name for file in FILES), "cold"]))
     parser.add_argument("--strategies", default="adaptive,margin,random")
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--most", type=int, help="labels at most; by file where left out (3,500 or 1,500)")
     parser.add_argument("--random-share", type=float, default=0.0, help="share of each batch drawn by chance")
     options = parser.parse_args()
     print(describe_machine())
     wanted = options.only.split(",")
     for file in FILES:
         if file.name in wanted:
+            file = replace(file, most=options.most or file.most)
             found = compare(file, options.data, options.strategies.split(","), options.seeds, options.random_share)
             print(f"\n{describe(file, found)}", flush=True)
     if "cold" in wanted:

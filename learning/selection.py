@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotation.kinds import Question
-from annotation.models import Project
+from annotation.models import Draw, DrawItem, Project
 from learning.loading import Content, load_contents, load_training
 
 if TYPE_CHECKING:
@@ -49,6 +49,14 @@ def look_at(
         labelled=lambda: space(training.items),
         y=training.y,
     )
+
+
+def drawn_by_chance(project: Project, items: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which of the items were put into a batch by chance, with a recorded probability; no others are a fair sample."""
+    drawn = DrawItem.objects.filter(
+        draw__project=project, draw__stream=Draw.Stream.ACTIVE, probability__isnull=False
+    ).values_list("item_id", flat=True)
+    return np.isin(items, np.fromiter(drawn.distinct(), np.int64))
 
 
 class _Space:

@@ -41,6 +41,7 @@ from learning.reports import (
     round_rows,
     round_state,
 )
+from learning.selection import drawn_by_chance
 from learning.tasks import rounds
 from learning.tasks.rounds import run_round
 from tests.cast import Desk, MakeDesk, import_rows
@@ -117,6 +118,19 @@ def test_every_strategy_on_offer_chooses_a_batch(desk: Desk, strategy: str) -> N
     by_chance = 5 if strategy == "random" else 1
     assert sum(pick.probability is not None for pick in picks) == by_chance
     assert len({pick.item_id for pick in picks}) == 5
+
+
+@pytest.mark.django_db
+def test_only_what_chance_drew_counts_as_a_fair_sample(desk: Desk) -> None:
+    items = load_pool(desk.project).items
+    done = play(desk, random_share=0.5, batch=4, seed=7)
+    by_chance = set(items[drawn_by_chance(desk.project, items)].tolist())
+    picks = DrawItem.objects.filter(draw=done.draw, probability__isnull=False)
+    assert by_chance == set(picks.values_list("item_id", flat=True))
+    assert len(by_chance) == 2
+    assert done.model_version is not None
+    evaluation = done.model_version.evaluation or {}
+    assert evaluation["settings"]["shift"] == [0, 0]  # no label was drawn by chance yet
 
 
 @pytest.mark.django_db

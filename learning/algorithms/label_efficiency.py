@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from learning.algorithms.estimators import LogisticModel, TooFewClassesError, fit_logistic
+from learning.algorithms.estimators import LogisticModel, TooFewClassesError
 from learning.algorithms.label_errors import foretell
 from learning.algorithms.simulation import LabelledFile, Step, run_rounds
 from learning.algorithms.thresholds import DEFAULT_THRESHOLD, best_threshold
@@ -213,7 +213,7 @@ def compare_strategies(
         If only one class occurs in the pool.
     """
     pool = file.pool
-    whole = fit_logistic(file.X[pool], file.y[pool], file.n_classes, 0, basis=file.basis)
+    whole = file.fit(np.where(file.holdout, -1, file.y), ~file.holdout, 0)
     curves = []
     for strategy in strategies:
         steps: list[Step] = []

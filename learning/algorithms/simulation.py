@@ -16,10 +16,13 @@ from scipy import sparse
 
 from learning.algorithms.basis import Basis
 from learning.algorithms.estimators import LogisticModel, TooFewClassesError, fit_logistic
+from learning.algorithms.shares import match_shares
 from learning.algorithms.strategies import RANDOM, Candidates, draw_batch, find_strategy
 
 Matrix: TypeAlias = sparse.csr_matrix | NDArray[Any]
 N_MEMBERS = 5
+# Items of the pool on which a model's shares are taken.
+MAX_SHARES = 4_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +82,14 @@ class LabelledFile:
         """By what items are compared with each other: in the basis where there is one."""
         rows = self.X[items]
         return rows if self.basis is None else self.basis.embed(sparse.csr_matrix(rows))
+
+    def fit(self, labels: NDArray[np.int64], is_by_chance: NDArray[np.bool_], seed: int) -> LogisticModel:
+        """A model of what is labelled (not -1), as a round makes it. Raises TooFewClassesError."""
+        is_labelled = labels >= 0
+        model = fit_logistic(self.X[is_labelled], labels[is_labelled], self.n_classes, seed, basis=self.basis)
+        counts = np.bincount(labels[is_labelled & is_by_chance], minlength=self.n_classes)
+        some = np.random.default_rng([seed, 6]).permutation(self.pool)[:MAX_SHARES]
+        return match_shares(model, self.X[some], counts)
 
     def answer(self, item: int, seed: int) -> tuple[int, int]:
         """An item's label and how many answers it took; each item has its own stream: order does not matter."""
@@ -161,7 +172,7 @@ def run_rounds(
     starts_by_words = file.similarity is not None and found.uses_similarity
     # Separate streams: which items a strategy picks must not change how an annotator answers or a resample falls.
     picking = np.random.default_rng([seed, 0])
-    pool, labels = file.pool, np.full(len(file.y), -1)
+    pool, labels, is_by_chance = file.pool, np.full(len(file.y), -1), np.zeros(len(file.y), bool)
     n_random = n_votes = 0
     model: LogisticModel | None = None
     for batch in batches:
@@ -171,13 +182,14 @@ def run_rounds(
         by = strategy if model is not None or starts_by_words else RANDOM
         picks = draw_batch(by, candidates, batch, random_share, picking)
         n_random += int(picks.is_random.sum())
+        is_by_chance[pool[picks.index]] = picks.is_random
         for item in pool[picks.index]:
             labels[item], n_answers = file.answer(int(item), seed)
             n_votes += n_answers
         pool = np.delete(pool, picks.index)
         is_labelled, refusal = labels >= 0, None
         try:
-            model = fit_logistic(file.X[is_labelled], labels[is_labelled], file.n_classes, seed, basis=file.basis)
+            model = file.fit(labels, is_by_chance, seed)
         except TooFewClassesError as error:
             refusal = str(error)
         yield Step(labels.copy(), int(is_labelled.sum()), n_random, n_votes, model, refusal)

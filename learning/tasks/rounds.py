@@ -44,13 +44,16 @@ from learning.scoring import (
     utilities_for,
     vectorise,
 )
-from learning.selection import Vectors, look_at
+from learning.selection import Vectors, drawn_by_chance, look_at
 
 if TYPE_CHECKING:
-    from learning.algorithms.basis import Basis
     from learning.algorithms.estimators import LogisticModel
     from learning.algorithms.features import Features, Matrix
     from learning.algorithms.strategies import Batch
+
+# Items of the pool from which directions of texts and a model's shares are taken; images are read anew each time.
+MAX_SAMPLE = 10_000
+MAX_SAMPLE_IMAGES = 1_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,7 +170,9 @@ class _Progress:
 
 def _train(running: RunningJob, round_: Round, question: Question) -> Scored:
     from learning.algorithms import weights
+    from learning.algorithms.basis import fit_basis
     from learning.algorithms.estimators import TooFewClassesError, fit_logistic
+    from learning.algorithms.shares import match_shares
 
     project, classes = round_.project, classes_of(question)
     begin_round(round=round_, check=running.check)
@@ -180,8 +185,11 @@ def _train(running: RunningJob, round_: Round, question: Question) -> Scored:
     progress = _Progress(running, len(holdout) + len(pool))
     features = fit_space(project, shards, known, np.random.default_rng([round_.seed, 2]))
     X = vectorise(project, features, shards, training.items)
-    basis = _find_directions(_vectors(project, features, shards), features, known, round_.seed)
+    some = _sample(project, features, shards, known, round_.seed)
+    basis = fit_basis(some, np.random.default_rng([round_.seed, 3]))
     model = fit_logistic(X, training.y, len(classes), round_.seed, basis=basis)
+    by_chance = training.y[drawn_by_chance(project, training.items)]
+    model = match_shares(model, some, np.bincount(by_chance, minlength=len(classes)))
     running.check()
     judged = predict(project, features, shards, model, holdout.items, progress)
     evaluation = {
@@ -204,15 +212,12 @@ def _train(running: RunningJob, round_: Round, question: Question) -> Scored:
     return Scored(kept, pool.items, proba, len(training), vectors=_vectors(project, features, shards))
 
 
-def _find_directions(vectors: Vectors, features: Features, items: NDArray[np.int64], seed: int) -> Basis | None:
-    """In whose company words stand in the pool; None for images alone."""
-    from learning.algorithms.basis import MAX_TEXTS, fit_basis
-
-    if features.text is None:
-        return None
-    rng = np.random.default_rng([seed, 3])
-    some = items if len(items) <= MAX_TEXTS else np.sort(rng.choice(items, MAX_TEXTS, replace=False))
-    return fit_basis(vectors(some), rng)
+def _sample(project: Project, features: Features, shards: Shards, items: NDArray[np.int64], seed: int) -> Matrix:
+    """Features of a fair sample: what the model is told of the pool besides its labels."""
+    most = MAX_SAMPLE_IMAGES if features.text is None else MAX_SAMPLE
+    if len(items) > most:
+        items = np.sort(np.random.default_rng([seed, 5]).choice(items, most, replace=False))
+    return vectorise(project, features, shards, items)
 
 
 def _without_training(
