@@ -236,7 +236,12 @@ def _tell_posterior(row: Row, project: Project) -> str:
         for value, chance in row["posterior"].items()
         if chance >= LEAST_CHANCE
     ]
-    return ", ".join(chances)
+    if row["voter"] is None:
+        return _("By what is known of these annotators: %(told)s") % {"told": ", ".join(chances)}
+    return _("By what is known of these annotators and of the model “%(name)s” (version %(version)s): %(told)s") % {
+        **row["voter"],
+        "told": ", ".join(chances),
+    }
 
 
 def reason_words(reason: str) -> str:
