@@ -219,11 +219,12 @@ def remove_old_scores(*, project: Project, question: int, check: Check) -> None:
         remove_proba(model)
 
 
-# From the highest utility down: what a batch has left dead, the next one does not pass again.
+# From the highest utility down: what a batch has left dead, the next one does not pass again. Places as an array are
+# looked up one by one; joined, the planner may read the whole table for each batch.
 _REMOVE_SCORES = """
     with batch as (
       select ctid as place from learning_score
       where model_version_id = %s and utility <= %s order by utility desc, item_id limit %s),
-    gone as (delete from learning_score s using batch b where s.ctid = b.place returning s.utility)
+    gone as (delete from learning_score where ctid = any (array (select place from batch)) returning utility)
     select min(utility) from gone
 """
