@@ -38,11 +38,11 @@ QUESTIONS = [
 
 
 def rows() -> list[dict[str, Any]]:
-    """40 items in two languages; who answered which is not the same everywhere, and some have one answer."""
+    """40 items in two languages; who answered which is not the same everywhere, and some have one answer, by E."""
     rng = np.random.default_rng(3)
     found = []
     for i in range(40):
-        people = rng.permutation(["A", "B", "C", "D"])[: 1 + i % 4]
+        people = rng.permutation(["A", "B", "C", "D"])[: 1 + i % 4] if i % 4 else ["E"]
         answers = {
             name: {
                 "verdict": ["none", "spam", "insult"][int(rng.integers(3)) if rng.random() < 0.5 else i % 3],
