@@ -45,7 +45,7 @@ RIGHTS: dict[str, frozenset[str]] = {
 }
 
 KIND_RIGHTS = {"label": "label", "relabel": "label", "adjudicate": "review", "review": "review"}
-JOB_RIGHTS = {"agreement.strata": "agreement"}
+JOB_RIGHTS = {"agreement.strata": "agreement", "label_errors": "resolutions"}
 _KIND_RIGHTS = {KINDS[kind]: right for kind, right in KIND_RIGHTS.items()}
 
 

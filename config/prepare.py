@@ -49,7 +49,8 @@ def collect_static() -> bool:
 
 def make_folders() -> None:
     """Make the folders that the settings name, open to this user alone."""
-    for folder in (settings.MEDIA_DIR, settings.SNAPSHOT_DIR, settings.MODEL_DIR, settings.UPLOAD_DIR):
+    files = (settings.MEDIA_DIR, settings.SNAPSHOT_DIR, settings.MODEL_DIR, settings.FEATURE_DIR, settings.UPLOAD_DIR)
+    for folder in files:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 

@@ -2,7 +2,7 @@
 
 | Variable | Default | Meaning |
 |---|---|---|
-| TOUCHSTONE_HOME | `var` beside the code | database, media, snapshots, models, uploads, secrets |
+| TOUCHSTONE_HOME | `var` beside the code | database, media, snapshots, models, features, uploads, secrets |
 | DATABASE_URL | the embedded PostgreSQL | `postgres://...`, PostgreSQL 15 or later |
 | BROKER_URL | the embedded Valkey | `redis://`, `rediss://`, `redis+socket://` or `amqp://` |
 | SECRET_KEY | made once, in the home folder | must be the same on every host |
@@ -44,6 +44,7 @@ TOUCHSTONE_HOME: Path = get_home()
 MEDIA_DIR = TOUCHSTONE_HOME / "media"
 SNAPSHOT_DIR = TOUCHSTONE_HOME / "snapshots"
 MODEL_DIR = TOUCHSTONE_HOME / "models"
+FEATURE_DIR = TOUCHSTONE_HOME / "features"
 UPLOAD_DIR = TOUCHSTONE_HOME / "uploads"
 try:
     FETCH_NETWORKS = [ip_network(one.strip()) for one in env.list("FETCH_NETWORKS", default=[])]

@@ -10,8 +10,8 @@ class LearningConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Read the events of settled items."""
+        """Read the events of items that came, were settled, or must go."""
         from annotation.events import subscribe
-        from learning.consumers import CONSUMER, read_resolutions
+        from learning.consumers import CONSUMER, read_events
 
-        subscribe(consumer=CONSUMER, handler=read_resolutions)
+        subscribe(consumer=CONSUMER, handler=read_events)

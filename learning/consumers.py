@@ -1,4 +1,5 @@
-"""What learning does by itself when items are settled: count them, start the next round, close the holdout's tap.
+"""What learning does by itself: when items are settled, count them, start the next round, close the holdout's tap; when
+items come or must go, have their words counted or what was counted of them removed.
 
 Called by whoever reads the events, within a second or so; never by the submit itself.
 """
@@ -10,14 +11,42 @@ import logging
 from annotation.errors import TouchstoneError
 from annotation.models import Event, Job, Project
 from annotation.settings import learning_settings
+from learning.actions.features import start_features
 from learning.actions.rounds import KIND, settle_holdout_share, start_round
+from learning.feature_files import has_shards
 from learning.models import Round
 from learning.questions import default_question
 
 CONSUMER = "learning"
 RESOLVED = ("agreed", "adjudicated")
+COME = ("items.imported", "item.released")
+GONE = ("item.erased", "item.quarantined")
 
 logger = logging.getLogger(__name__)
+
+
+def read_events(events: list[Event]) -> None:
+    """Look at the projects that the events are about."""
+    read_resolutions(events)
+    read_items(events)
+
+
+def read_items(events: list[Event]) -> None:
+    """Start the counting of words where items came into a project that learns, or left one with stored counts."""
+    kinds: dict[int, set[str]] = {}
+    for event in events:
+        if event.project_id is not None and event.kind in (*COME, *GONE):
+            kinds.setdefault(event.project_id, set()).add(event.kind)
+    for project in Project.objects.filter(pk__in=kinds).select_related("schema"):
+        if has_shards(project) or (kinds[project.pk] & set(COME) and is_learning(project)):
+            start_features(project=project)
+
+
+def is_learning(project: Project) -> bool:
+    """Whether rounds are to be expected: by themselves, or because somebody has asked for one."""
+    if default_question(project) is None:
+        return False
+    return learning_settings(project)["every"] is not None or Round.objects.filter(project=project).exists()
 
 
 def read_resolutions(events: list[Event]) -> None:

@@ -6,7 +6,7 @@ Everything is read in short statements: nothing here holds a transaction open wh
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from annotation.kinds import Question
 from annotation.media import media_path
 from annotation.models import Item, Project
+from learning.counting import Payload, read_images, read_texts
 from learning.models import ModelVersion
 from learning.questions import classes_of
 from learning.snapshots.accepted import ACCEPTED, accepted_parameters
@@ -124,6 +125,47 @@ def load_pool(project: Project) -> Pool:
     return Pool(rows["item"], rows["has_place"].astype(bool))
 
 
+def load_listed(project: Project) -> NDArray[np.int64]:
+    """The ids of all items whose content may be used, ascending: visible, and neither sealed nor erased."""
+    rows = read_columns(
+        """
+        select i.id as item from annotation_item i
+        join annotation_import m on m.id = i.imported_by_id and m.is_visible
+        where i.project_id = %(project)s and i.lifecycle in (0, 1) order by i.id""",
+        {"project": project.pk},
+        item="int8",
+    )
+    return np.asarray(rows["item"], np.int64)
+
+
+def load_named(project: Project, external_ids: Collection[str]) -> dict[str, int]:
+    """The ids of items by their external ids, of those that may be scored: as in `load_listed`."""
+    rows = _fetch(
+        """
+        select i.external_id, i.id from annotation_item i
+        join annotation_import m on m.id = i.imported_by_id and m.is_visible
+        where i.project_id = %(project)s and i.external_id = any(%(names)s) and i.lifecycle in (0, 1)""",
+        {"project": project.pk, "names": list(external_ids)},
+    )
+    return dict(rows)
+
+
+def load_payloads(items: NDArray[np.int64]) -> list[Payload]:
+    """The parts of items as JSON, in the order of the ids; None for an item that was erased."""
+    found: dict[int, bytes] = {}
+    with (
+        connection.cursor() as cursor,
+        cursor.copy(
+            "copy (select item_id, parts::text from annotation_itempayload where item_id = any(%s::int8[]))"
+            " to stdout (format binary)",
+            [items.tolist()],
+        ) as copy,
+    ):
+        copy.set_types(["int8", "bytea"])  # a text as the bytes that it is
+        found.update(copy.rows())
+    return [found.get(item) for item in items.tolist()]
+
+
 def load_contents(
     project: Project, items: Sequence[int] | NDArray[np.int64], batch: int = BATCH
 ) -> Iterator[list[Content]]:
@@ -139,16 +181,14 @@ def load_contents(
 
 
 def _read_content(project: Project, parts: Sequence[dict[str, Any]]) -> Content:
-    targets = [part for part in parts if part["role"] == "target"]
-    texts = [part["text"] for part in targets if part["kind"] == "text"]
-    images = [part["media"] for part in targets if part["kind"] == "image"]
+    images = read_images(parts)
     image = None
     if images:
         try:
             image = media_path(project.pk, images[0]).read_bytes()
         except OSError:
             image = None
-    return Content("\n".join(texts) if texts else None, image)
+    return Content(read_texts(parts), image)
 
 
 def load_sent_proba(model: ModelVersion, items: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:

@@ -52,8 +52,12 @@ class Score(models.Model):
     A new version's rows are built beside the old ones; turning `is_current` is the swap.
     """
 
-    model_version = models.ForeignKey(ModelVersion, on_delete=models.CASCADE, related_name="scores", db_index=False)
+    # A million rows are written with each round: two indexes, and nobody looks whether what they name is there.
+    pk = models.CompositePrimaryKey("item_id", "model_version_id")
     item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="scores", db_constraint=False, db_index=False)
+    model_version = models.ForeignKey(
+        ModelVersion, on_delete=models.CASCADE, related_name="scores", db_constraint=False, db_index=False
+    )
     choice = models.IntegerField(help_text="the most probable choice")
     probability = models.FloatField()
     utility = models.FloatField()
@@ -61,13 +65,9 @@ class Score(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["model_version", "item"], name="score_once"),
             models.CheckConstraint(condition=Q(probability__gte=0, probability__lte=1), name="score_probability"),
         ]
-        indexes = [
-            models.Index(fields=["model_version", "-utility", "item"], name="score_by_utility"),
-            models.Index(fields=["item"], name="score_of_item"),
-        ]
+        indexes = [models.Index(fields=["model_version", "-utility", "item"], name="score_by_utility")]
 
     def __str__(self) -> str:
         return f"score of {self.item_id}"

@@ -11,8 +11,8 @@ from django.utils.translation import gettext as _
 
 from annotation.kinds import Question
 from annotation.plain_text import find_line_fault, quote
-from annotation.schema import leaf_choices
 from learning.actions.models import TRAINED_NAME
+from learning.questions import class_names
 
 DEFAULT_VERSION = "1"
 MAX_NAME = 100
@@ -35,17 +35,30 @@ class Prediction:
     proba: tuple[float, ...]
 
 
-def parse_prediction(row: Mapping[str, Any], learnable: Sequence[Question]) -> list[Prediction]:
+@dataclass(frozen=True, slots=True)
+class Learnable:
+    """A question that can be learned, as lines speak of it: looked up once for a million of them."""
+
+    id: int
+    name: str
+    values: tuple[str, ...]
+
+
+def list_learnable(questions: Sequence[Question]) -> list[Learnable]:
+    """The questions (`learnable_questions`), ready for `parse_prediction`."""
+    return [Learnable(question["id"], question["name"], tuple(class_names(question))) for question in questions]
+
+
+def parse_prediction(row: Mapping[str, Any], learnable: Sequence[Learnable]) -> list[Prediction]:
     """Check one line; one prediction for each question that it speaks about.
 
     `learnable` are the questions that can be learned. `proba`: choice -> probability; choices left out share what is
     missing to 1 equally. `answers`: question -> choice, which gets probability 1. Raises PredictionError.
     """
-    unknown = sorted(set(row) - _KEYS)
-    if unknown:
+    if not row.keys() <= _KEYS:
         raise PredictionError(
             _("There is no field %(name)s. Known: %(known)s.")
-            % {"name": quote(unknown[0]), "known": ", ".join(sorted(_KEYS))}
+            % {"name": quote(min(set(row) - _KEYS)), "known": ", ".join(sorted(_KEYS))}
         )
     external_id = _read_name(row, "external_id", 200)
     model = _read_name(row, "model", MAX_NAME)
@@ -56,7 +69,7 @@ def parse_prediction(row: Mapping[str, Any], learnable: Sequence[Question]) -> l
         raise PredictionError(_("Give either `proba` or `answers`."))
     if "proba" in row:
         question = _find_question(row, learnable)
-        found = {question["id"]: _read_proba(row["proba"], question)}
+        found = {question.id: _read_proba(row["proba"], question.values)}
     else:
         found = _read_answers(row, learnable)
     return [Prediction(external_id, model, version, number, proba) for number, proba in found.items()]
@@ -70,14 +83,14 @@ def _read_name(row: Mapping[str, Any], field: str, most: int) -> str:
     return str(value)
 
 
-def _find_question(row: Mapping[str, Any], learnable: Sequence[Question]) -> Question:
+def _find_question(row: Mapping[str, Any], learnable: Sequence[Learnable]) -> Learnable:
     name = row.get("question")
     if name is None:
         if len(learnable) == 1:
             return learnable[0]
         raise PredictionError(_("Say which `question`: one of: %(names)s.") % {"names": _names(learnable)})
     for question in learnable:
-        if question["name"] == name:
+        if question.name == name:
             return question
     raise PredictionError(
         _("%(name)s is no question that can be learned. There are: %(names)s.")
@@ -85,17 +98,16 @@ def _find_question(row: Mapping[str, Any], learnable: Sequence[Question]) -> Que
     )
 
 
-def _names(learnable: Sequence[Question]) -> str:
-    return ", ".join(question["name"] for question in learnable) or "-"
+def _names(learnable: Sequence[Learnable]) -> str:
+    return ", ".join(question.name for question in learnable) or "-"
 
 
-def _read_proba(sent: object, question: Question) -> tuple[float, ...]:
+def _read_proba(sent: object, values: Sequence[str]) -> tuple[float, ...]:
     if not isinstance(sent, dict):
         raise PredictionError(_('`proba` must be an object: {"CHOICE": probability}.'))
-    values = [choice["value"] for choice in leaf_choices(question)]
-    unknown = sorted(str(value) for value in sent if value not in values)
+    unknown = [str(value) for value in sent if value not in values]
     if unknown:
-        raise PredictionError(_("%(value)s is not one of the choices.") % {"value": quote(unknown[0])})
+        raise PredictionError(_("%(value)s is not one of the choices.") % {"value": quote(min(unknown))})
     for value, p in sent.items():
         if (
             isinstance(p, bool)
@@ -120,7 +132,7 @@ def _read_proba(sent: object, question: Question) -> tuple[float, ...]:
     return tuple(p / whole for p in proba)
 
 
-def _read_answers(row: Mapping[str, Any], learnable: Sequence[Question]) -> dict[int, tuple[float, ...]]:
+def _read_answers(row: Mapping[str, Any], learnable: Sequence[Learnable]) -> dict[int, tuple[float, ...]]:
     answers = row["answers"]
     if not isinstance(answers, dict) or not answers:
         raise PredictionError(_('`answers` must be an object: {"QUESTION": "CHOICE"}.'))
@@ -130,8 +142,7 @@ def _read_answers(row: Mapping[str, Any], learnable: Sequence[Question]) -> dict
     found: dict[int, tuple[float, ...]] = {}
     for name in names:
         question = _find_question({"question": name}, learnable)
-        values = [choice["value"] for choice in leaf_choices(question)]
-        if answers[name] not in values:
+        if answers[name] not in question.values:
             raise PredictionError(_("%(value)s is not one of the choices.") % {"value": quote(answers[name])})
-        found[question["id"]] = tuple(float(value == answers[name]) for value in values)
+        found[question.id] = tuple(float(value == answers[name]) for value in question.values)
     return found

@@ -6,6 +6,7 @@ The machine learning libraries are imported inside the functions: only workers n
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,40 +14,35 @@ from numpy.typing import NDArray
 
 from annotation.kinds import Question
 from annotation.models import Project
-from learning.loading import Labelled, align_proba, load_contents
+from learning.counting import HAS_IMAGE, HAS_TEXT, count_cores
+from learning.loading import BATCH, Labelled, align_proba, load_contents
 from learning.model_files import read_weights
 from learning.models import ModelVersion
 from learning.questions import class_names, classes_of
 
 if TYPE_CHECKING:
     from learning.algorithms.estimators import LogisticModel
-    from learning.algorithms.features import Features, Matrix
+    from learning.algorithms.features import Features, ImageFeatures, Matrix
+    from learning.feature_files import Shard, Shards
 
-# Weights of words hardly change beyond this many items, and reading a million texts twice takes minutes.
+# Weights of words hardly change beyond this many items.
 MAX_FIT = 50_000
 MAX_FIT_IMAGES = 2_000
+MAX_THREADS = 4
 
-Progress = Callable[[int], None]
+Progress = Callable[[int], object]
 
 
-def fit_space(project: Project, items: NDArray[np.int64], rng: np.random.Generator) -> Features:
+def fit_space(project: Project, shards: Shards, items: NDArray[np.int64], rng: np.random.Generator) -> Features:
     """The feature space of these items, or of a random sample where there are more than 50,000 (images: 2,000)."""
-    from learning.algorithms.features import Features, count_words, fit_images, fit_text
+    from learning.algorithms.features import Features, fit_images, fit_text
 
     if len(items) > MAX_FIT:
         items = np.sort(rng.choice(items, MAX_FIT, replace=False))
-    counts = []
-    has_text = has_image = False
-    for contents in load_contents(project, items):
-        has_text = has_text or any(content.text is not None for content in contents)
-        has_image = has_image or any(content.image is not None for content in contents)
-        counts.append(count_words(content.text or "" for content in contents))
-    text = image = None
-    if has_text:
-        from scipy import sparse
-
-        text = fit_text(sparse.vstack(counts, format="csr"))
-    if has_image:
+    counted = shards.gather(items)
+    text = fit_text(counted.words) if (counted.kinds & HAS_TEXT).any() else None
+    image = None
+    if (counted.kinds & HAS_IMAGE).any():
         some = items
         if len(items) > MAX_FIT_IMAGES:
             some = np.sort(rng.choice(items, MAX_FIT_IMAGES, replace=False))
@@ -59,49 +55,82 @@ def fit_space(project: Project, items: NDArray[np.int64], rng: np.random.Generat
     return Features(text, image)
 
 
-def vectorise(project: Project, features: Features, items: NDArray[np.int64], progress: Progress) -> Matrix:
-    """The items as one matrix, (n_items, n_features); at least one item."""
-    from scipy import sparse
+def vectorise(project: Project, features: Features, shards: Shards, items: NDArray[np.int64]) -> Matrix:
+    """The items as one matrix, (n_items, n_features), in their order; whatever their order is.
 
-    parts = []
-    for contents in load_contents(project, items):
-        parts.append(features.transform([c.text for c in contents], [c.image for c in contents]))
-        progress(len(contents))
-    if any(sparse.issparse(part) for part in parts):
-        return sparse.vstack(parts, format="csr")
-    return np.vstack(parts)
+    Words are read from the shards, images from their files. An item that was erased meanwhile is a row of zeros.
+    """
+    words = None if features.text is None else features.text.weigh(shards.gather(items).words)
+    pixels = None if features.image is None else _read_pixels(project, features.image, items)
+    return features.join(words, pixels, len(items))
+
+
+def _read_pixels(project: Project, image: ImageFeatures, items: NDArray[np.int64]) -> NDArray[np.float32]:
+    parts = [np.zeros((0, image.n_features), np.float32)]
+    parts += [image.transform([content.image for content in some]) for some in load_contents(project, items)]
+    return np.concatenate(parts)
 
 
 def predict(
-    project: Project, features: Features, model: LogisticModel, items: NDArray[np.int64], progress: Progress
+    project: Project,
+    features: Features,
+    shards: Shards,
+    model: LogisticModel,
+    items: NDArray[np.int64],
+    progress: Progress,
 ) -> NDArray[np.float64]:
-    """Probabilities of the items, (n_items, n_classes), batch by batch: the pool never lies in memory as features."""
-    parts = [np.zeros((0, model.n_classes))]
-    for contents in load_contents(project, items):
-        X = features.transform([c.text for c in contents], [c.image for c in contents])
-        parts.append(model.predict_proba(X))
-        progress(len(contents))
-    return np.concatenate(parts)
+    """Probabilities of the items (ascending), (n_items, n_classes): the pool never lies in memory as features.
+
+    Words are scored shard by shard, in as many threads as there are cores: what takes long leaves the interpreter's
+    lock alone.
+    """
+    if features.text is None or features.image is not None:
+        parts = [np.zeros((0, model.n_classes))]
+        for start in range(0, len(items), BATCH):
+            some = items[start : start + BATCH]
+            parts.append(model.predict_proba(vectorise(project, features, shards, some)))
+            progress(len(some))
+        return np.concatenate(parts)
+    text = features.text
+
+    def score(shard: Shard) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        places, counted = shard.select(items)
+        return places, model.predict_proba(text.weigh(counted.words))
+
+    proba = np.empty((len(items), model.n_classes))
+    proba[:] = model.predict_proba(text.weigh(shards.make_empty(1).words))  # stands where an item has no words
+    with ThreadPoolExecutor(min(MAX_THREADS, count_cores())) as threads:
+        for places, found in threads.map(score, shards.shards):
+            proba[places] = found
+            progress(len(places))
+    return proba
 
 
 def pack_model(features: Features, model: LogisticModel, classes: Sequence[int]) -> bytes:
     """Feature space and model as the bytes of one file."""
     from learning.algorithms import weights
+    from learning.algorithms.features import COUNTS_VERSION
 
     feature_arrays, feature_card = features.to_arrays()
     model_arrays, model_card = model.to_arrays()
     arrays = {f"features.{name}": array for name, array in feature_arrays.items()}
     arrays |= {f"model.{name}": array for name, array in model_arrays.items()}
-    return weights.pack(arrays, {"features": feature_card, "model": model_card, "classes": list(classes)})
+    card = {"features": feature_card, "model": model_card, "classes": list(classes), "counts": COUNTS_VERSION}
+    return weights.pack(arrays, card)
 
 
 def unpack_model(version: ModelVersion) -> tuple[Features, LogisticModel]:
-    """What `pack_model` packed, checked against the recorded digest. Raises OSError, WeightsError."""
+    """What `pack_model` packed, checked against the recorded digest. Raises OSError, WeightsError.
+
+    WeightsError as well where the model was fitted on words that were counted in another way than now.
+    """
     from learning.algorithms import weights
     from learning.algorithms.estimators import LogisticModel
-    from learning.algorithms.features import Features
+    from learning.algorithms.features import COUNTS_VERSION, Features
 
     arrays, card = weights.unpack(read_weights(version), version.sha256)
+    if card.get("counts") != COUNTS_VERSION:
+        raise weights.WeightsError("the model was fitted on words that were counted in another way")
     parts: dict[str, dict[str, NDArray[Any]]] = {"features": {}, "model": {}}
     for name, array in arrays.items():
         part, _dot, rest = name.partition(".")

@@ -1,4 +1,4 @@
-"""Answers that are compared two by two: the vote rule in SQL against the same rule in Python, and texts beside it."""
+"""Answers without a short name: which are the same, the vote on whole ones and on items with marks, and texts."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from annotation import queue
 from annotation.kinds import KINDS, LabelValue
-from annotation.models import Label, QueueRow
+from annotation.models import Label, Project, QueueRow
 from annotation.schema import compile_schema
-from reviewers.algorithms.consensus import Rule, vote, vote_alike
+from reviewers.algorithms.consensus import Rule, vote
 from reviewers.models import Resolution
 from reviewers.people.scorecards import accepted_shares
 from tests.cast import Desk, MakeDesk
@@ -62,6 +62,7 @@ def answers_of(mark: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[lis
 RANKING = st.permutations([1, 2, 3]).flatmap(
     lambda order: st.sampled_from([[[one] for one in order], [sorted(order[:2]), order[2:]], [sorted(order)]])
 )
+RANKED = {"kind": "ranking", "choices": [*LABELS, {"value": "c"}], "ties": True}
 # kind, its schema, the answers as they are stored
 SHAPES: list[tuple[dict[str, Any], st.SearchStrategy[Any]]] = [
     ({"kind": "spans", "labels": LABELS}, answers_of(SPAN)),
@@ -70,7 +71,7 @@ SHAPES: list[tuple[dict[str, Any], st.SearchStrategy[Any]]] = [
     ({"kind": "segments", "labels": LABELS, "iou": 0.25}, answers_of(SEGMENT)),
     ({"kind": "boxes", "labels": LABELS}, answers_of(BOX)),
     ({"kind": "boxes", "labels": LABELS, "iou": 0.2}, answers_of(BOX)),
-    ({"kind": "ranking", "choices": [*LABELS, {"value": "c"}], "ties": True}, RANKING),
+    (RANKED, RANKING),
 ]
 Asked = tuple[dict[str, Any], list[Any]]
 
@@ -192,9 +193,10 @@ def test_the_most_marks_that_an_answer_may_have_are_compared_in_a_moment(
 VOTERS = ("alice", "bob", "carol", "rita", "enzo", "olga")
 
 
-def vote_in_sql(desk: Desk, said: Sequence[Any], rule: str, overlap: str | None) -> tuple[Any, ...]:
+def vote_in_sql(desk: Desk, said: Sequence[Any], rule: str) -> tuple[Any, ...]:
     """Store the answers as people's labels, count them, and take them back."""
     row = desk.row("t-1")
+    question = desk.project.schema.compiled["questions"][0]  # type: ignore[union-attr]
     with connection.cursor() as cursor:
         for name, data in zip(VOTERS, said, strict=False):
             raw = desk.lease_one(name)
@@ -210,9 +212,8 @@ def vote_in_sql(desk: Desk, said: Sequence[Any], rule: str, overlap: str | None)
                 rng=Random(1),
             )
         cursor.execute(
-            "select is_settled, data::text, confidence, disagreement"
-            " from reviewers_match(%s, 1::smallint, %s, %s::numeric)",
-            [row.pk, rule, overlap],
+            "select is_settled, data::text, confidence, disagreement from reviewers_match(%s, %s::jsonb, %s)",
+            [row.pk, json.dumps(question), rule],
         )
         settled, data, confidence, apart = cursor.fetchone()
     return settled, None if data is None else json.loads(data), confidence, apart
@@ -220,51 +221,22 @@ def vote_in_sql(desk: Desk, said: Sequence[Any], rule: str, overlap: str | None)
 
 @pytest.fixture
 def one_item(make_desk: MakeDesk) -> Desk:
-    """A project with one item that wants six answers to a question about spans."""
-    schema = {"questions": [{"name": "q", "kind": "spans", "labels": LABELS, "required": True}]}
-    return make_desk(1, schema, overlap=6)
+    """A project with one item that wants six rankings."""
+    return make_desk(1, {"questions": [{"name": "q", **RANKED, "required": True}]}, overlap=6)
 
 
 @DATABASE
-@given(asked=questions_and_answers(), rule=RULES)
-@example(asked=CROSSED, rule="unanimous")
-@example(asked=HALF, rule="majority")
-@example(asked=(HALF[0], HALF[1][:2]), rule="majority")
-def test_sql_and_python_accept_the_same_answer(one_item: Desk, asked: Asked, rule: Rule) -> None:
-    question, said = asked
-    expected = vote_alike(compare(question, said), 1, len(said), rule)
+@given(said=st.lists(RANKING, min_size=1, max_size=6), rule=RULES)
+def test_whole_answers_are_counted_as_choices_are(one_item: Desk, said: list[Any], rule: Rule) -> None:
+    different = [one for place, one in enumerate(said) if one not in said[:place]]
+    expected = vote([said.count(one) for one in different], len(said), 1, len(said), rule)
     with transaction.atomic():
-        settled, data, confidence, apart = vote_in_sql(one_item, said, rule, overlap_of(question))
+        settled, data, confidence, apart = vote_in_sql(one_item, said, rule)
         transaction.set_rollback(True)
     assert settled == (expected.state == "agreed")
-    assert data == (None if expected.value is None else said[int(str(expected.value))])
+    assert data == (None if expected.value is None else different[int(str(expected.value))])
     assert confidence == pytest.approx(expected.confidence)
     assert apart == pytest.approx(expected.disagreement, abs=1e-9)
-
-
-# The rule alone
-
-
-@given(said=st.lists(st.integers(0, 2), min_size=1, max_size=7), rule=RULES)
-def test_where_sameness_is_transitive_the_rule_is_that_of_single_choices(said: list[int], rule: Rule) -> None:
-    counted = vote([said.count(code) for code in range(3)], len(said), 1, 9, rule)
-    found = vote_alike([[one == other for other in said] for one in said], 1, 9, rule)
-    assert (found.state, found.confidence, found.overlap_wanted) == (
-        counted.state,
-        counted.confidence,
-        counted.overlap_wanted,
-    )
-    assert found.disagreement == pytest.approx(counted.disagreement)
-    assert found.value is None or said[int(str(found.value))] == counted.value
-
-
-def test_answer_that_is_not_the_same_as_itself_is_refused() -> None:
-    with pytest.raises(ValueError, match="the same as itself"):
-        vote_alike([[False]], 1, 1)
-
-
-def test_nobody_is_not_agreed() -> None:
-    assert vote_alike([], 1, 3).state == "open"
 
 
 # Whole items
@@ -293,21 +265,14 @@ def test_equal_answers_are_agreed_and_nothing_to_mark_is_an_answer(make_desk: Ma
     assert [row.confidence, row.disagreement] == pytest.approx([2 / 3, 2 / 3])
 
 
-def test_the_answer_in_the_middle_stands_for_those_around_it(make_desk: MakeDesk) -> None:
+def test_the_mark_in_the_middle_stands_for_those_around_it(make_desk: MakeDesk) -> None:
     desk = make_desk(1, NEAR, overlap=3)
     for name, place in zip(VOTERS, [(0, 6), (4, 10), (2, 8)], strict=False):
         desk.label(name, spans(place))
     row = resolution(desk)
     assert row.state == Resolution.State.AGREED
     assert row.data == [{"part": "text", "start": 2, "end": 8, "label": 1}]
-    assert [row.confidence, row.disagreement] == pytest.approx([1.0, 1 / 3])
-
-
-def test_of_answers_with_as_many_others_the_earliest_is_accepted(make_desk: MakeDesk) -> None:
-    desk = make_desk(1, NEAR, overlap=2)
-    desk.label("bob", spans((0, 5)))
-    desk.label("alice", spans((0, 4)))
-    assert resolution(desk).data == [{"part": "text", "start": 0, "end": 5, "label": 1}]
+    assert [row.confidence, row.disagreement] == [1.0, 0.0]
 
 
 def test_different_answers_ask_one_more_and_then_a_reviewer(make_desk: MakeDesk) -> None:
@@ -316,7 +281,41 @@ def test_different_answers_ask_one_more_and_then_a_reviewer(make_desk: MakeDesk)
         desk.label(name, spans(place)).item_state for name, place in zip(VOTERS, [(0, 3), (0, 4), (0, 5)], strict=False)
     ]
     assert states == ["open", "open", "disputed"]
-    assert (resolution(desk).data, resolution(desk).disagreement) == (None, 1.0)
+    assert resolution(desk).data is None
+    assert resolution(desk).disagreement == pytest.approx(2 / 3)
+
+
+def test_a_mark_of_their_own_keeps_nobody_from_agreeing(make_desk: MakeDesk) -> None:
+    desk = make_desk(1, SPANS, overlap={"min": 2, "max": 3})
+    states = [
+        desk.label(name, spans(*places)).item_state
+        for name, places in zip(VOTERS, [[(0, 4)], [(0, 4), (5, 7)], [(0, 4), (9, 11)]], strict=False)
+    ]
+    assert states == ["open", "open", "agreed"]  # one of two is half; one of three is not
+    row = resolution(desk)
+    assert (row.data, row.n_votes) == ([{"part": "text", "start": 0, "end": 4, "label": 1}], 3)
+    assert [row.confidence, row.disagreement] == pytest.approx([2 / 3, 2 / 3])
+
+
+def test_a_question_that_was_left_out_has_no_vote_and_nothing_marked_has_one(make_desk: MakeDesk) -> None:
+    optional = {"name": "q", "kind": "spans", "labels": LABELS}
+    verdict = {"name": "verdict", "kind": "rating", "min": 1, "max": 2, "required": True}
+    desk = make_desk(1, {"questions": [verdict, optional]}, overlap=3)
+    for name, found in (("alice", spans((0, 4))), ("bob", {}), ("carol", spans())):
+        desk.label(name, {"verdict": 1, **found})
+    row = Resolution.objects.get(project=desk.project, question=2)
+    assert (row.n_votes, row.state, row.data) == (2, Resolution.State.OPEN, None)
+
+
+@pytest.mark.parametrize(
+    ("rule", "found"), [({"kind": "unanimous"}, "disputed"), ({"kind": "posterior", "threshold": 0.9}, "agreed")]
+)
+def test_every_rule_votes_mark_by_mark(make_desk: MakeDesk, rule: dict[str, Any], found: str) -> None:
+    desk = make_desk(1, SPANS, overlap=3)
+    Project.objects.filter(pk=desk.project.pk).update(rule=rule)
+    for name, places in zip(VOTERS, [[(0, 4)], [(0, 4), (5, 7)], [(0, 4)]], strict=False):
+        state = desk.label(name, spans(*places)).item_state
+    assert state == found
 
 
 def test_answer_taken_back_opens_the_item_and_another_settles_it_anew(make_desk: MakeDesk) -> None:

@@ -105,5 +105,7 @@ def test_too_few_labels_end_the_search_with_a_sentence(make_desk: MakeDesk) -> N
 @pytest.mark.django_db
 def test_a_search_that_waits_is_not_queued_twice(desk: Desk) -> None:
     rita = Api(desk.cast.rita)
-    assert rita.post(PATH, {}).json()["job"] == Api(desk.cast.enzo).post(PATH, {}).json()["job"]
+    job = Api(desk.cast.enzo).post(PATH, {}).json()["job"]
+    assert rita.post(PATH, {}).json()["job"] == job
+    assert rita.get(f"jobs/{job}").status_code == 200
     assert fault_of(rita.post(PATH, {"question": "nobody"})) == (400, "invalid")

@@ -16,7 +16,7 @@ from annotation.models import DrawItem, Item, Job, QueueRow
 from learning.actions.predictions import start_predictions
 from learning.loading import load_pool
 from learning.models import ModelVersion, Round, Score
-from learning.predictions import PredictionError, parse_prediction
+from learning.predictions import PredictionError, list_learnable, parse_prediction
 from learning.questions import learnable_questions
 from learning.tasks import predictions
 from learning.tasks.predictions import run_predictions
@@ -243,20 +243,20 @@ def test_a_file_of_bad_lines_alone_changes_nothing(desk: Desk) -> None:
 )
 def test_a_line_that_does_not_fit_is_refused(desk: Desk, change: dict[str, Any]) -> None:
     with pytest.raises(PredictionError):
-        parse_prediction({**line("w", {"spam": 0.5}), **change}, learnable_questions(desk.project))
+        parse_prediction({**line("w", {"spam": 0.5}), **change}, list_learnable(learnable_questions(desk.project)))
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("proba", [{"spam": 0.6, "none": 0.4 + 9e-7}, {}, {"spam": 1}, {"none": 0, "spam": 0.3}])
 def test_probabilities_always_sum_to_1(desk: Desk, proba: dict[str, float]) -> None:
-    (found,) = parse_prediction(line("w", proba), learnable_questions(desk.project))
+    (found,) = parse_prediction(line("w", proba), list_learnable(learnable_questions(desk.project)))
     assert sum(found.proba) == pytest.approx(1, abs=1e-12)
 
 
 @pytest.mark.django_db
 def test_the_question_is_needed_only_where_several_can_be_learned(make_desk: MakeDesk) -> None:
     desk = make_desk(n=1, schema={"questions": TWO_CHOICES})
-    learnable = learnable_questions(desk.project)
+    learnable = list_learnable(learnable_questions(desk.project))
     with pytest.raises(PredictionError, match="Say which `question`: one of: verdict, tone"):
         parse_prediction(line("t-1", {"spam": 0.5}), learnable)
     (found,) = parse_prediction(line("t-1", {"angry": 0.5}, question="tone"), learnable)

@@ -5,14 +5,14 @@ with the labels' ids, sorted, so that equal answers are equal lists. A compiled 
 
 Two answers are the same where each mark of the one can be paired with a mark of the other: of the same part and label,
 and in the same place, or, where the question has a `least_overlap`, in places that overlap at least so far
-(intersection over union). `reviewers_same` in reviewers/sql/vote.sql says the same; a test compares them.
+(intersection over union). `reviewers_same` in reviewers/sql/marks.sql says the same; a test compares them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from fractions import Fraction
-from math import lcm, prod
+from math import lcm
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -235,44 +235,51 @@ def count_pairs(a: Sequence[Mark], b: Sequence[Mark], least_overlap: float | Non
 def _compare(a: Sequence[Mark], b: Sequence[Mark], least_overlap: float | None) -> list[list[bool]]:
     """Say of each mark of `a` and each of `b` whether they are of one part and label, and in one place.
 
-    With `least_overlap` in places that overlap so far: intersection over union, in decimals, as people wrote them. All
-    numbers are made whole by one factor, because whole numbers are exact and quick.
+    With `least_overlap` in places that overlap so far: intersection over union, in decimals, as people wrote them.
     """
     if least_overlap is None:
         return [[one == other for other in b] for one in a]
-    numbers = [[_exact(mark[key]) for key in (_BOX if "w" in mark else _STRETCH)] for mark in (*a, *b)]
-    unit = lcm(*(number.denominator for one in numbers for number in one))
-    shapes = [_shape(mark, [int(number * unit) for number in one]) for mark, one in zip((*a, *b), numbers, strict=True)]
-    least = _exact(least_overlap)
+    shapes = [
+        ((mark["part"], mark["label"]), corners) for mark, corners in zip((*a, *b), find_corners((*a, *b)), strict=True)
+    ]
+    least = exact(least_overlap)
     return [[_is_near(one, other, least) for other in shapes[len(a) :]] for one in shapes[: len(a)]]
 
 
-_STRETCH, _BOX = ("start", "end"), ("x", "y", "w", "h")
-_Shape = tuple[tuple[Any, Any], list[tuple[int, int]], int]  # part and label, low and high on each axis, size
+Corners = tuple[int, int, int, int]
+_Shape = tuple[tuple[Any, Any], Corners]  # part and label, place
 
 
-def _exact(number: float) -> Fraction:
+def exact(number: float) -> Fraction:
+    """Return the decimal number that was written, not the double beside it."""
     return Fraction(str(number))
 
 
-def _shape(mark: Mark, numbers: list[int]) -> _Shape:
-    sides = [(numbers[0], numbers[1])]
-    if "w" in mark:
-        x, y, w, h = numbers
-        sides = [(x, x + w), (y, y + h)]
-    return (mark["part"], mark["label"]), sides, prod(high - low for low, high in sides)
+def find_corners(marks: Sequence[Mark]) -> list[Corners]:
+    """Return where each mark lies as `(x, y, to_x, to_y)`; a stretch is one unit high.
+
+    All numbers are made whole by one factor, because whole numbers are exact and quick.
+    """
+    places = []
+    for mark in marks:
+        x, y, w, h = (
+            (exact(mark[key]) for key in ("x", "y", "w", "h"))
+            if "w" in mark
+            else (exact(mark["start"]), Fraction(0), exact(mark["end"]) - exact(mark["start"]), Fraction(1))
+        )
+        places.append((x, y, x + w, y + h))
+    unit = lcm(*(number.denominator for place in places for number in place))
+    return [(int(x * unit), int(y * unit), int(to_x * unit), int(to_y * unit)) for x, y, to_x, to_y in places]
 
 
 def _is_near(one: _Shape, other: _Shape, least: Fraction) -> bool:
-    (kin, sides, size), (other_kin, other_sides, other_size) = one, other
-    if kin != other_kin:
+    (kin, (x, y, to_x, to_y)), (other_kin, (u, v, to_u, to_v)) = one, other
+    width, height = min(to_x, to_u) - max(x, u), min(to_y, to_v) - max(y, v)
+    if kin != other_kin or width <= 0 or height <= 0:
         return False
-    common = 1
-    for (low, high), (other_low, other_high) in zip(sides, other_sides, strict=True):
-        common *= min(high, other_high) - max(low, other_low)
-        if common <= 0:
-            return False
-    return common * least.denominator >= least.numerator * (size + other_size - common)
+    common = width * height
+    either = (to_x - x) * (to_y - y) + (to_u - u) * (to_v - v) - common
+    return common * least.denominator >= least.numerator * either
 
 
 def render_marks(question: Question, widget: str, kinds: Collection[str]) -> dict[str, Any]:

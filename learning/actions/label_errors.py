@@ -10,6 +10,7 @@ from annotation.actions.jobs import start_job
 from annotation.errors import StateError
 from annotation.kinds import Question
 from annotation.models import Job, Project, User
+from learning.actions.rounds import lock_name
 
 KIND = "label_errors"
 
@@ -26,6 +27,7 @@ def start_search(*, project: Project, actor: User | None, question: Question) ->
     waiting = Job.objects.filter(project=project, kind=KIND, state=Job.State.QUEUED, args=args).order_by("pk").first()
     if waiting is not None:
         return waiting
-    job = start_job(kind=KIND, project=project, created_by=actor, args=args, lock=f"{KIND}:{project.pk}")
+    # In turns with rounds: both bring the stored counts of words up to date.
+    job = start_job(kind=KIND, project=project, created_by=actor, args=args, lock=lock_name(project))
     write_event(project=project, kind="label_errors.requested", actor=actor, ref_id=job.pk)
     return job

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -15,10 +14,10 @@ from annotation.actions.events import write_event
 from annotation.errors import InvalidError
 from annotation.models import Project
 from learning.model_files import remove_proba, store_weights
-from learning.models import ModelVersion, Round, Score
+from learning.models import ModelVersion, Round
 
 TRAINED_NAME = "touchstone-logistic"
-BATCH = 20_000
+BATCH = 50_000
 
 Check = Callable[[], Any]
 
@@ -116,26 +115,74 @@ def write_scores(
     for start in range(0, len(items), BATCH):
         part = slice(start, start + BATCH)
         top = proba[part].argmax(axis=1)
-        rows: list[Any] = [
-            items[part].tolist(),
-            codes[top].tolist(),
-            np.clip(proba[part][np.arange(len(top)), top], 0, 1).tolist(),
-            utilities[part].tolist(),
-            [json.dumps(row) for row in proba[part].tolist()] if is_sent else [None] * len(top),
-        ]
+        data = _spell_rows(
+            items[part],
+            codes[top],
+            np.clip(proba[part][np.arange(len(top)), top], 0, 1),
+            utilities[part],
+            proba[part] if is_sent else None,
+        )
         with transaction.atomic():
             check()
             with connection.cursor() as cursor:
-                cursor.execute(
-                    "insert into learning_score (model_version_id, item_id, choice, probability, utility, proba)"
-                    " select %s, r.item, r.choice, r.probability, r.utility, r.proba::jsonb from unnest(%s::bigint[],"
-                    " %s::int[], %s::float8[], %s::float8[], %s::text[])"
-                    " as r(item, choice, probability, utility, proba)"
-                    " on conflict (model_version_id, item_id) do update set choice = excluded.choice,"
-                    " probability = excluded.probability, utility = excluded.utility,"
-                    " proba = coalesce(excluded.proba, learning_score.proba)",
-                    [model.pk, *rows],
-                )
+                cursor.execute(_BATCH_TABLE)
+                with cursor.copy("copy score_batch from stdin (format binary)") as copy:
+                    copy.write(data)
+                cursor.execute(_TAKE_BATCH, [model.pk])
+
+
+_BATCH_TABLE = """
+    create temporary table if not exists score_batch
+      (item bigint, choice int, probability float8, utility float8, proba float8[]) on commit delete rows;
+    delete from score_batch
+"""
+# In the order in which they come: a pool comes by its ids, and writes the first index from one end to the other.
+_TAKE_BATCH = """
+    insert into learning_score (item_id, model_version_id, choice, probability, utility, proba)
+    select item, %s, choice, probability, utility, to_jsonb(proba) from score_batch
+    on conflict (item_id, model_version_id) do update set choice = excluded.choice,
+      probability = excluded.probability, utility = excluded.utility,
+      proba = coalesce(excluded.proba, learning_score.proba)
+    where (learning_score.choice, learning_score.probability, learning_score.utility, learning_score.proba)
+      is distinct from (excluded.choice, excluded.probability, excluded.utility,
+                        coalesce(excluded.proba, learning_score.proba))
+"""
+_FLOAT8 = 701  # the type's number in PostgreSQL
+
+
+def _spell_rows(
+    items: NDArray[np.int64],
+    choices: NDArray[np.int64],
+    probabilities: NDArray[np.float64],
+    utilities: NDArray[np.float64],
+    proba: NDArray[np.float64] | None,
+) -> bytes:
+    """Rows of `score_batch` as a binary COPY has them, every value with its length before it: written by numpy."""
+    columns: list[tuple[str, Any, NDArray[Any]]] = [
+        ("item", ">i8", items),
+        ("choice", ">i4", choices),
+        ("probability", ">f8", probabilities),
+        ("utility", ">f8", utilities),
+    ]
+    fields: list[Any] = [("n", ">i2")]
+    for name, kind, _values in columns:
+        fields += [(f"{name} length", ">i4"), (name, kind)]
+    fields.append(("proba length", ">i4"))
+    n_classes = 0 if proba is None else proba.shape[1]
+    if proba is not None:
+        fields += [("head", ">i4", (5,)), ("proba", [("length", ">i4"), ("value", ">f8")], (n_classes,))]
+    rows = np.zeros(len(items), np.dtype(fields))
+    rows["n"] = len(columns) + 1
+    for name, kind, values in columns:
+        rows[f"{name} length"] = np.dtype(kind).itemsize
+        rows[name] = values
+    rows["proba length"] = -1
+    if proba is not None:
+        rows["head"] = (1, 0, _FLOAT8, n_classes, 1)  # dimensions, no nulls, what of, how many, counted from
+        rows["proba length"] = 4 * 5 + 12 * n_classes
+        rows["proba"]["length"] = 8
+        rows["proba"]["value"] = proba
+    return b"PGCOPY\n\xff\r\n\0" + bytes(8) + rows.tobytes() + b"\xff\xff"
 
 
 def make_current(*, model: ModelVersion, check: Check, evaluation: Mapping[str, Any] | None = None) -> None:
@@ -162,11 +209,21 @@ def remove_old_scores(*, project: Project, question: int, check: Check) -> None:
         project=project, question=question, origin=ModelVersion.Origin.TRAINED, is_current=False
     )
     for model in old:
-        while True:
+        after: float | None = float("inf")
+        while after is not None:
             with transaction.atomic():
                 check()
-                ids = list(Score.objects.filter(model_version=model).values_list("pk", flat=True)[:BATCH])
-                Score.objects.filter(pk__in=ids).delete()
-            if not ids:
-                break
+                with connection.cursor() as cursor:
+                    cursor.execute(_REMOVE_SCORES, [model.pk, after, BATCH])
+                    (after,) = cursor.fetchone() or (None,)
         remove_proba(model)
+
+
+# From the highest utility down: what a batch has left dead, the next one does not pass again.
+_REMOVE_SCORES = """
+    with batch as (
+      select ctid as place from learning_score
+      where model_version_id = %s and utility <= %s order by utility desc, item_id limit %s),
+    gone as (delete from learning_score s using batch b where s.ctid = b.place returning s.utility)
+    select min(utility) from gone
+"""

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from annotation.actions.carrying import refuse_while_carrying
 from annotation.jobs import JobFailedError, RunningJob, job_kind
 from learning.actions.label_errors import KIND
+from learning.feature_files import refresh_shards
 from learning.loading import load_holdout, load_training
 from learning.questions import classes_of, learnable_questions
 from learning.scoring import fit_space, vectorise
@@ -45,8 +46,9 @@ def search_label_errors(running: RunningJob) -> dict[str, Any]:
         )
     classes = classes_of(question)
     running.progress(0, 2 * len(items))
-    features = fit_space(project, items, np.random.default_rng([SEED, 2]))
-    X = vectorise(project, features, items, lambda _n: None)
+    shards = refresh_shards(project, running.check)
+    features = fit_space(project, shards, items, np.random.default_rng([SEED, 2]))
+    X = vectorise(project, features, shards, items)
     running.progress(len(items), 2 * len(items))
     try:
         proba = foretell(X, y, len(classes), SEED)

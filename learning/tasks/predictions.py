@@ -16,19 +16,20 @@ from annotation.errors import InvalidError, TouchstoneError
 from annotation.importing.formats import RowProblem, Source, read_rows
 from annotation.jobs import JobLostError, RunningJob, job_kind
 from annotation.kinds import Question
-from annotation.models import Item, Project
+from annotation.models import Project
 from annotation.plain_text import quote
 from annotation.settings import learning_settings
 from learning.actions.models import ensure_external_model, make_current, remove_old_scores, write_scores
 from learning.actions.predictions import KIND
 from learning.actions.rounds import open_round
+from learning.loading import load_named
 from learning.models import ModelVersion, Round
-from learning.predictions import Prediction, PredictionError, parse_prediction
+from learning.predictions import Prediction, PredictionError, list_learnable, parse_prediction
 from learning.questions import classes_of, default_question, learnable_questions
 from learning.scoring import utilities_for
 from learning.tasks.rounds import conduct, judge_sent
 
-BATCH = 5000
+BATCH = 20_000
 SHOWN_ERRORS = 100
 
 Line = tuple[int, dict[str, Any] | RowProblem]
@@ -89,15 +90,16 @@ def _take_batch(
     """Good lines become scores, in the order of the file, so that the last one about an item stands."""
     faults: list[tuple[int, str]] = []
     parsed: list[tuple[int, list[Prediction]]] = []
+    known = list_learnable(learnable)
     for line, row in batch:
         if isinstance(row, RowProblem):
             faults.append((line, row.reason))
             continue
         try:
-            parsed.append((line, parse_prediction(row, learnable)))
+            parsed.append((line, parse_prediction(row, known)))
         except PredictionError as error:
             faults.append((line, str(error)))
-    items = _find_items(project, {found[0].external_id for _line, found in parsed})
+    items = load_named(project, {found[0].external_id for _line, found in parsed})
     classes = {question["id"]: classes_of(question) for question in learnable}
     models: dict[Key, ModelVersion | str] = {}
     scores: dict[Key, dict[int, tuple[float, ...]]] = {}
@@ -138,16 +140,6 @@ def _take_batch(
             check=running.check,
             is_sent=True,
         )
-
-
-def _find_items(project: Project, external_ids: set[str]) -> dict[str, int]:
-    found = Item.objects.filter(
-        project=project,
-        external_id__in=external_ids,
-        imported_by__is_visible=True,
-        lifecycle__in=[Item.Lifecycle.OPEN, Item.Lifecycle.ARCHIVED],
-    )
-    return dict(found.values_list("external_id", "pk"))
 
 
 def _find_model(project: Project, key: Key, classes: list[int]) -> ModelVersion | str:

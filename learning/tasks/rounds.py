@@ -7,6 +7,7 @@ over, and a round whose swap is done goes on from the stored probabilities. The 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ from learning.actions.rounds import (
     raise_batch,
     settle_holdout_share,
 )
+from learning.feature_files import Shards, refresh_shards
 from learning.loading import Pool, load_holdout, load_pool, load_sent_proba, load_training
 from learning.model_files import read_proba, store_proba
 from learning.models import ModelVersion, Round
@@ -45,18 +47,27 @@ from learning.scoring import (
 )
 
 if TYPE_CHECKING:
+    from learning.algorithms.estimators import LogisticModel
+    from learning.algorithms.features import Features, Matrix
     from learning.algorithms.strategies import Batch
+
+# Rows of the feature matrix for items, in their order.
+Vectors = Callable[[NDArray[np.int64]], "Matrix"]
 
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """Probabilities of items of the pool, or none (a cold start)."""
+    """Probabilities of items of the pool, or none (a cold start).
+
+    `vectors`: the items as the model sees them; None where the model is not of this house, or not there.
+    """
 
     model: ModelVersion | None
     items: NDArray[np.int64]
     proba: NDArray[np.float64] | None
     n_train: int | None
     note: str = ""
+    vectors: Vectors | None = None
 
 
 @job_kind(KIND)
@@ -111,7 +122,8 @@ def _score(running: RunningJob, round_: Round, question: Question, *, train: boo
         stored = read_proba(kept)
         if stored is not None:
             items, proba = stored
-            return Scored(kept, items, align_to(question, proba, kept.classes), kept.n_train)
+            vectors = _vectors_of(running, round_.project, kept)
+            return Scored(kept, items, align_to(question, proba, kept.classes), kept.n_train, vectors=vectors)
     if train:
         return _train(running, round_, question)
     current = _current(round_.project, question)
@@ -124,6 +136,23 @@ def _score(running: RunningJob, round_: Round, question: Question, *, train: boo
 
 def _current(project: Project, question: Question) -> ModelVersion | None:
     return ModelVersion.objects.filter(project=project, question=question["id"], is_current=True).first()
+
+
+def _vectors(project: Project, features: Features, shards: Shards) -> Vectors:
+    return lambda items: vectorise(project, features, shards, items)
+
+
+def _vectors_of(running: RunningJob, project: Project, model: ModelVersion) -> Vectors:
+    def vectors(items: NDArray[np.int64]) -> Matrix:
+        features, _fitted, shards = _unpack(running, project, model)
+        return vectorise(project, features, shards, items)
+
+    return vectors
+
+
+def _count(running: RunningJob, project: Project) -> Shards:
+    """The words of all items, counted now where they were not."""
+    return refresh_shards(project, running.check, running.progress)
 
 
 class _Progress:
@@ -148,14 +177,13 @@ def _train(running: RunningJob, round_: Round, question: Question) -> Scored:
     if len(np.unique(training.y)) < 2:
         return _without_training(running, round_, question, pool, str(TooFewClassesError(len(training))), len(training))
 
-    known = join_items(training, pool.items)
-    progress = _Progress(running, len(known) + len(training) + len(holdout) + len(pool))
-    features = fit_space(project, known, np.random.default_rng([round_.seed, 2]))
-    progress(len(known))
-    X = vectorise(project, features, training.items, progress)
+    shards = _count(running, project)
+    progress = _Progress(running, len(holdout) + len(pool))
+    features = fit_space(project, shards, join_items(training, pool.items), np.random.default_rng([round_.seed, 2]))
+    X = vectorise(project, features, shards, training.items)
     model = fit_logistic(X, training.y, len(classes), round_.seed)
     running.check()
-    judged = predict(project, features, model, holdout.items, progress)
+    judged = predict(project, features, shards, model, holdout.items, progress)
     evaluation = {
         **judge(project, question, holdout.y, judged, round_.seed),
         "n_train": len(training),
@@ -171,9 +199,9 @@ def _train(running: RunningJob, round_: Round, question: Question) -> Scored:
         n_train=len(training),
         evaluation=evaluation,
     )
-    proba = predict(project, features, model, pool.items, progress)
+    proba = predict(project, features, shards, model, pool.items, progress)
     _publish(running, round_, question, kept, pool.items, proba)
-    return Scored(kept, pool.items, proba, len(training))
+    return Scored(kept, pool.items, proba, len(training), vectors=_vectors(project, features, shards))
 
 
 def _without_training(
@@ -192,6 +220,7 @@ def _without_training(
         scored.proba,
         scored.n_train,
         f"{note % {'reason': reason, 'model': current}} {scored.note}".strip(),
+        scored.vectors,
     )
 
 
@@ -203,6 +232,15 @@ def score_with(running: RunningJob, round_: Round, question: Question, model: Mo
     pool = load_pool(round_.project)
     if model.origin == ModelVersion.Origin.EXTERNAL:
         return _score_sent(running, round_, question, model, pool)
+    project = round_.project
+    features, fitted, shards = _unpack(running, project, model)
+    raw = predict(project, features, shards, fitted, pool.items, _Progress(running, len(pool)))
+    proba = align_to(question, raw, model.classes)
+    _publish(running, round_, question, model, pool.items, proba)
+    return Scored(model, pool.items, proba, model.n_train, vectors=_vectors(project, features, shards))
+
+
+def _unpack(running: RunningJob, project: Project, model: ModelVersion) -> tuple[Features, LogisticModel, Shards]:
     from learning.algorithms.weights import WeightsError
 
     try:
@@ -211,11 +249,7 @@ def score_with(running: RunningJob, round_: Round, question: Question, model: Mo
         raise JobFailedError(
             _("The file of %(model)s is not on this host or was changed. Train a new one.") % {"model": model}
         ) from error
-    progress = _Progress(running, len(pool))
-    raw = predict(round_.project, features, fitted, pool.items, progress)
-    proba = align_to(question, raw, model.classes)
-    _publish(running, round_, question, model, pool.items, proba)
-    return Scored(model, pool.items, proba, model.n_train)
+    return features, fitted, _count(running, project)
 
 
 def _write_scores(

@@ -295,7 +295,7 @@ def _accept(project: Project, seat: Seat, decided: Mapping[int, LabelValue], ask
 
 
 _VERDICTS = {
-    "data": "reviewers_match(q.id, %(id)s::smallint, 'majority', %(overlap)s::numeric)",
+    "data": "reviewers_match(q.id, %(question)s::jsonb, 'majority')",
     "text": "(select 0 as disagreement)",
 }
 _BY_VALUE = "reviewers_decide(%(kind)s, 'majority', v.votes, v.n, %(tolerance)s::numeric)"
@@ -304,7 +304,6 @@ _BY_VALUE = "reviewers_decide(%(kind)s, 'majority', v.votes, v.n, %(tolerance)s:
 def count_votes(item_id: int, pass_no: int, question: Question) -> tuple[dict[str, int], int, float]:
     """The votes on a question that the vote rule does not look at: few votes, not asked until now, or decided."""
     verdict = _VERDICTS.get(KINDS[question["kind"]].COLUMN, _BY_VALUE)
-    overlap = question.get("least_overlap")
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
@@ -318,7 +317,7 @@ def count_votes(item_id: int, pass_no: int, question: Question) -> tuple[dict[st
                 "id": question["id"],
                 "kind": question["kind"],
                 "tolerance": str(question.get("tolerance", 0)),
-                "overlap": None if overlap is None else str(overlap),
+                "question": json.dumps(question),
                 "item": item_id,
                 "pass_no": pass_no,
             },

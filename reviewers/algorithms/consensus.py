@@ -1,7 +1,7 @@
 """The vote rule, stated once without a database: when is a question agreed, still open, or disputed?
 
 A submit applies the same rule in SQL; the tests hold the two against each other. Rules that weigh annotators by their
-skill are no votes and live elsewhere.
+skill are no votes and live elsewhere; marks are voted on in `mark_votes.py`.
 """
 
 from __future__ import annotations
@@ -55,6 +55,8 @@ class NumberVote:
 def vote(counts: Sequence[int], n_votes: int, overlap_min: int, overlap_max: int, rule: Rule = "majority") -> Vote:
     """Apply the vote rule to one `choice` or `rating` question (a rating is a choice among its integers).
 
+    So it is for whole answers that are counted, such as rankings: each different one is a code.
+
     Parameters
     ----------
     counts : sequence of int, (n_values,)
@@ -86,13 +88,13 @@ def vote(counts: Sequence[int], n_votes: int, overlap_min: int, overlap_max: int
     >>> vote([1, 1, 1], 3, overlap_min=2, overlap_max=3).state
     'disputed'
     """
-    _check(counts, overlap_min, overlap_max, rule)
+    check_terms(counts, overlap_min, overlap_max, rule)
     if sum(counts) != n_votes:
         raise ValueError(f"{sum(counts)} votes counted, {n_votes} stated")
     apart = disagreement(counts)
     winner = _winner(counts, n_votes, rule) if n_votes >= overlap_min else None
     if winner is None:
-        state, wanted = _escalate(n_votes, overlap_min, overlap_max)
+        state, wanted = escalate(n_votes, overlap_min, overlap_max)
         return Vote(state, None, None, wanted, apart)
     return Vote("agreed", winner, counts[winner] / n_votes, n_votes, apart)
 
@@ -128,14 +130,14 @@ def vote_choices(
     >>> vote_choices([3, 1, 0], 3, overlap_min=3, overlap_max=3).value
     (0,)
     """
-    _check(chosen, overlap_min, overlap_max, rule)
+    check_terms(chosen, overlap_min, overlap_max, rule)
     if n_votes < 0 or max(chosen, default=0) > n_votes:
         raise ValueError(f"a choice was ticked {max(chosen, default=0)} times by {n_votes} voters")
     splits = [(n_votes - ticks, ticks) for ticks in chosen]
     apart = max((disagreement(split) for split in splits), default=0.0)
     settled = [_winner(split, n_votes, rule) for split in splits] if n_votes >= overlap_min else [None]
     if None in settled:
-        state, wanted = _escalate(n_votes, overlap_min, overlap_max)
+        state, wanted = escalate(n_votes, overlap_min, overlap_max)
         return Vote(state, None, None, wanted, apart)
     value = tuple(code for code, is_chosen in enumerate(settled) if is_chosen)
     confidence = min((max(split) / n_votes for split in splits), default=1.0)
@@ -184,7 +186,7 @@ def vote_numbers(
     >>> found.value, found.confidence, found.disagreement
     (11.5, 0.75, 0.5)
     """
-    _check((), overlap_min, overlap_max, rule)
+    check_terms((), overlap_min, overlap_max, rule)
     if tolerance < 0:
         raise ValueError(f"tolerance {tolerance}: must be 0 or more")
     exact, reach, n_votes = [Fraction(str(number)) for number in numbers], Fraction(str(tolerance)), len(numbers)
@@ -196,55 +198,8 @@ def vote_numbers(
         n_near = sum(abs(one - Fraction(str(middle))) <= reach for one in exact)
         if _winner([n_near], n_votes, rule) is not None:
             return NumberVote("agreed", middle, n_near / n_votes, n_votes, apart)
-    state, wanted = _escalate(n_votes, overlap_min, overlap_max)
+    state, wanted = escalate(n_votes, overlap_min, overlap_max)
     return NumberVote(state, None, None, wanted, apart)
-
-
-def vote_alike(is_same: Sequence[Sequence[bool]], overlap_min: int, overlap_max: int, rule: Rule = "majority") -> Vote:
-    """Apply the vote rule to answers that are compared two by two (spans, boxes, rankings).
-
-    Parameters
-    ----------
-    is_same : sequence of sequence of bool, (n_votes, n_votes)
-        Which answers are the same, symmetric, in the order in which they were given; an answer is the same as itself.
-        It need not be transitive: boxes may drift apart by steps each of which is small enough.
-    overlap_min, overlap_max, rule
-        As for `vote`.
-
-    Returns
-    -------
-    Vote
-        The value is the place (from 0) of the accepted answer: the one with which most answers are the same, of several
-        such the earliest. Agreed where those are as many as the rule asks for; their share is the confidence. The
-        disagreement is the share of pairs that are not the same.
-
-    Raises
-    ------
-    ValueError
-        If an answer is not the same as itself, the overlap is no range, or the rule is unknown.
-
-    Notes
-    -----
-    Where being the same is transitive this is `vote` over the different answers.
-
-    Examples
-    --------
-    >>> vote_alike([[True, True, False], [True, True, True], [False, True, True]], overlap_min=3, overlap_max=5)
-    Vote(state='agreed', value=1, confidence=1.0, overlap_wanted=3, disagreement=0.33333333333333337)
-    """
-    _check((), overlap_min, overlap_max, rule)
-    n_votes = len(is_same)
-    if not all(is_same[place][place] for place in range(n_votes)):
-        raise ValueError("an answer is the same as itself")
-    n_alike = [sum(row) for row in is_same]
-    n_pairs = n_votes * (n_votes - 1)
-    apart = 1 - (sum(n_alike) - n_votes) / n_pairs if n_pairs else 0.0
-    if n_votes >= max(1, overlap_min):
-        best = n_alike.index(max(n_alike))
-        if _winner([n_alike[best]], n_votes, rule) is not None:
-            return Vote("agreed", best, n_alike[best] / n_votes, n_votes, apart)
-    state, wanted = _escalate(n_votes, overlap_min, overlap_max)
-    return Vote(state, None, None, wanted, apart)
 
 
 def disagreement(counts: Sequence[int]) -> float:
@@ -283,13 +238,15 @@ def _winner(counts: Sequence[int], n_votes: int, rule: Rule) -> int | None:
     return next((code for code, votes in enumerate(counts) if 2 * votes > n_votes), None)
 
 
-def _escalate(n_votes: int, overlap_min: int, overlap_max: int) -> tuple[State, int]:
+def escalate(n_votes: int, overlap_min: int, overlap_max: int) -> tuple[State, int]:
+    """The state of a question on which the rule is not met, and how many votes it should get in all."""
     if n_votes < overlap_max:
         return "open", max(overlap_min, n_votes + 1)
     return "disputed", n_votes
 
 
-def _check(counts: Sequence[int], overlap_min: int, overlap_max: int, rule: Rule) -> None:
+def check_terms(counts: Sequence[int], overlap_min: int, overlap_max: int, rule: Rule) -> None:
+    """Raise ValueError for negative votes, an overlap that is no range, or an unknown rule."""
     if min(counts, default=0) < 0:
         raise ValueError("votes cannot be negative")
     if not 1 <= overlap_min <= overlap_max:

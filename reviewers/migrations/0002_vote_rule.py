@@ -14,5 +14,5 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.RunSQL((SQL / name).read_text(encoding="utf-8"), migrations.RunSQL.noop)
-        for name in ("posterior.sql", "vote.sql", "agreement.sql")
+        for name in ("posterior.sql", "marks.sql", "vote.sql", "agreement.sql")
     ]

@@ -63,109 +63,29 @@ begin
   end if;
 end $$;
 
--- The marks (spans, boxes, segments) of an answer as rectangles of numbers as they were written; a stretch is 1 high.
-create or replace function reviewers_marks(p_marks jsonb, out no int, out kin text, out x numeric, out to_x numeric, out y numeric, out to_y numeric)
-returns setof record language sql immutable as $$
-  select z.no::int, (m ->> 'label') || ' ' || (m ->> 'part') collate "C", coalesce(m ->> 'start', m ->> 'x')::numeric,
-    coalesce((m ->> 'end')::numeric, (m ->> 'x')::numeric + (m ->> 'w')::numeric),
-    coalesce((m ->> 'y')::numeric, 0), coalesce((m ->> 'y')::numeric + (m ->> 'h')::numeric, 1)
-  from jsonb_array_elements(p_marks) with ordinality z(m, no)
-$$;
-
--- Whether two rectangles overlap at least so far: intersection over union, in decimals.
-create or replace function reviewers_near(x numeric, to_x numeric, y numeric, to_y numeric, u numeric, to_u numeric, v numeric, to_v numeric, p_overlap numeric)
-returns boolean language sql immutable as $$
-  select x < to_u and u < to_x and y < to_v and v < to_y
-    and (1 + p_overlap) * (least(to_x, to_u) - greatest(x, u)) * (least(to_y, to_v) - greatest(y, v))
-      >= p_overlap * ((to_x - x) * (to_y - y) + (to_u - u) * (to_v - v))
-$$;
-
--- Whether two stored answers of a question with the column `data` are the same. p_overlap null: equal. Else each mark of the one
--- must be paired with one of the other: of the same part and label, and overlapping at least so far. annotation/kinds/marks.py says
--- the same in Python. What is usual is told by one walk along both answers in order (other labels, or each mark beside its like), or by
--- a mark that is beside none. Only where that tells nothing all pairs are looked at, for a largest matching by augmenting paths.
-create or replace function reviewers_same(a jsonb, b jsonb, p_overlap numeric) returns boolean language plpgsql immutable as $$
-declare
-  n int; v_is_kin boolean; v_is_near boolean; v_is_alone boolean; v_near int[]; v_begin int[]; v_of_left int[]; v_of_right int[]; v_from int[]; v_waiting int[];
-  v_at int; v_left int; v_free int; v_next int; v_right int;
-begin
-  if a is null or b is null then return a is null and b is null; end if;
-  if a = b then return true; end if;
-  n := jsonb_array_length(a);
-  if p_overlap is null or n <> jsonb_array_length(b) then return false; end if;
-  with sides as (select 1 as side, m.* from reviewers_marks(a) m union all select 2, m.* from reviewers_marks(b) m),
-  placed as (select s.*, row_number() over (partition by side order by kin, x, to_x, y, to_y) as place from sides s),
-  zipped as (      -- lead(): the mark of b in the same place
-    select side, kin, x, to_x, y, to_y, lead(kin) over w as kin_b, lead(x) over w as u, lead(to_x) over w as to_u, lead(y) over w as v, lead(to_y) over w as to_v
-    from placed window w as (order by place, side))
-  select bool_and(kin = kin_b), bool_and(reviewers_near(x, to_x, y, to_y, u, to_u, v, to_v, p_overlap)) into v_is_kin, v_is_near from zipped where side = 1;
-  if not v_is_kin or v_is_near then return v_is_kin; end if;
-  with l as materialized (select * from reviewers_marks(a)), r as materialized (select * from reviewers_marks(b))
-  select exists (select 1 from l where not exists (
-        select 1 from r where r.kin = l.kin and reviewers_near(l.x, l.to_x, l.y, l.to_y, r.x, r.to_x, r.y, r.to_y, p_overlap)))
-      or exists (select 1 from r where not exists (
-        select 1 from l where r.kin = l.kin and reviewers_near(l.x, l.to_x, l.y, l.to_y, r.x, r.to_x, r.y, r.to_y, p_overlap))) into v_is_alone;
-  if v_is_alone then return false; end if;
-
-  with l as materialized (select * from reviewers_marks(a)), r as materialized (select * from reviewers_marks(b)),
-  pairs as (select l.no as i, r.no as j from l join r on l.kin = r.kin and reviewers_near(l.x, l.to_x, l.y, l.to_y, r.x, r.to_x, r.y, r.to_y, p_overlap))
-  select array_agg(j order by i, j), array_agg(i order by i, j) into v_near, v_waiting from pairs;
-  -- v_near[v_begin[i]] to v_near[v_begin[i + 1] - 1]: the marks of b beside mark i of a
-  v_begin := array_fill(0, array[n + 1]); v_begin[n + 1] := coalesce(cardinality(v_near), 0) + 1;
-  for k in reverse coalesce(cardinality(v_near), 0)..1 loop v_begin[v_waiting[k]] := k; end loop;
-  v_of_left := array_fill(0, array[n]); v_of_right := v_of_left;
-  for i in 1..n loop
-    v_from := array_fill(0, array[n]); v_waiting := array[i]; v_at := 1; v_free := 0;
-    while v_at <= cardinality(v_waiting) and v_free = 0 loop
-      v_left := v_waiting[v_at]; v_at := v_at + 1;
-      for k in v_begin[v_left]..v_begin[v_left + 1] - 1 loop
-        v_right := v_near[k];
-        if v_from[v_right] = 0 then
-          v_from[v_right] := v_left;
-          if v_of_right[v_right] = 0 then v_free := v_right; exit; end if;
-          v_waiting := v_waiting || v_of_right[v_right];
-        end if;
-      end loop;
-    end loop;
-    if v_free = 0 then return false; end if;       -- one without a partner is enough
-    while v_free <> 0 loop
-      v_left := v_from[v_free]; v_next := v_of_left[v_left];
-      v_of_right[v_free] := v_left; v_of_left[v_left] := v_free; v_free := v_next;
-    end loop;
-  end loop;
-  return true;
-end $$;
-
--- The verdict on a question with the column `data`, as reviewers_decide's: the answer with which most answers are the same stands
--- for those, of several such the earliest. disagreement: the share of pairs of voters whose answers are not the same.
-create or replace function reviewers_match(p_row bigint, p_question smallint, p_rule text, p_overlap numeric,
+-- The verdict on a question with the column `data`, as reviewers_decide's. Spans, boxes and segments are voted on mark by mark (marks.sql).
+-- Of all others the whole answers are counted: the one that most people gave stands. disagreement: the share of pairs of voters who differ.
+create or replace function reviewers_match(p_row bigint, q jsonb, p_rule text,
   out is_settled boolean, out choice int, out choices int[], out number float8, out data jsonb, out confidence float8, out disagreement float8)
 language plpgsql stable as $$
-declare v_submitted constant smallint := 2; v_ids bigint[]; v_said jsonb[]; v_alike int[]; n int; v_best int := 1; n_apart int := 0;
+declare v_submitted constant smallint := 2; v_said jsonb[]; n int; v record;
 begin
   is_settled := false; disagreement := 0;
-  select coalesce(array_agg(l.annotation_id), '{}'), array_agg(l.data) into v_ids, v_said from annotation_seat s
+  select coalesce(array_agg(l.data), '{}') into v_said from annotation_seat s
     cross join lateral (select * from annotation_label x where x.annotation_id = s.annotation_id offset 0) l
-    where s.queue_row_id = p_row and s.state = v_submitted and l.question = p_question and l.data is not null;
-  n := cardinality(v_ids);
+    where s.queue_row_id = p_row and s.state = v_submitted and l.question = (q ->> 'id')::smallint and l.data is not null;
+  n := cardinality(v_said);
   if n = 0 then return; end if;
-  v_alike := array_fill(1, array[n]);
-  for i in 1..n loop
-    for j in i + 1..n loop
-      if reviewers_same(v_said[i], v_said[j], p_overlap) then
-        v_alike[i] := v_alike[i] + 1; v_alike[j] := v_alike[j] + 1;
-      else
-        n_apart := n_apart + 1;
-      end if;
-    end loop;
-  end loop;
-  for i in 2..n loop
-    if (v_alike[i], -v_ids[i]) > (v_alike[v_best], -v_ids[v_best]) then v_best := i; end if;
-  end loop;
-  if v_alike[v_best] > (case p_rule when 'unanimous' then n - 0.5 else n / 2.0 end) then
-    is_settled := true; confidence := v_alike[v_best]::float8 / n; data := v_said[v_best];
+  if q ? 'least_overlap' then
+    select m.is_settled, m.data, m.confidence, m.disagreement into is_settled, data, confidence, disagreement from reviewers_vote_marks(v_said, q, p_rule) m;
+    return;
   end if;
-  if n > 1 then disagreement := 2.0 * n_apart / (n * (n - 1.0)); end if;
+  with counted as (select one, count(*)::int as n from unnest(v_said) one group by 1)
+  select (array_agg(counted.one order by counted.n desc))[1] as best, max(counted.n) as n, sum(counted.n * (counted.n - 1)) as n_alike into v from counted;
+  if v.n > (case p_rule when 'unanimous' then n - 0.5 else n / 2.0 end) then
+    is_settled := true; confidence := v.n::float8 / n; data := v.best;
+  end if;
+  if n > 1 then disagreement := 1 - v.n_alike / (n * (n - 1.0)); end if;
 end $$;
 
 -- What was settled is open again: an answer was taken back, or one more is wanted. Votes are counted anew at the next settling.
@@ -206,7 +126,7 @@ begin
     select * into v from reviewers_count(r.id, (q ->> 'id')::smallint, q ->> 'kind');
     case q ->> 'column'
       when 'data' then
-        select * into d from reviewers_match(r.id, (q ->> 'id')::smallint, v_rule, (q ->> 'least_overlap')::numeric);
+        select * into d from reviewers_match(r.id, q, v_rule);
       when 'text' then      -- nobody votes on a text: it is there or it is not
         select v.n > 0 as is_settled, null::int as choice, null::int[] as choices, null::float8 as number, null::jsonb as data,
           null::float8 as confidence, 0::float8 as disagreement into d;

@@ -1,0 +1,19 @@
+"""Asking for the words of a project's items to be counted; the counts themselves are files, not rows."""
+
+from __future__ import annotations
+
+from annotation.actions.jobs import start_job
+from annotation.models import Job, Project
+from learning.actions.rounds import lock_name
+
+KIND = "features"
+
+
+def start_features(*, project: Project) -> Job | None:
+    """Queue what makes the stored counts those of today's items; None where such a job waits already.
+
+    It takes turns with rounds, which would count what is missing themselves.
+    """
+    if Job.objects.filter(project=project, kind=KIND, state=Job.State.QUEUED).exists():
+        return None
+    return start_job(kind=KIND, project=project, created_by=None, lock=lock_name(project))
