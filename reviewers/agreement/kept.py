@@ -22,7 +22,7 @@ from reviewers.models import AgreementStrata
 
 KIND = "agreement.strata"
 # So many labels take half a second or so: counted votes, labels one by one, marks pair by pair.
-QUICK_VOTES, QUICK_LABELS, QUICK_MARKS = 600_000, 100_000, 2_000
+QUICK_VOTES, QUICK_LABELS, QUICK_MARKS = 1_000_000, 100_000, 2_000
 FRESH_SECONDS, FRESH_TIMES = 60, 100  # kept so long, or so many times as long as it took
 PATIENCE = timedelta(minutes=10)  # until what failed is tried again
 
