@@ -106,6 +106,19 @@ def test_votes_counted_beside_the_labels_give_the_strata_that_the_labels_give(de
         }
 
 
+@pytest.mark.parametrize("name", ["verdict", "tags"])
+def test_figures_of_a_large_project_are_those_of_a_small_one(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    project = project_of(desk)
+    question = pick_question(project, name)
+    small = project_agreement(project, question, "language")["strata"]
+    monkeypatch.setattr("reviewers.agreement.strata.FEW_LABELS", 0)
+    monkeypatch.setattr("reviewers.agreement.strata.load_coded", None)  # no label is looked at
+    assert project_agreement(project, question, "language")["strata"] == small
+    assert [one["value"] for one in small] == ["", "de", "en"]
+
+
 def test_few_labels_are_compared_at_once(desk: Desk) -> None:
     body = Api(desk.cast.rita).get(URL).json()
     assert [one["value"] for one in body["strata"]] == ["", "de", "en"]
