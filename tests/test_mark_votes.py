@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from annotation.kinds.marks import exact, find_corners
 from reviewers.algorithms.consensus import Rule, vote_choices
-from reviewers.algorithms.mark_votes import Mark, MarkVote, group_marks, vote_marks
+from reviewers.algorithms.mark_votes import Mark, MarkVote, group_marks, settle_groups, vote_marks
 
 Stored = dict[str, Any]
 DATABASE = settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
@@ -223,6 +223,12 @@ def test_what_all_saw_and_drew_in_their_own_way_is_not_dropped() -> None:
     assert vote(*labelled).state == "disputed"
     assert vote([OTHER, ONE], [OTHER, span(0, 5)], [OTHER]).state == "disputed"  # two of three see something
     assert vote([OTHER, ONE], [OTHER, span(4, 5)], [OTHER]).value == (OTHER,)  # in places of their own
+
+
+def test_marks_at_one_place_stand_alike_whoever_drew_first() -> None:
+    rivals = [[ONE, OTHER], [span(2, 5), OTHER], [OTHER]]
+    verdicts = settle_groups(group_marks(rivals, None), 3, "majority")
+    assert verdicts == [(None, 1), (None, 1), (True, 3)]  # one of three has nothing there
 
 
 def test_a_mark_inside_one_that_is_in_is_voted_on_by_itself() -> None:

@@ -197,11 +197,12 @@ def _train(running: RunningJob, round_: Round, question: Question) -> Scored:
     running.check()
     judged = predict(project, features, shards, model, holdout.items, progress)
     beside = judge_beside_current(project, question, shards, holdout, judged, round_.seed)
+    drawn = judge_by_chance(project, features, shards, training, fit, holdout, round_.seed)
     evaluation = {
         **judge(project, question, holdout, judged, round_.seed),
         "beside": None if beside is None else {"model": str(beside.current), "gain": beside.gain},
         "is_worse": beside is not None and beside.is_worse,
-        "by_chance": judge_by_chance(project, features, shards, training, fit, holdout, round_.seed),
+        "by_chance": drawn,
         "n_train": len(training),
         "round": round_.number,
         "strategy": round_.strategy,
@@ -224,14 +225,6 @@ def _train(running: RunningJob, round_: Round, question: Question) -> Scored:
     return Scored(kept, pool.items, proba, len(training), vectors=_vectors(project, features, shards))
 
 
-def _sample(project: Project, features: Features, shards: Shards, items: NDArray[np.int64], seed: int) -> Matrix:
-    """Features of a fair sample: what the model is told of the pool besides its labels."""
-    most = MAX_SAMPLE_IMAGES if features.text is None else MAX_SAMPLE
-    if len(items) > most:
-        items = np.sort(np.random.default_rng([seed, 5]).choice(items, most, replace=False))
-    return vectorise(project, features, shards, items)
-
-
 def _with_the_better_one(
     running: RunningJob, round_: Round, question: Question, kept: ModelVersion, beside: Beside
 ) -> Scored:
@@ -243,6 +236,14 @@ def _with_the_better_one(
     ) % {"new": kept, "old": beside.current, "low": low, "high": high}
     scored = score_with(running, round_, question, beside.current)
     return replace(scored, note=f"{note} {scored.note}".strip())
+
+
+def _sample(project: Project, features: Features, shards: Shards, items: NDArray[np.int64], seed: int) -> Matrix:
+    """Features of a fair sample: what the model is told of the pool besides its labels."""
+    most = MAX_SAMPLE_IMAGES if features.text is None else MAX_SAMPLE
+    if len(items) > most:
+        items = np.sort(np.random.default_rng([seed, 5]).choice(items, most, replace=False))
+    return vectorise(project, features, shards, items)
 
 
 def _without_training(
