@@ -19,22 +19,25 @@ from reviewers.algorithms.figures import Figure
 NEXT_LABELS = 500
 # Another drawing of the holdout moves macro-F1 by more than this: no reason to ask people for 500 labels.
 SMALL_GAIN = 0.01
-METRIC = "expected_gain"
+METRIC, BY_CHANCE = "expected_gain", "labels_by_chance"
+MOST_AHEAD = 5  # times as many labels as were seen: beyond, a curve is a guess
 
 
 def show_outlook(project: Project, question: Question) -> dict[str, Any]:
     """The learning curve, what 500 labels more are expected to bring, and an advice with its reason.
 
-    `{"question", "points", "metrics": [figure of `expected_gain`], "advice": "go_on"/"stop"/"unclear", "reason",
-    "computed_at"}`. `points` as in `learning_curve`. The figure is in macro-F1; it is refused, and the advice unclear,
-    while fewer than five models of different sizes have been judged.
+    `{"question", "points", "metrics": [figures of `expected_gain`, `labels_by_chance`], "advice": "go_on"/"stop"/
+    "unclear", "reason", "computed_at"}`. `points` as in `learning_curve`. The gain is in macro-F1; it is refused, and
+    the advice unclear, while fewer than five models of different sizes have been judged. `labels_by_chance`: how many
+    labels, all drawn by chance, the newest figure would have taken, by the curve of those that were.
     """
     points = learning_curve(project, question)
     figure, advice, reason = _expect(points)
+    by_chance = _compare_with_chance(points)
     return {
         "question": question["name"],
         "points": points,
-        "metrics": [figure.as_dict()],
+        "metrics": [figure.as_dict(), by_chance.as_dict()],
         "advice": advice,
         "reason": reason,
         "computed_at": show_time(timezone.now()),
@@ -65,6 +68,29 @@ def _expect(points: list[dict[str, Any]]) -> tuple[Figure, str, str]:
         **size,
     )
     return figure, *_advise(gain)
+
+
+def _compare_with_chance(points: list[dict[str, Any]]) -> Figure:
+    judged = [point for point in points if point["macro_f1"]["value"] is not None and point["by_chance"] is not None]
+    size: dict[str, Any] = {"n_items": 0, "n_labels": 0}
+    if judged:
+        size = {"n_items": judged[-1]["macro_f1"]["n_items"], "n_labels": judged[-1]["n_train"]}
+    if judged and all(point["by_chance"]["n_train"] == point["n_train"] for point in judged):
+        return Figure.refused(BY_CHANCE, "every label was drawn by chance", **size)
+    sizes = [point["by_chance"]["n_train"] for point in judged]
+    try:
+        outlook = look_ahead(
+            sizes, [point["by_chance"]["macro_f1"]["value"] for point in judged], rng=np.random.default_rng(0)
+        )
+    except NoOutlookError as error:
+        return Figure.refused(BY_CHANCE, str(error), **size)
+    needed = outlook.labels_for(judged[-1]["macro_f1"]["value"])
+    most = MOST_AHEAD * max(sizes)
+    if needed.interval[1] > most:
+        refusal = f"{max(sizes)} labels were drawn by chance: too few to say; {needed.interval[0]:.0f} at least"
+        return Figure.refused(BY_CHANCE, refusal, **size)
+    method = f"inverse power law through {len(sizes)} models of {sizes[0]} to {sizes[-1]} labels drawn by chance"
+    return Figure(metric=BY_CHANCE, value=needed.value, interval=needed.interval, method=method, **size)
 
 
 def _explain_refusal() -> str:

@@ -99,7 +99,7 @@ def model_rows(project: Project, limit: int = 50) -> list[dict[str, Any]]:
             "name": model.name,
             "version": model.version,
             "question": names[model.question]["name"] if model.question in names else "",
-            "state": "kept",
+            "state": "rejected" if (model.evaluation or {}).get("is_worse") else "kept",
             "is_current": model.is_current,
             "at": model.created_at,
             "source": model.origin,
@@ -112,37 +112,30 @@ def model_rows(project: Project, limit: int = 50) -> list[dict[str, Any]]:
 
 
 def learning_curve(project: Project, question: Question) -> list[dict[str, Any]]:
-    """One point for each model trained here, in the order of rounds.
+    """One point for each model trained here, in the order of rounds, whether it was used or not.
 
-    `{"n_train", "macro_f1": figure, "round": number, "strategy", "model"}`; a refused figure keeps its place.
+    `{"n_train", "macro_f1": figure, "by_chance": the same of the labels that chance drew or None, "round": number,
+    "strategy", "model", "is_used"}`; a refused figure keeps its place.
     """
-    rounds = (
-        Round.objects.filter(
-            project=project,
-            question=question["id"],
-            finished_at__isnull=False,
-            model_version__origin=ModelVersion.Origin.TRAINED,
-        )
-        .select_related("model_version")
-        .order_by("number")
-    )
+    models = ModelVersion.objects.filter(
+        project=project, question=question["id"], origin=ModelVersion.Origin.TRAINED, evaluation__isnull=False
+    ).order_by("pk")
     points: list[dict[str, Any]] = []
-    seen: set[int] = set()
-    for round_ in rounds:
-        model = round_.model_version
-        figure = find_metric(model.evaluation, "macro_f1") if model is not None else None
-        if model is None or figure is None or model.pk in seen:  # a model that is used again is no new point
-            continue
-        seen.add(model.pk)
-        points.append(
-            {
-                "n_train": model.n_train,
-                "macro_f1": figure,
-                "round": round_.number,
-                "strategy": round_.strategy,
-                "model": str(model),
-            }
-        )
+    for model in models:
+        evaluation = model.evaluation or {}
+        figure = find_metric(evaluation, "macro_f1")
+        if figure is not None:
+            points.append(
+                {
+                    "n_train": model.n_train,
+                    "macro_f1": figure,
+                    "by_chance": evaluation["by_chance"],
+                    "round": evaluation["round"],
+                    "strategy": evaluation["strategy"],
+                    "model": str(model),
+                    "is_used": not evaluation["is_worse"],
+                }
+            )
     return points
 
 
@@ -153,6 +146,12 @@ def class_rows(model: ModelVersion | None) -> list[dict[str, Any]]:
     if evaluation is None or figure is None or figure["refusal"]:
         return []
     return list(evaluation["classes"])
+
+
+def slice_rows(model: ModelVersion | None) -> list[dict[str, Any]]:
+    """Accuracy on parts of the holdout that are large enough: `{"key", "value", "figure"}`; [] where there are none."""
+    evaluation = model.evaluation if model is not None else None
+    return [part for part in (evaluation or {}).get("slices", ()) if part["figure"]["value"] is not None]
 
 
 def holdout_state(project: Project) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from learning.counting import HAS_IMAGE, HAS_TEXT, count_cores
 from learning.loading import BATCH, Labelled, align_proba, load_contents
 from learning.model_files import read_weights
 from learning.models import ModelVersion
-from learning.questions import class_names, classes_of
+from learning.questions import classes_of
 
 if TYPE_CHECKING:
     from learning.algorithms.estimators import LogisticModel
@@ -139,27 +139,6 @@ def unpack_model(version: ModelVersion) -> tuple[Features, LogisticModel]:
         Features.from_arrays(parts["features"], card["features"]),
         LogisticModel.from_arrays(parts["model"], card["model"]),
     )
-
-
-def judge(
-    project: Project, question: Question, y: NDArray[np.int64], proba: NDArray[np.float64], seed: int
-) -> dict[str, Any]:
-    """Figures on holdout labels, ready for JSON: each with its interval and n, or why there is none.
-
-    `metrics` as everywhere, with how the items were drawn and the guideline in force; `classes` and `confusion` by the
-    choices' values in `choices`.
-    """
-    from learning.algorithms.evaluation import evaluate
-
-    names = class_names(question)
-    found = evaluate(y, proba.reshape(len(y), len(names)), rng=np.random.default_rng([seed, 1])).as_dict()
-    guideline = project.guideline.version if project.guideline else None
-    for metric in found["metrics"]:
-        metric["drawn"] = "holdout"
-        metric["guideline_version"] = guideline
-    for figures in found["classes"]:
-        figures["choice"] = names[figures.pop("code")]
-    return {**found, "choices": names}
 
 
 def utilities_for(strategy: str, proba: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -37,7 +37,8 @@ def judge(desk: Desk, curve: dict[int, float | None]) -> None:
             origin=ModelVersion.Origin.TRAINED,
             classes=[1, 2, 3],
             n_train=n_train,
-            evaluation={"metrics": [figure], "classes": [], "confusion": []},
+            evaluation={"metrics": [figure], "classes": [], "confusion": [], "round": number, "strategy": "margin"}
+            | {"is_worse": False, "by_chance": None},
         )
         Round.objects.create(
             project=desk.project,
@@ -69,12 +70,30 @@ def rising(ceiling: float, scale: float) -> dict[int, float | None]:
 def test_a_rising_curve_asks_for_more_labels(desk: Desk) -> None:
     judge(desk, rising(0.9, 12))
     told = Api(desk.cast.enzo).get(PATH).json()
-    (gain,) = told["metrics"]
+    gain, by_chance = told["metrics"]
     assert (told["advice"], gain["metric"], gain["n_items"], gain["n_labels"]) == ("go_on", "expected_gain", 300, 900)
     truth = 12 * (900**-0.7 - 1400**-0.7)
     assert gain["interval"][0] <= truth <= gain["interval"][1]
     assert told["reason"].startswith("500 labels more are expected to raise macro-F1 by ")
     assert [point["n_train"] for point in told["points"]] == list(range(100, 1000, 100))
+    assert by_chance["refusal"] == "0 models judged, 5 needed"
+
+
+@pytest.mark.django_db
+def test_what_chance_alone_would_have_taken_is_told(desk: Desk) -> None:
+    judge(desk, rising(0.9, 12))
+    for model in ModelVersion.objects.all():
+        n = (model.n_train or 0) * 3 // 4
+        told = model.evaluation or {}
+        told["by_chance"] = {"n_train": n, "macro_f1": told["metrics"][0] | {"value": 0.9 - 14 * n**-0.7}}
+        model.save()
+    _gain, by_chance = Api(desk.cast.enzo).get(PATH).json()["metrics"]
+    truth = (14 / (12 * 900**-0.7)) ** (1 / 0.7)
+    assert by_chance["interval"][0] <= truth <= by_chance["interval"][1]
+    assert by_chance["value"] == pytest.approx(truth, rel=0.1)
+    page = open_page(desk).content.decode()
+    assert "Labels it would have taken, all drawn by chance" in page
+    assert "by chance alone" in page
 
 
 @pytest.mark.django_db

@@ -18,8 +18,10 @@ def test_a_curve_without_noise_is_found_again() -> None:
     outlook = look_ahead(SIZES, planted(SIZES), rng=np.random.default_rng(0))
     assert outlook.value_at(5000).value == pytest.approx(planted(np.array(5000.0)), abs=0.005)
     assert outlook.gain_of(500).value == pytest.approx(planted(np.array(1700.0)) - planted(np.array(1200.0)), abs=0.002)
-    assert outlook.labels_for(0.75) == pytest.approx((3 / 0.05) ** (1 / 0.6), rel=0.1)
-    assert outlook.labels_for(0.99) is None
+    needed = outlook.labels_for(0.75)
+    assert needed.value == pytest.approx((3 / 0.05) ** (1 / 0.6), rel=0.1)
+    assert needed.interval[0] < needed.value < needed.interval[1]
+    assert outlook.labels_for(0.99).value == np.inf
 
 
 def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
@@ -36,7 +38,7 @@ def test_a_curve_that_falls_promises_no_gain() -> None:
     outlook = look_ahead(SIZES, 0.7 - SIZES / 10_000, rng=np.random.default_rng(0))
     assert outlook.gain_of(500).value == 0
     assert outlook.gain_of(500).interval[0] == 0
-    assert outlook.labels_for(0.9) is None
+    assert outlook.labels_for(0.9).value == np.inf
 
 
 def test_no_figure_is_foretold_above_the_best_there_is() -> None:

@@ -81,7 +81,7 @@ CHIPS = {
     "failed": ("chip-bad", "cross", gettext_lazy("failed")),
     "dead": ("chip-bad", "cross", gettext_lazy("gave up")),
     "kept": ("chip-good", "check", gettext_lazy("kept")),
-    "rejected": ("chip-warn", "cross", gettext_lazy("not kept")),
+    "rejected": ("chip-warn", "cross", gettext_lazy("not used")),
     "simulated": ("chip-outline", "robot", gettext_lazy("simulated")),
     "model": ("chip-outline", "robot", gettext_lazy("model")),
     "imported": ("chip-outline", "down", gettext_lazy("imported")),

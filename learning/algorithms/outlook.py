@@ -54,12 +54,13 @@ class Outlook:
         """By how much the figure is expected to rise with so many labels more; 0 or above."""
         return _forecast(self._at(self.n_labels + n_more) - self._at(self.n_labels))
 
-    def labels_for(self, value: float) -> float | None:
-        """With how many labels the curve reaches a value; None where it stays below it."""
-        ceiling, scale, power = self.curves[0]
-        if value >= ceiling:
-            return None
-        return float((scale / (ceiling - value)) ** (1 / power))
+    def labels_for(self, value: float) -> Forecast:
+        """With how many labels the curve reaches a value; infinite where it stays below it, 0 where it begins above."""
+        ceiling, scale, power = self.curves.T
+        short = ceiling - value
+        with np.errstate(divide="ignore", over="ignore"):
+            needed = np.where(short > 0, (scale / np.maximum(short, 1e-12)) ** (1 / power), np.inf)
+        return _forecast(needed)
 
     def _at(self, n_labels: float) -> FloatArray:
         ceiling, scale, power = self.curves.T
@@ -109,8 +110,8 @@ def look_ahead(
     --------
     >>> n = np.array([100, 200, 300, 400, 500, 600])
     >>> outlook = look_ahead(n, 0.8 - 2 * n ** -0.5, rng=np.random.default_rng(0))
-    >>> round(outlook.value_at(1600).value, 2), outlook.labels_for(0.9) is None
-    (0.75, True)
+    >>> round(outlook.value_at(1600).value, 2), outlook.labels_for(0.9).value
+    (0.75, inf)
     """
     n, v = np.asarray(n_labels, np.float64), np.asarray(values, np.float64)
     if n.ndim != 1 or n.shape != v.shape:
@@ -153,5 +154,5 @@ def _fit(n: FloatArray, values: FloatArray, top: float) -> FloatArray:
 
 
 def _forecast(values: FloatArray) -> Forecast:
-    low, high = np.quantile(values[1:], [0.025, 0.975])
+    low, high = np.quantile(values[1:], [0.025, 0.975], method="nearest")  # some may be infinite
     return Forecast(float(values[0]), (float(low), float(high)))

@@ -22,12 +22,13 @@ from annotation.settings import learning_settings
 from learning.actions.models import ensure_external_model, make_current, remove_old_scores, write_scores
 from learning.actions.predictions import KIND
 from learning.actions.rounds import open_round
+from learning.judging import judge_sent
 from learning.loading import load_named
 from learning.models import ModelVersion, Round
 from learning.predictions import Prediction, PredictionError, list_learnable, parse_prediction
 from learning.questions import classes_of, default_question, learnable_questions
 from learning.scoring import utilities_for
-from learning.tasks.rounds import conduct, judge_sent
+from learning.tasks.rounds import conduct
 
 BATCH = 20_000
 SHOWN_ERRORS = 100

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +30,7 @@ from learning.actions.rounds import (
     settle_holdout_share,
 )
 from learning.feature_files import Shards, refresh_shards
+from learning.judging import Beside, judge, judge_beside_current, judge_by_chance, judge_sent
 from learning.loading import Pool, load_holdout, load_pool, load_sent_proba, load_training
 from learning.model_files import read_proba, store_proba
 from learning.models import ModelVersion, Round
@@ -38,7 +39,6 @@ from learning.scoring import (
     align_to,
     fit_space,
     join_items,
-    judge,
     pack_model,
     predict,
     unpack_model,
@@ -184,9 +184,15 @@ def _train(running: RunningJob, round_: Round, question: Question) -> Scored:
     model = fit_logistic(X, training.y, len(classes), round_.seed)
     running.check()
     judged = predict(project, features, shards, model, holdout.items, progress)
+    beside = judge_beside_current(project, question, shards, holdout, judged, round_.seed)
     evaluation = {
-        **judge(project, question, holdout.y, judged, round_.seed),
+        **judge(project, question, holdout, judged, round_.seed),
+        "beside": None if beside is None else {"model": str(beside.current), "gain": beside.gain},
+        "is_worse": beside is not None and beside.is_worse,
+        "by_chance": judge_by_chance(project, features, shards, training, X, len(classes), holdout, round_.seed),
         "n_train": len(training),
+        "round": round_.number,
+        "strategy": round_.strategy,
         "settings": model.settings,
     }
     data = pack_model(features, model, classes)
@@ -199,9 +205,24 @@ def _train(running: RunningJob, round_: Round, question: Question) -> Scored:
         n_train=len(training),
         evaluation=evaluation,
     )
+    if beside is not None and beside.is_worse:
+        return _with_the_better_one(running, round_, question, kept, beside)
     proba = predict(project, features, shards, model, pool.items, progress)
     _publish(running, round_, question, kept, pool.items, proba)
     return Scored(kept, pool.items, proba, len(training), vectors=_vectors(project, features, shards))
+
+
+def _with_the_better_one(
+    running: RunningJob, round_: Round, question: Question, kept: ModelVersion, beside: Beside
+) -> Scored:
+    """The new model is worse than the current one: that one's scores are used, and the note says so."""
+    low, high = (-100 * end for end in beside.gain["interval"])
+    note = _(
+        "%(new)s is not used: on the same holdout items its macro-F1 is %(high).1f to %(low).1f points below that of"
+        " %(old)s, whose scores were used."
+    ) % {"new": kept, "old": beside.current, "low": low, "high": high}
+    scored = score_with(running, round_, question, beside.current)
+    return replace(scored, note=f"{note} {scored.note}".strip())
 
 
 def _without_training(
@@ -214,14 +235,7 @@ def _without_training(
         return Scored(None, pool.items, None, n_labels, note)
     note = _("Nothing could be trained yet (%(reason)s): the scores of %(model)s were used.")
     scored = score_with(running, round_, question, current)
-    return Scored(
-        scored.model,
-        scored.items,
-        scored.proba,
-        scored.n_train,
-        f"{note % {'reason': reason, 'model': current}} {scored.note}".strip(),
-        scored.vectors,
-    )
+    return replace(scored, note=f"{note % {'reason': reason, 'model': current}} {scored.note}".strip())
 
 
 def score_with(running: RunningJob, round_: Round, question: Question, model: ModelVersion) -> Scored:
@@ -299,13 +313,6 @@ def _score_sent(running: RunningJob, round_: Round, question: Question, model: M
             "model": model,
         }
     return Scored(model, items, proba, model.n_train, note)
-
-
-def judge_sent(project: Project, question: Question, model: ModelVersion, seed: int) -> dict[str, Any]:
-    """Figures of an outside model on those holdout items for which it sent scores."""
-    holdout = load_holdout(project, question)
-    known, raw = load_sent_proba(model, holdout.items)
-    return judge(project, question, holdout.y[known], align_to(question, raw, model.classes), seed)
 
 
 def _raise_batch(running: RunningJob, round_: Round, question: Question, scored: Scored) -> None:

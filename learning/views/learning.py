@@ -39,6 +39,7 @@ def metric_words() -> dict[str, str]:
         "alpha_interval": _("Krippendorff's alpha, interval"),
         "raw_agreement": _("Raw agreement"),
         "expected_gain": _("Macro-F1 gained by 500 labels more, expected"),
+        "labels_by_chance": _("Labels it would have taken, all drawn by chance"),
         "anchoring": _("How far showing it draws answers to it"),
         "agreement_shown": _("Answers like the suggestion, where shown"),
         "agreement_withheld": _("Answers like the suggestion, where withheld"),
@@ -141,6 +142,7 @@ class LearningView(ProjectPage):
                 "models": reports.model_rows(project),
                 "per_class": [_show_class(row, texts) for row in reports.class_rows(model)],
                 "per_class_refusal": "",
+                "slices": [_show_slice(row) for row in reports.slice_rows(model)],
                 "form": form,
                 "can_start": access.may("learn"),
             }
@@ -150,31 +152,57 @@ class LearningView(ProjectPage):
 def show_curve(points: list[dict[str, Any]]) -> dict[str, Any]:
     """The learning curve as a chart: one line for each strategy, in the order of their first rounds."""
     lines: dict[str, list[dict[str, Any]]] = {}
+    by_chance: list[dict[str, Any]] = []
     refusal = _("No model has been trained yet.")
     for point in points:
         figure = point["macro_f1"]
-        low, high = figure["interval"] or (None, None)
         refusal = figure["refusal"] or refusal
-        lines.setdefault(point["strategy"], []).append(
-            {"x": point["n_train"] or 0, "y": figure["value"], "low": low, "high": high, "n": figure["n_items"]}
-        )
+        lines.setdefault(point["strategy"], []).append(_show_point(point["n_train"] or 0, figure))
+        drawn = point["by_chance"]
+        if drawn is not None and drawn["n_train"] < (point["n_train"] or 0):
+            by_chance.append(_show_point(drawn["n_train"], drawn["macro_f1"]))
+    series = [{"name": name, "points": line} for name, line in lines.items()]
+    if by_chance:
+        series.append({"name": _("by chance alone"), "points": by_chance})
     return {
-        "series": [{"name": name, "points": line} for name, line in lines.items()],
+        "series": series,
         "x_label": _("accepted labels used for training"),
         "y_label": _("macro-F1 on the holdout"),
         "refusal": refusal,
     }
 
 
+def _show_point(n_train: int, figure: dict[str, Any]) -> dict[str, Any]:
+    low, high = figure["interval"] or (None, None)
+    return {"x": n_train, "y": figure["value"], "low": low, "high": high, "n": figure["n_items"]}
+
+
 def show_advice(outlook: dict[str, Any]) -> dict[str, Any] | None:
     """The expected gain as a tile, and the sentence beside it; None before the first model."""
     if not outlook["points"]:
         return None
-    (figure,) = outlook["metrics"]
+    gain, by_chance = outlook["metrics"]
+    words = metric_words()
+    most = max(by_chance["n_labels"], *(by_chance["interval"] or [0]))
     return {
-        "figure": figure | {"label": metric_words()["expected_gain"], "end": max(0.05, *(figure["interval"] or [0.0]))},
+        "figures": [
+            gain | {"label": words["expected_gain"], "end": max(0.05, *(gain["interval"] or [0.0]))},
+            by_chance | {"label": words["labels_by_chance"], "end": float(most)},
+        ],
         "advice": outlook["advice"],
         "reason": outlook["reason"],
+    }
+
+
+def _show_slice(row: dict[str, Any]) -> dict[str, Any]:
+    figure = row["figure"]
+    low, high = figure["interval"]
+    return {
+        "label": f"{row['key']}: {row['value']}",
+        "value": figure["value"],
+        "low": low,
+        "high": high,
+        "note": _("n=%(n)d") % {"n": figure["n_items"]},
     }
 
 

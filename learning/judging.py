@@ -1,0 +1,131 @@
+"""How good a model is on the holdout: by itself, beside the model before it, beside labels drawn by chance alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from annotation.kinds import Question
+from annotation.models import Project
+from learning.loading import Labelled, load_chosen, load_holdout, load_sent_proba
+from learning.models import ModelVersion
+from learning.questions import class_names
+from learning.scoring import align_to, predict, unpack_model
+from learning.slices import slice_figures
+
+if TYPE_CHECKING:
+    from learning.algorithms.features import Features, Matrix
+    from learning.feature_files import Shards
+
+Figures = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A model's macro-F1 less that of the current one, on the same items: a figure, ready for JSON."""
+
+    current: ModelVersion
+    gain: Figures
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether even the upper end of the interval is below 0."""
+        return self.gain["interval"] is not None and self.gain["interval"][1] < 0
+
+
+def judge(project: Project, question: Question, holdout: Labelled, proba: NDArray[np.float64], seed: int) -> Figures:
+    """Figures on holdout labels, ready for JSON: each with its interval and n, or why there is none.
+
+    `metrics` as everywhere, with how the items were drawn and the guideline in force; `classes` and `confusion` by the
+    choices' values in `choices`; `slices` by what the items' metadata say.
+    """
+    from learning.algorithms.evaluation import evaluate
+
+    names = class_names(question)
+    by_class = proba.reshape(len(holdout), len(names))
+    found = evaluate(holdout.y, by_class, rng=np.random.default_rng([seed, 1])).as_dict()
+    slices = slice_figures(holdout.items, holdout.y, by_class)
+    _say_how_drawn(project, [*found["metrics"], *(part["figure"] for part in slices)])
+    for figures in found["classes"]:
+        figures["choice"] = names[figures.pop("code")]
+    return {**found, "choices": names, "slices": slices}
+
+
+def judge_sent(project: Project, question: Question, model: ModelVersion, seed: int) -> Figures:
+    """Figures of an outside model on those holdout items for which it sent scores."""
+    holdout = load_holdout(project, question)
+    known, raw = load_sent_proba(model, holdout.items)
+    some = Labelled(holdout.items[known], holdout.y[known])
+    return judge(project, question, some, align_to(question, raw, model.classes), seed)
+
+
+def judge_beside_current(
+    project: Project,
+    question: Question,
+    shards: Shards,
+    holdout: Labelled,
+    proba: NDArray[np.float64],
+    seed: int,
+) -> Beside | None:
+    """Compare a new model with the current one, on the holdout items that both can judge.
+
+    None where there is no current model, or its file is not on this host.
+    """
+    from learning.algorithms.evaluation import compare_macro_f1
+    from learning.algorithms.weights import WeightsError
+
+    current = ModelVersion.objects.filter(project=project, question=question["id"], is_current=True).first()
+    if current is None:
+        return None
+    known = np.ones(len(holdout), bool)
+    if current.origin == ModelVersion.Origin.EXTERNAL:
+        known, raw = load_sent_proba(current, holdout.items)
+    else:
+        try:
+            features, model = unpack_model(current)
+        except (OSError, WeightsError):
+            return None
+        raw = predict(project, features, shards, model, holdout.items, lambda _n: None)
+    other = align_to(question, raw, current.classes)
+    gain = compare_macro_f1(holdout.y[known], proba[known], other, rng=np.random.default_rng([seed, 5])).as_dict()
+    _say_how_drawn(project, [gain])
+    return Beside(current, gain)
+
+
+def judge_by_chance(
+    project: Project,
+    features: Features,
+    shards: Shards,
+    training: Labelled,
+    X: Matrix,
+    n_classes: int,
+    holdout: Labelled,
+    seed: int,
+) -> Figures | None:
+    """What the labels that chance drew would have taught by themselves: `{"n_train", "macro_f1": figure}`.
+
+    Drawn by chance are the random share of each batch and what was served in the order of the pool, which is random.
+    None where no two classes occur among them.
+    """
+    from learning.algorithms.estimators import TooFewClassesError, fit_logistic
+    from learning.algorithms.evaluation import evaluate
+
+    is_drawn = ~np.isin(training.items, load_chosen(project))
+    try:
+        model = fit_logistic(X[is_drawn], training.y[is_drawn], n_classes, seed)
+    except TooFewClassesError:
+        return None
+    proba = predict(project, features, shards, model, holdout.items, lambda _n: None)
+    figure = evaluate(holdout.y, proba, rng=np.random.default_rng([seed, 1])).macro_f1.as_dict()
+    _say_how_drawn(project, [figure])
+    return {"n_train": int(is_drawn.sum()), "macro_f1": figure}
+
+
+def _say_how_drawn(project: Project, figures: Sequence[Figures]) -> None:
+    version = project.guideline.version if project.guideline else None
+    for figure in figures:
+        figure |= {"drawn": "holdout", "guideline_version": version}
