@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from annotation.care import LIMITS
 from annotation.models import Member, Project
 from annotation.schema import Compiled
-from annotation.settings import LEARNABLE_KINDS, LEARNING_DEFAULTS, STRATEGIES, show_settings
+from annotation.settings import LEARNABLE_KINDS, LEARNING_DEFAULTS, PROPOSED_STRATEGY, STRATEGIES, show_settings
 
 
 class SignInForm(AuthenticationForm):
@@ -197,7 +197,11 @@ class SettingsForm(forms.Form):
         help_text=_("This many newly accepted labels. Leave empty to start rounds by hand only."),
     )
     learning_batch = forms.IntegerField(label=_("Items chosen in a round"), min_value=1)
-    learning_strategy = forms.ChoiceField(label=_("Chosen by"), choices=[(name, name) for name in STRATEGIES])
+    learning_strategy = forms.ChoiceField(
+        label=_("Chosen by"),
+        choices=[(name, name) for name in STRATEGIES],
+        help_text=_("Adaptive needs no choosing: unsure items, spread out, and a rare label where there is one."),
+    )
     learning_random_share = forms.FloatField(
         label=_("Share chosen at random"), min_value=0, max_value=1, widget=forms.NumberInput(attrs={"step": "any"})
     )
@@ -280,7 +284,7 @@ class SettingsForm(forms.Form):
         learning = {key: found[f"learning_{key}"] for key in _LEARNING} | {
             "question": found["learning_question"] or None
         }
-        is_default = learning == {**LEARNING_DEFAULTS, "every": None}
+        is_default = learning == _PROPOSED_LEARNING
         snapshots = {key: found[f"snapshots_{key}"] for key in ("every_hours", "every_resolutions")}
         words = {" ".join(line.lower().split()) for line in found["care_masked_words"].splitlines()}
         care = {
@@ -300,6 +304,8 @@ class SettingsForm(forms.Form):
         return {key: value for key, value in wanted.items() if value != now[key]}
 
 
+# What the page offers where nothing is set: as in the API, but for a strategy that needs no choosing.
+_PROPOSED_LEARNING = {**LEARNING_DEFAULTS, "every": None, "strategy": PROPOSED_STRATEGY}
 _PLAIN = (
     "name",
     "description",
@@ -321,7 +327,7 @@ SETTINGS_FIELDS = {
 
 def spread_settings(project: Project) -> dict[str, Any]:
     """A project's settings by the names of the form's fields."""
-    learning = {**LEARNING_DEFAULTS, "every": None, **(project.learning or {})}
+    learning = {**_PROPOSED_LEARNING, **({} if project.learning is None else {**LEARNING_DEFAULTS, **project.learning})}
     return {
         **{key: getattr(project, key) for key in _PLAIN},
         "overlap_min": project.overlap_min,

@@ -21,7 +21,19 @@ LEARNING_DEFAULTS: dict[str, Any] = {
     "random_share": 0.2,
     "holdout_share": 0.2,
 }
-STRATEGIES = ("margin", "entropy", "least_confident", "random")
+# What chooses a batch, the one to use without choosing first (`learning.algorithms.strategies`).
+STRATEGIES = (
+    "adaptive",
+    "margin",
+    "entropy",
+    "least_confident",
+    "kmeans",
+    "ranked",
+    "coreset",
+    "rare",
+    "random",
+)
+PROPOSED_STRATEGY = STRATEGIES[0]
 LEARNABLE_KINDS = ("choice",)
 RULES = ("majority", "unanimous", "posterior")
 CONSENSUS_METHODS = ("evidence", "one_coin", "mace", "dawid_skene")

@@ -42,6 +42,7 @@ def read_turns(folder: Path) -> tuple[list[str], NDArray[np.int64]]:
 
 def play(texts: list[str], y: NDArray[np.int64], strategy: str, seed: int) -> NDArray[np.float64]:
     """(n_rounds, 3): labels, macro-F1 on a holdout of 300, macro-F1 on all that is set apart."""
+    from learning.algorithms.basis import fit_basis
     from learning.algorithms.estimators import fit_logistic
     from learning.algorithms.evaluation import macro_f1_of
     from learning.algorithms.features import fit_features
@@ -51,11 +52,12 @@ def play(texts: list[str], y: NDArray[np.int64], strategy: str, seed: int) -> ND
     order, n_test, n_classes = rng.permutation(len(y)), len(y) // 5, int(y.max()) + 1
     test, pool = order[:n_test], order[n_test:]
     X = fit_features([texts[item] for item in pool], [None] * len(pool)).transform(texts, [None] * len(texts))
+    basis = fit_basis(X[pool], rng)
     labelled = pool[:BATCH]
     pool = pool[BATCH:]
     points = []
     for _round in range(ROUNDS):
-        model = fit_logistic(X[labelled], y[labelled], n_classes, seed)
+        model = fit_logistic(X[labelled], y[labelled], n_classes, seed, basis=basis)
         said = model.predict_proba(X[test]).argmax(axis=1)
         pairs = y[test] * n_classes + said
         tables = [np.bincount(part, minlength=n_classes**2) for part in (pairs[:N_HOLDOUT], pairs)]

@@ -8,7 +8,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from annotation.models import Project
-from annotation.settings import STRATEGIES, learning_settings
+from annotation.settings import PROPOSED_STRATEGY, STRATEGIES, learning_settings
 from learning.questions import learnable_questions
 
 
@@ -18,7 +18,7 @@ class RoundForm(forms.Form):
     question = forms.ChoiceField(label=_("Question"), required=False)
     strategy = forms.ChoiceField(
         label=_("Choose by"),
-        help_text=_("Margin asks where the model's two best answers are closest."),
+        help_text=_("Adaptive spreads what the model is unsure about, and looks for a label that is rare."),
     )
     batch = forms.IntegerField(label=_("Items"), min_value=1)
     random_share = forms.FloatField(
@@ -33,7 +33,10 @@ class RoundForm(forms.Form):
 
     def __init__(self, data: Any = None, *, project: Project) -> None:
         settings = learning_settings(project)
-        super().__init__(data, initial={key: settings[key] for key in ("strategy", "batch", "random_share")})
+        initial = {key: settings[key] for key in ("strategy", "batch", "random_share")}
+        if project.learning is None:
+            initial["strategy"] = PROPOSED_STRATEGY
+        super().__init__(data, initial=initial)
         strategy = self.fields["strategy"]
         assert isinstance(strategy, forms.ChoiceField)
         strategy.choices = [(name, name) for name in STRATEGIES]

@@ -18,6 +18,7 @@ from learning.scoring import align_to, predict, unpack_model
 from learning.slices import slice_figures
 
 if TYPE_CHECKING:
+    from learning.algorithms.basis import Basis
     from learning.algorithms.features import Features, Matrix
     from learning.feature_files import Shards
 
@@ -102,6 +103,7 @@ def judge_by_chance(
     shards: Shards,
     training: Labelled,
     X: Matrix,
+    basis: Basis | None,
     n_classes: int,
     holdout: Labelled,
     seed: int,
@@ -116,7 +118,7 @@ def judge_by_chance(
 
     is_drawn = ~np.isin(training.items, load_chosen(project))
     try:
-        model = fit_logistic(X[is_drawn], training.y[is_drawn], n_classes, seed)
+        model = fit_logistic(X[is_drawn], training.y[is_drawn], n_classes, seed, basis=basis)
     except TooFewClassesError:
         return None
     proba = predict(project, features, shards, model, holdout.items, lambda _n: None)

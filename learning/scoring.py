@@ -142,12 +142,12 @@ def unpack_model(version: ModelVersion) -> tuple[Features, LogisticModel]:
 
 
 def utilities_for(strategy: str, proba: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The utilities to show for scores. Under "random" there is none to show, so it is the margin's."""
+    """The utilities to show for scores. Under "random" and "coreset" there is none to show: the margin's."""
     from learning.algorithms.strategies import RANDOM, utilities_of
 
     if not len(proba):
         return np.zeros(0)
-    shown = "margin" if strategy == RANDOM else strategy
+    shown = "margin" if strategy in (RANDOM, "coreset") else strategy
     return utilities_of(shown, proba, np.random.default_rng(0))
 
 

@@ -29,6 +29,7 @@ from reviewers.answers import (
     spell_votes,
     tell_values,
 )
+from reviewers.consensus.weighing import SUFFIX
 from reviewers.models import Adjudication, Resolution
 from reviewers.reports import STATE_NAMES, Row, show_adjudication
 
@@ -280,7 +281,7 @@ def _show_question(question: Question, resolution: Resolution | None) -> Row:
         return (
             {"name": question["name"], "text": question.get("text") or question["name"], "state": "open"}
             | dict.fromkeys(("value", "confidence", "method"))
-            | {"votes": {}, "n_votes": 0, "disagreement": 0.0, "posterior": {}}
+            | {"votes": {}, "n_votes": 0, "disagreement": 0.0, "posterior": {}, "voter": None}
         )
     return {
         "name": question["name"],
@@ -293,6 +294,7 @@ def _show_question(question: Question, resolution: Resolution | None) -> Row:
         "n_votes": resolution.n_votes,
         "disagreement": resolution.disagreement,
         "posterior": spell_votes(question, resolution.posterior or {}),
+        "voter": resolution.fit.voter if resolution.fit and resolution.method.endswith(SUFFIX) else None,
     }
 
 

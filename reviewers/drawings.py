@@ -26,7 +26,7 @@ def draw_answer(question: Question, value: Any, parts: Sequence[Row], sizes: Siz
     """What `reviewers/_drawing.html` shows of an answer (as callers send it); None where its words say all.
 
     `parts` are those of the item as a lease shows them, empty where the content is gone. A drawing is `{"kind", ...}`,
-    and `is_whole` where it says all that the words say.
+    and `is_whole` where it says all that the words say. Marks may have a `standing` (`reviewers/mark_standings.py`).
     """
     draw = _DRAWERS.get(question["kind"])
     drawn = draw(question, value, parts, sizes) if draw else None
@@ -38,7 +38,7 @@ def _label_texts(question: Question) -> dict[str, str]:
 
 
 def _draw_spans(question: Question, value: Any, parts: Sequence[Row], sizes: Sizes) -> Row | None:
-    """Each text with marks as fragments: `{"text", "is_marked", "labels": those of the spans that end here}`."""
+    """Each text with marks as fragments: `{"text", "is_marked", "is_split", "labels": of the spans that end here}`."""
     texts = _label_texts(question)
     drawn = []
     for part in parts:
@@ -54,12 +54,17 @@ def _cut(text: str, spans: Sequence[Row], texts: Mapping[str, str]) -> list[Row]
     cuts = sorted({0, len(text), *(place for place in ends if place < len(text))})
     fragments = []
     for start, end in pairwise(cuts):
-        is_marked = any(span["start"] <= start and end <= span["end"] for span in spans)
+        over = [span for span in spans if span["start"] <= start and end <= span["end"]]
         fragments.append(
             {
-                "text": text[start:end] if is_marked else _shorten(text[start:end], start == 0, end == len(text)),
-                "is_marked": is_marked,
-                "labels": [texts.get(span["label"], span["label"]) for span in spans if span["end"] == end],
+                "text": text[start:end] if over else _shorten(text[start:end], start == 0, end == len(text)),
+                "is_marked": bool(over),
+                "is_split": all(span.get("standing") for span in over),
+                "labels": [
+                    {"text": texts.get(span["label"], span["label"]), "standing": span.get("standing", "")}
+                    for span in spans
+                    if span["end"] == end
+                ],
             }
         )
     return fragments
@@ -88,6 +93,7 @@ def _draw_boxes(question: Question, value: Any, parts: Sequence[Row], sizes: Siz
             {
                 **{key: f"{box[key] * side:.2f}" for key, side in zip("xywh", (width, height) * 2, strict=True)},
                 "label": texts.get(box["label"], box["label"]),
+                "standing": box.get("standing", ""),
                 # Above the box, or inside where there is no room above.
                 "text_y": f"{max(box['y'] * height - size / 4, size):.2f}",
             }
@@ -106,6 +112,7 @@ def _draw_segments(question: Question, value: Any, parts: Sequence[Row], sizes: 
             "end": tell_time(one["end"]),
             "label": texts.get(one["label"], one["label"]),
             "part": one["part"] if len(parts) > 1 else "",
+            "standing": one.get("standing", ""),
         }
         for one in value
     ]

@@ -341,7 +341,11 @@ def open_dispute(desk: Desk) -> tuple[Api, str, str]:
 
 def test_page_shows_each_answer_drawn(disputed: Desk) -> None:
     _api, _path, html = open_dispute(disputed)
-    assert '<mark class="span">\N{MAN}\N{ZERO WIDTH JOINER}\N{WOMAN}</mark><span class="span-label">Slur</span>' in html
+    assert re.search(
+        '<mark class="span is-split">\N{MAN}\N{ZERO WIDTH JOINER}\N{WOMAN}</mark>'
+        r'<span class="span-label is-split">Slur <span class="standing">1 of 2</span>',
+        html,
+    )
     assert "b &amp; &lt;b&gt;" in html  # content is never markup
     assert 'viewBox="0 0 200 100"' in html
     assert '<rect x="20.00" y="20.00" width="60.00" height="40.00"/>' in html
@@ -355,7 +359,7 @@ def test_page_of_a_sealed_item_shows_no_content_and_no_text(disputed: Desk) -> N
     quarantine_item(item=disputed.item("t-1"), actor=disputed.cast.olga)
     html = open_dispute(disputed)[2]
     assert "Slur 2–5" in html
-    for hidden in ("zwei Zeilen", '<mark class="span">', "drawn-image", SHA["photo"]):
+    for hidden in ("zwei Zeilen", '<mark class="span', "drawn-image", SHA["photo"]):
         assert hidden not in html
 
 
@@ -387,6 +391,22 @@ def test_reviewer_takes_one_persons_answer_as_it_is(disputed: Desk) -> None:
     again = open_dispute(disputed)[2]
     assert re.search(rf'name="answer-marks" value="{bobs}" checked', again)
     assert '<textarea name="answer-why"' in again
+
+
+def test_marks_that_are_agreed_on_are_told_apart_and_can_be_taken(desk: Desk) -> None:
+    common, own = ANSWERS["marks"][0], {"part": "body", "start": 0, "end": 1, "label": "name"}
+    box = ANSWERS["faces"][0]
+    submit(desk, "alice", {**ANSWERS, "marks": [common, own], "faces": [box, {**box, "x": 0.6}]})
+    assert submit(desk, "bob", {**ANSWERS, "marks": [common, {**own, "end": 2}]}).json()["item_state"] == "disputed"
+    api, path, html = open_dispute(desk)
+    assert html.count('<span class="span-label">Slur</span>') == 2
+    assert html.count('<span class="span-label is-split">name <span class="standing">1 of 2</span></span>') == 2
+    assert html.count('<rect class="is-split"') == 1
+    assert "Not agreed on" in html
+    assert re.search(r'value="agreed".*?what is agreed on<br><span class="quiet small">Slur 2–5</span>', html)
+    sent = {"reason": "other", "expected_version": "1", "answer-marks": "agreed", "answer-faces": "agreed"}
+    assert api.client.post(path, sent).status_code == 302
+    assert resolutions(desk)["marks"]["value"] == [common]
 
 
 def test_reviewer_can_say_that_there_is_nothing_to_mark(disputed: Desk) -> None:

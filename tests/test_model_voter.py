@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import doctest
+from collections import Counter
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -32,6 +34,7 @@ from tests.cast import Desk, MakeDesk
 from tests.posterior_desk import PEOPLE, POSTERIOR, VALUES, fit, know, past_rows, state_of
 from tests.test_pages_project import as_person
 from tests.test_queue_plans import READ, read_rows
+from tests.test_snapshots import label_rows, publish
 
 pytestmark = pytest.mark.django_db
 
@@ -159,10 +162,15 @@ def past_answers(n: int = 60, share: float = 0.9, prefix: str = "p") -> dict[str
     }
 
 
-@pytest.fixture
-def desk(make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    """Sixty items that people and a model have answered, and four fresh ones; the rule names the model."""
+@pytest.fixture(autouse=True)
+def pool(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All items in the pool, whatever the project's seed: of the holdout no model is asked."""
     monkeypatch.setattr("annotation.actions.imports.split_of", lambda *_: Item.Split.POOL)
+
+
+@pytest.fixture
+def desk(make_desk: MakeDesk) -> Desk:
+    """Sixty items that people and a model have answered, and four fresh ones; the rule names the model."""
     rows = past_rows() + [{"external_id": f"t-{i}", "text": f"text {i}", "group": "one"} for i in range(1, 5)]
     desk = make_desk(rows=rows, overlap={"min": 2, "max": 4}, rule=POSTERIOR)
     send(desk, past_answers() | {"t-1": "spam", "t-2": "none"})
@@ -252,6 +260,13 @@ def test_a_resolution_names_the_model_that_counted(desk: Desk) -> None:
     assert (by_name["t-3"]["voter"], by_name["t-3"]["method"]) == (None, "dawid_skene")
 
 
+def test_a_reviewer_sees_that_the_model_counted(desk: Desk) -> None:
+    Project.objects.update(overlap_max=2)
+    assert desk.vote("t-1", alice="insult", bob="none") == "disputed"
+    html = as_person(desk.cast.rita).get(f"/p/forum/disputes/{desk.item('t-1').pk}/").content.decode()
+    assert "By what is known of these annotators and of the model “oracle” (version 1): " in html
+
+
 def test_of_the_holdout_people_alone_are_asked(desk: Desk) -> None:
     Item.objects.filter(external_id__in=["t-1", "p-0"]).update(split=Item.Split.HOLDOUT)
     desk.vote("t-1", alice="spam", bob="spam")
@@ -329,10 +344,11 @@ def test_a_model_that_said_too_little_is_named_with_the_reason(make_desk: MakeDe
 @pytest.fixture
 def single(make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch) -> Desk:
     """Three hundred items that people and a model have answered, sixty fresh ones; one answer beside it is enough."""
-    monkeypatch.setattr("annotation.actions.imports.split_of", lambda *_: Item.Split.POOL)
     fresh = [{"external_id": f"t-{i}", "text": f"text {i}", "group": "one"} for i in range(60)]
-    desk = make_desk(rows=past_rows(400) + fresh, overlap={"min": 2, "max": 4}, rule=POSTERIOR)
-    send(desk, past_answers(400) | {f"t-{i}": "spam" for i in range(59)})
+    with monkeypatch.context() as patched:
+        patched.setattr("annotation.actions.imports.secrets.randbits", Random(1).getrandbits)  # the items' ids
+        desk = make_desk(rows=past_rows(300) + fresh, overlap={"min": 2, "max": 4}, rule=POSTERIOR)
+    send(desk, past_answers(300) | {f"t-{i}": "spam" for i in range(59)})
     settings = {"rule": VOTER, "overlap": {"min": 1, "max": 3}}
     desk.project = change_project(project=desk.project, settings=settings, actor=desk.cast.olga)
     Project.objects.update(overlap_min=1)
@@ -347,6 +363,16 @@ def names(desk: Desk, *, checked: bool) -> list[str]:
     """Fresh items that the model has answered, and whether they are people's alone."""
     found = Item.objects.filter(external_id__startswith="t-").exclude(external_id="t-59").order_by("pk")
     return [one.external_id for one in found if bool(is_checked(np.array([one.pk]))[0]) == checked]
+
+
+def test_a_snapshot_says_where_the_model_counted(single: Desk, tmp_path: Path, settings: Any) -> None:
+    settings.SNAPSHOT_DIR = tmp_path
+    single.vote(names(single, checked=False)[0], alice="spam")
+    snapshot = publish(single)
+    sources = Counter(row["verdict.source"] for row in label_rows(snapshot))
+    counts = (snapshot.manifest or {})["counts"]
+    assert sources.keys() == {"vote", "vote+model"}
+    assert (counts["by_vote"], counts["by_vote_with_model"]) == (sources.total(), sources["vote+model"])
 
 
 def test_one_person_and_the_model_settle_what_both_say(single: Desk) -> None:

@@ -24,6 +24,7 @@ from annotation.errors import InvalidError, StateError
 from annotation.events import dispatch_events
 from annotation.jobs import JobFailedError, JobLostError, run_job
 from annotation.models import Draw, DrawItem, Event, Item, Job, Project, QueueRow
+from annotation.settings import STRATEGIES
 from config.home import ROOT
 from learning.actions.models import keep_model, make_current, write_scores
 from learning.actions.rounds import Pick, begin_round, digest_frame, fail_round, raise_batch, settle_holdout_share
@@ -40,6 +41,7 @@ from learning.reports import (
     round_rows,
     round_state,
 )
+from learning.selection import drawn_by_chance
 from learning.tasks import rounds
 from learning.tasks.rounds import run_round
 from tests.cast import Desk, MakeDesk, import_rows
@@ -104,6 +106,42 @@ def test_random_picks_carry_their_probability_and_the_draw_its_frame(desk: Desk)
     assert (done.draw.n_frame, bytes(done.draw.frame_digest or b"")) == (9, digest_frame(frame))
     known = [pick.probability for pick in DrawItem.objects.filter(draw=done.draw) if pick.probability is not None]
     assert known == [pytest.approx(2 / 7)] * 2  # two of the seven that the best two left
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_every_strategy_on_offer_chooses_a_batch(desk: Desk, strategy: str) -> None:
+    done = play(desk, strategy=strategy, random_share=0.2, batch=5, seed=7)
+    assert done.draw is not None
+    assert (done.draw.strategy, done.n_selected, done.note) == (strategy, 5, "")
+    picks = DrawItem.objects.filter(draw=done.draw)
+    by_chance = 5 if strategy == "random" else 1
+    assert sum(pick.probability is not None for pick in picks) == by_chance
+    assert len({pick.item_id for pick in picks}) == 5
+
+
+@pytest.mark.django_db
+def test_only_what_chance_drew_counts_as_a_fair_sample(desk: Desk) -> None:
+    items = load_pool(desk.project).items
+    done = play(desk, random_share=0.5, batch=4, seed=7)
+    by_chance = set(items[drawn_by_chance(desk.project, items)].tolist())
+    picks = DrawItem.objects.filter(draw=done.draw, probability__isnull=False)
+    assert by_chance == set(picks.values_list("item_id", flat=True))
+    assert len(by_chance) == 2
+    assert done.model_version is not None
+    evaluation = done.model_version.evaluation or {}
+    assert evaluation["settings"]["shift"] == [0, 0]  # no label was drawn by chance yet
+
+
+@pytest.mark.django_db
+def test_spread_batches_ask_items_that_differ(desk: Desk) -> None:
+    """The item between the two kinds first, then one of each: by margin alone it would be two of one kind."""
+    add(desk, 8, SPAM, "more")
+    done = play(desk, strategy="kmeans", random_share=0, batch=3, seed=7)
+    picks = DrawItem.objects.filter(draw=done.draw).order_by("rank")
+    names = [pick.item.external_id.split("-")[0] for pick in picks.select_related("item")]
+    assert names[0].startswith("between")
+    assert {name[:2] == "op" for name in names[1:]} == {True, False}
 
 
 @pytest.mark.django_db

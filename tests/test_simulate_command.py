@@ -26,30 +26,54 @@ def labelled(tmp_path: Path) -> Path:
 
 def simulate(path: Path, **options: Any) -> str:
     out = io.StringIO()
-    given = {"text": "text", "label": "label", "rounds": 2, "batch": 20, **options}
+    given = {"text": "text", "label": "label", "rounds": 2, "batch": 20, "seeds": 2, **options}
     arguments = [f"--{name.replace('_', '-')}={value}" for name, value in given.items() if value is not True]
     flags = [f"--{name}" for name, value in given.items() if value is True]
     call_command("simulate", "learning", str(path), *arguments, *flags, stdout=out, stderr=io.StringIO())
     return out.getvalue()
 
 
-def test_the_table_has_a_row_for_each_round_and_a_column_for_each_strategy(labelled: Path) -> None:
-    lines = simulate(labelled, strategies="margin,random").splitlines()
-    assert lines[0] == "macro-F1 [95 % interval] on a holdout of 120"
-    assert lines[1].split() == ["labels", "margin", "random"]
-    assert [line.split()[0] for line in lines[2:]] == ["20", "40"]
+def test_the_table_says_what_each_strategy_saves(labelled: Path) -> None:
+    lines = simulate(labelled, strategies="adaptive,random").splitlines()
+    assert lines[0] == "480 rows are asked, 120 judge; 2 seeds; the label looked for is spam."
+    header = next(number for number, line in enumerate(lines) if line.startswith("strategy"))
+    assert lines[header].split()[:3] == ["strategy", "macro-F1", f"{0.95 * full_of(labelled):.3f}"]
+    assert [line.split()[0] for line in lines[header + 1 : header + 3]] == ["adaptive", "random"]
+    assert "[" in lines[header + 1]
+    assert "[" not in lines[header + 2]
+    assert [line.split()[0] for line in lines[-2:]] == ["20", "40"]
+
+
+def full_of(path: Path) -> float:
+    return float(json.loads(simulate(path, json=True, strategies="random"))["full"]["macro_f1"])
 
 
 def test_json_carries_figures_and_the_same_seed_gives_the_same(labelled: Path) -> None:
-    first, second = (simulate(labelled, json=True, seed=3, strategies="entropy") for _ in range(2))
+    first, second = (simulate(labelled, json=True, seed=3, strategies="entropy,random") for _ in range(2))
     assert first == second
-    point = json.loads(first)["curves"]["entropy"][1]
-    assert (point["n_labels"], point["macro_f1"]["n_items"]) == (40, 120)
+    found = json.loads(first)
+    point = found["curves"]["entropy"][1]
+    assert (point["n_labels"], len(point["of_seeds"]["ap"]), found["seeds"]) == (40, 2, [3, 4])
+    assert point["macro_f1"] == pytest.approx(sum(point["of_seeds"]["macro_f1"]) / 2)
+    low, high = found["strategies"][0]["minus_random"]["interval"]
+    assert low <= found["strategies"][0]["minus_random"]["value"] <= high
+    assert found["strategies"][1]["minus_random"] is None
 
 
 def test_votes_answer_in_the_place_of_labels(labelled: Path) -> None:
     found = json.loads(simulate(labelled, json=True, votes="ham=n_ham,spam=n_spam"))
     assert [point["n_votes"] for point in found["curves"]["margin"]] == [60, 120]
+
+
+def test_words_of_a_policy_add_a_start_from_nothing(labelled: Path, tmp_path: Path) -> None:
+    policy = tmp_path / "policy.txt"
+    policy.write_text("It is spam to ask people to buy pills.")
+    found = json.loads(simulate(labelled, json=True, strategies="random", positive="spam", keywords=policy))
+    by_name = {start["strategy"]: start["found"]["200"] for start in found["cold_start"]}
+    assert by_name["adaptive"] > by_name["random"]
+    table = simulate(labelled, strategies="random", positive="spam", keywords="buy pills")
+    assert "spam thinned to 6 of 294 rows" in table
+    assert [line.split()[0] for line in table.splitlines()[-3:]] == ["adaptive", "keywords", "random"]
 
 
 @pytest.mark.parametrize(
@@ -60,11 +84,27 @@ def test_votes_answer_in_the_place_of_labels(labelled: Path) -> None:
         ({"votes": "ham"}, "LABEL=COLUMN"),
         ({"votes": "ham=text"}, "is no count"),
         ({"rounds": 0}, "begin at 1"),
+        ({"positive": "eggs"}, "No row has the label eggs. There are: ham, spam."),
+        ({"keywords": "zzz"}, "None of the words in --keywords occurs"),
     ],
 )
 def test_what_does_not_fit_is_said(labelled: Path, options: dict[str, Any], sentence: str) -> None:
     with pytest.raises(CommandError, match=sentence):
         simulate(labelled, **options)
+
+
+def test_a_file_of_too_few_rows_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "few.csv"
+    path.write_text("text,label\nhello,ham\nbuy,spam\n")
+    with pytest.raises(CommandError, match=r"^2 rows have a text and a label: too few\."):
+        simulate(path)
+
+
+def test_a_broken_row_is_said_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "broken.jsonl"
+    path.write_text('{"text": "hello", "label": "ham"}\n{"text": \n')
+    with pytest.raises(CommandError, match=r"^Line 2: "):
+        simulate(path)
 
 
 def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:

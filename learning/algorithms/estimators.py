@@ -17,8 +17,12 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from learning.algorithms.basis import Basis
+
 Matrix: TypeAlias = sparse.csr_matrix | NDArray[Any]
 FloatArray = NDArray[np.float64]
+# A text's coordinates in the basis are about half as long as the text: so scaled both parts count alike.
+_BASIS_SCALE = 1.0
 
 
 class TooFewClassesError(ValueError):
@@ -37,7 +41,7 @@ class LogisticModel:
     classes : ndarray of int64, (n_seen,)
         Codes that occurred among the training labels, ascending.
     columns : ndarray of int64, (n_columns,)
-        Features that occurred in training; all others weigh exactly 0.
+        Features that occurred in training or in the basis; all others weigh exactly 0.
     coef : ndarray of float32, (n_seen, n_columns)
     intercept : ndarray of float32, (n_seen,)
     n_classes, n_features : int
@@ -125,7 +129,8 @@ def fit_logistic(
     n_classes: int,
     seed: int,
     *,
-    C: float = 10.0,
+    basis: Basis | None = None,
+    C: float = 1.0,
     class_weight: str | None = "balanced",
     max_iter: int = 1000,
 ) -> LogisticModel:
@@ -140,6 +145,9 @@ def fit_logistic(
         Classes of the question.
     seed : int
         For solvers that draw; lbfgs does not, so the same labels give the same model. Recorded on the card.
+    basis : Basis, optional
+        Directions of the pool's texts, for sparse X. Weights along them are penalised less, so that words which were
+        not seen in training weigh what their company does. Folded into `coef`: the model stays one linear map.
     C : float
         Inverse strength of the penalty, above 0.
     class_weight : "balanced" or None
@@ -187,8 +195,13 @@ def fit_logistic(
     # More threads only contend on a busy machine, and sums in another order are other sums.
     with threadpool_limits(limits=1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        estimator.fit(X_train[:, columns].astype(np.float64), y_train)
+        seen = X_train[:, columns].astype(np.float64)
+        if basis is not None:
+            seen = sparse.hstack([seen, _BASIS_SCALE * basis.project(X_train)], format="csr")
+        estimator.fit(seen, y_train)
     coef, intercept = estimator.coef_, estimator.intercept_
+    if basis is not None:
+        columns, coef = _fold(columns, coef, basis)
     if len(classes) == 2:  # one row for the second class: the first is the reference
         coef, intercept = np.vstack([np.zeros_like(coef), coef]), np.append(0.0, intercept)
     return LogisticModel(
@@ -203,7 +216,17 @@ def fit_logistic(
             "C": C,
             "class_weight": class_weight,
             "seed": seed,
+            "n_directions": 0 if basis is None else basis.loadings.shape[1],
             "n_iter": int(estimator.n_iter_.max()),
             "converged": bool(estimator.n_iter_.max() < max_iter),
         },
     )
+
+
+def _fold(columns: NDArray[np.int64], coef: FloatArray, basis: Basis) -> tuple[NDArray[np.int64], FloatArray]:
+    """Weights of features and of directions as weights of features alone."""
+    both = np.union1d(columns, basis.columns)
+    folded = np.zeros((len(coef), len(both)))
+    folded[:, np.searchsorted(both, columns)] = coef[:, : len(columns)]
+    folded[:, np.searchsorted(both, basis.columns)] += _BASIS_SCALE * coef[:, len(columns) :] @ basis.loadings.T
+    return both, folded

@@ -7,6 +7,7 @@ measured: `benchmarks/label_errors.py`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,6 +16,8 @@ from learning.algorithms.estimators import Matrix, TooFewClassesError, fit_logis
 
 FloatArray = NDArray[np.float64]
 N_FOLDS = 5
+# Classes as they weigh among the labels: balanced ones found a tenth fewer of planted errors.
+_FOR_ERRORS = {"class_weight": None, "C": 10.0}
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +43,7 @@ class Doubts:
     is_sure: NDArray[np.bool_]
 
 
-def foretell(X: Matrix, y: ArrayLike, n_classes: int, seed: int, n_folds: int = N_FOLDS) -> FloatArray:
+def foretell(X: Matrix, y: ArrayLike, n_classes: int, seed: int, n_folds: int = N_FOLDS, **settings: Any) -> FloatArray:
     """Probabilities of labelled items by models that were not taught their labels.
 
     Parameters
@@ -53,6 +56,8 @@ def foretell(X: Matrix, y: ArrayLike, n_classes: int, seed: int, n_folds: int = 
         Which items are put into one fold; each class is dealt out evenly.
     n_folds : int
         At least 2.
+    settings
+        As for `fit_logistic`; where left out, those by which most planted errors are found.
 
     Returns
     -------
@@ -85,8 +90,7 @@ def foretell(X: Matrix, y: ArrayLike, n_classes: int, seed: int, n_folds: int = 
     for number in range(n_folds):
         is_out = fold == number
         if is_out.any():
-            # Classes as they weigh among the labels: balanced ones found a tenth fewer of planted errors.
-            model = fit_logistic(X[~is_out], codes[~is_out], n_classes, seed, class_weight=None)
+            model = fit_logistic(X[~is_out], codes[~is_out], n_classes, seed, **(settings or _FOR_ERRORS))
             proba[is_out] = model.predict_proba(X[is_out])
     return proba
 

@@ -41,6 +41,23 @@ def measure(name: str, proba: FloatArray) -> FloatArray:
     return function(_Stored(), proba)
 
 
+def measure_committee(name: str, committee: FloatArray) -> FloatArray:
+    """One of modAL's measures of disagreement over the stored probabilities of several models.
+
+    Parameters
+    ----------
+    name : {"vote_entropy", "consensus_entropy"}
+        A public function of `modAL.disagreement`.
+    committee : ndarray, (n_members, n_items, n_classes)
+
+    Returns
+    -------
+    ndarray, (n_items,)
+    """
+    function: Callable[..., FloatArray] = getattr(load_modal("modAL.disagreement"), name)
+    return function(_StoredCommittee(committee), committee[0])
+
+
 def load_modal(module: str) -> Any:
     """Import a module of modAL in working order; the same module object each time."""
     _import_without_torch("modAL")
@@ -55,6 +72,23 @@ class _Stored:
 
     def predict_proba(self, proba: FloatArray) -> FloatArray:
         return proba
+
+
+class _StoredCommittee:
+    """Stands in for fitted models whose probabilities are known."""
+
+    def __init__(self, committee: FloatArray) -> None:
+        self.committee = committee
+        self.classes_ = range(committee.shape[2])
+
+    def __len__(self) -> int:
+        return len(self.committee)
+
+    def vote(self, _X: FloatArray) -> NDArray[np.int64]:
+        return np.asarray(self.committee.argmax(axis=2).T, np.int64)
+
+    def predict_proba(self, _X: FloatArray) -> FloatArray:
+        return np.asarray(self.committee.mean(axis=0))
 
 
 @functools.wraps(check_X_y)

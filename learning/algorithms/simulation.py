@@ -1,197 +1,240 @@
 """The learning loop without people: a labelled file is asked for its own labels, round by round.
 
-This is how query strategies are compared before anybody labels, and how the learning curve in the documentation is
-made. It uses the same features, estimator, strategies and evaluation as a real round.
+This is how query strategies are compared before anybody labels (`label_efficiency`). It uses the same features,
+estimator and strategies as a real round.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy import sparse
 
-from learning.algorithms.estimators import TooFewClassesError, fit_logistic
-from learning.algorithms.evaluation import MIN_HOLDOUT, Evaluation, evaluate
-from learning.algorithms.strategies import RANDOM, draw_batch
-from reviewers.algorithms.figures import Figure
+from learning.algorithms.basis import Basis
+from learning.algorithms.estimators import LogisticModel, TooFewClassesError, fit_logistic
+from learning.algorithms.shares import match_shares
+from learning.algorithms.strategies import RANDOM, Candidates, draw_batch, find_strategy
 
 Matrix: TypeAlias = sparse.csr_matrix | NDArray[Any]
+N_MEMBERS = 5
+# Items of the pool on which a model's shares are taken.
+MAX_SHARES = 4_000
 
 
-@dataclass(frozen=True)
-class CurvePoint:
-    """One round on a learning curve.
+@dataclass(frozen=True, eq=False)
+class LabelledFile:
+    """A file as the simulation sees it.
 
     Attributes
     ----------
-    round : int
-        From 1.
-    n_labels : int
-        Items labelled so far.
-    n_random : int
-        How many of them were drawn by chance.
-    n_votes : int
-        Answers that the labels took, all annotators together.
-    evaluation : Evaluation or None
-        On the holdout; None where no model could be fitted yet.
-    refusal : str or None
-        Why not: ``"only 1 class occurs"``.
-    """
-
-    round: int
-    n_labels: int
-    n_random: int
-    n_votes: int
-    evaluation: Evaluation | None
-    refusal: str | None = None
-
-    @property
-    def macro_f1(self) -> Figure:
-        """The figure of the curve; refused where there is no model."""
-        if self.evaluation is None:
-            return Figure.refused("macro_f1", self.refusal or "no model", n_items=0, n_labels=0)
-        return self.evaluation.macro_f1
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain Python types, ready for JSON."""
-        return {
-            "round": self.round,
-            "n_labels": self.n_labels,
-            "n_random": self.n_random,
-            "n_votes": self.n_votes,
-            "macro_f1": self.macro_f1.as_dict(),
-            "evaluation": None if self.evaluation is None else self.evaluation.as_dict(),
-        }
-
-
-def simulate_learning(
-    X: Matrix,
-    y: ArrayLike,
-    holdout: ArrayLike,
-    strategy: str,
-    *,
-    rounds: int,
-    batch: int,
-    seed: int,
-    n_classes: int | None = None,
-    random_share: float = 0.0,
-    votes: ArrayLike | None = None,
-    n_annotators: int = 3,
-    minimum: int = MIN_HOLDOUT,
-    on_round: Callable[[CurvePoint], None] | None = None,
-) -> list[CurvePoint]:
-    """Run rounds of training, scoring and selection on a file whose labels are known.
-
-    Parameters
-    ----------
     X : csr_matrix or ndarray, (n_items, n_features)
-    y : array-like of int, (n_items,)
+    y : ndarray of int64, (n_items,)
         Accepted codes from 0; -1 where there is none (such items are never asked).
-    holdout : array-like of bool, (n_items,)
+    holdout : ndarray of bool, (n_items,)
         Items that judge the model and never train it.
-    strategy : {"margin", "entropy", "least_confident", "random"}
-    rounds, batch : int
-        Rounds from 1; items asked in each. The first batch is random under every strategy, and the same one for the
-        same seed; so is each batch while only one class occurs.
-    seed : int
-        All chance in a run: which items, which votes, which resamples.
-    n_classes : int, optional
-        One more than the highest code where left out.
-    random_share : float
-        Share of each later batch that is drawn by chance.
-    votes : array-like of int, (n_items, n_classes), optional
+    n_classes : int
+    basis : Basis or None
+        Directions of the pool's texts, for the estimator.
+    votes : ndarray of int64, (n_items, n_classes), or None
         Votes of the people who made the file. With them, `n_annotators` simulated annotators answer each item by
         drawing from its votes without replacement; a strict majority is the label, and `y` settles the others, as an
         adjudicator would. Without them every answer is `y`.
     n_annotators : int
-        Annotators per item; fewer where an item has fewer votes.
-    minimum : int
-        Fewest labels in the holdout.
-    on_round : callable, optional
-        Called with each point as soon as it is there.
+    similarity : ndarray of float, (n_items,), or None
+        To the words of a policy. With it the first batch is the strategy's where the strategy can do with it.
+    """
 
-    Returns
-    -------
-    list of CurvePoint
-        At most one for each round: it ends when the pool is empty. The holdout's n stands in every figure.
+    X: Matrix
+    y: NDArray[np.int64]
+    holdout: NDArray[np.bool_]
+    n_classes: int
+    basis: Basis | None = None
+    votes: NDArray[np.int64] | None = None
+    n_annotators: int = 3
+    similarity: NDArray[np.float64] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.X.shape[0] == len(self.y) == len(self.holdout):
+            raise ValueError(
+                f"{self.X.shape[0]} rows of X, {len(self.y)} labels and {len(self.holdout)} holdout marks:"
+                " must be equal"
+            )
+        if self.votes is not None and self.votes.shape != (len(self.y), self.n_classes):
+            raise ValueError(f"votes are {self.votes.shape}, expected {(len(self.y), self.n_classes)}")
+        if not len(self.pool):
+            raise ValueError("the holdout leaves nothing to learn from")
+
+    @property
+    def pool(self) -> NDArray[np.int64]:
+        """Positions of the items that may be asked."""
+        return np.flatnonzero(~self.holdout & (self.y >= 0))
+
+    @property
+    def judges(self) -> NDArray[np.int64]:
+        """Positions of the items that judge."""
+        return np.flatnonzero(self.holdout & (self.y >= 0))
+
+    def vectors(self, items: NDArray[np.int64]) -> Matrix:
+        """By what items are compared with each other: in the basis where there is one."""
+        rows = self.X[items]
+        return rows if self.basis is None else self.basis.embed(sparse.csr_matrix(rows))
+
+    def fit(self, labels: NDArray[np.int64], is_by_chance: NDArray[np.bool_], seed: int) -> LogisticModel:
+        """A model of what is labelled (not -1), as a round makes it. Raises TooFewClassesError."""
+        is_labelled = labels >= 0
+        model = fit_logistic(self.X[is_labelled], labels[is_labelled], self.n_classes, seed, basis=self.basis)
+        counts = np.bincount(labels[is_labelled & is_by_chance], minlength=self.n_classes)
+        some = np.random.default_rng([seed, 6]).permutation(self.pool)[:MAX_SHARES]
+        return match_shares(model, self.X[some], counts)
+
+    def answer(self, item: int, seed: int) -> tuple[int, int]:
+        """An item's label and how many answers it took; each item has its own stream: order does not matter."""
+        if self.votes is None:
+            return int(self.y[item]), 1
+        n_answers = min(self.n_annotators, int(self.votes[item].sum()))
+        if n_answers == 0:
+            return int(self.y[item]), 0
+        rng = np.random.default_rng([seed, 2, item])
+        answers = rng.multivariate_hypergeometric(self.votes[item], n_answers)
+        winner = int(answers.argmax())
+        return (winner if 2 * answers[winner] > n_answers else int(self.y[item])), n_answers
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """The loop after one round.
+
+    Attributes
+    ----------
+    labels : ndarray of int64, (n_items,)
+        -1 where an item was not asked.
+    n_labels, n_random : int
+        Items labelled so far, and how many of them were drawn by chance.
+    n_votes : int
+        Answers that the labels took, all annotators together.
+    model : LogisticModel or None
+        Fitted on the labels; None where that was not possible.
+    refusal : str or None
+        Why not.
+    """
+
+    labels: NDArray[np.int64]
+    n_labels: int
+    n_random: int
+    n_votes: int
+    model: LogisticModel | None
+    refusal: str | None
+
+
+def run_rounds(
+    file: LabelledFile, strategy: str, batches: Sequence[int], *, seed: int, random_share: float = 0.0
+) -> Iterator[Step]:
+    """Ask, fit, score and choose, once for each of the batches; ends early where the pool is empty.
+
+    Parameters
+    ----------
+    file : LabelledFile
+    strategy : str
+        One of `strategies.REGISTRY`.
+    batches : sequence of int
+        Items asked in each round. The first batch is random under every strategy, and the same one for the same seed;
+        so is each batch while only one class occurs. A strategy that uses a policy's words starts with them instead
+        where the file has them.
+    seed : int
+        All chance in a run: which items, which votes.
+    random_share : float
+        Share of each later batch that is drawn by chance.
+
+    Yields
+    ------
+    Step
+        One for each round.
 
     Raises
     ------
     ValueError
-        If shapes do not fit, or the holdout leaves nothing to learn from.
+        If no strategy has this name.
 
     Examples
     --------
     >>> rng = np.random.default_rng(0)
     >>> y = rng.integers(0, 2, 400)
     >>> X = y[:, np.newaxis] + rng.normal(size=(400, 2))
-    >>> curve = simulate_learning(X, y, np.arange(400) < 200, "margin", rounds=3, batch=20, seed=1)
-    >>> [point.n_labels for point in curve], curve[-1].macro_f1.n_items
-    ([20, 40, 60], 200)
+    >>> file = LabelledFile(X, y, holdout=np.arange(400) < 200, n_classes=2)
+    >>> [step.n_labels for step in run_rounds(file, "margin", [50, 20, 20], seed=1)]
+    [50, 70, 90]
     """
-    truth, is_holdout = np.asarray(y, np.int64), np.asarray(holdout, bool)
-    if not X.shape[0] == len(truth) == len(is_holdout):
-        raise ValueError(
-            f"{X.shape[0]} rows of X, {len(truth)} labels and {len(is_holdout)} holdout marks: must be equal"
-        )
-    n_values = int(truth.max(initial=0)) + 1 if n_classes is None else n_classes
-    counts = None if votes is None else np.asarray(votes, np.int64)
-    if counts is not None and counts.shape != (len(truth), n_values):
-        raise ValueError(f"votes are {counts.shape}, expected {(len(truth), n_values)}")
-    pool = np.flatnonzero(~is_holdout & (truth >= 0))
-    judges = np.flatnonzero(is_holdout & (truth >= 0))
-    if len(pool) == 0:
-        raise ValueError("the holdout leaves nothing to learn from")
-
+    found = find_strategy(strategy)
+    starts_by_words = file.similarity is not None and found.uses_similarity
     # Separate streams: which items a strategy picks must not change how an annotator answers or a resample falls.
     picking = np.random.default_rng([seed, 0])
-    labels = np.full(len(truth), -1)
+    pool, labels, is_by_chance = file.pool, np.full(len(file.y), -1), np.zeros(len(file.y), bool)
     n_random = n_votes = 0
-    proba = np.full((len(pool), n_values), 1 / n_values)
-    is_fitted = False
-    points: list[CurvePoint] = []
-    for number in range(1, rounds + 1):
-        if len(pool) == 0:
-            break
-        picks = draw_batch(strategy if is_fitted else RANDOM, proba, batch, random_share, picking)
-        asked = pool[picks.index]
+    model: LogisticModel | None = None
+    for batch in batches:
+        if not len(pool):
+            return
+        candidates = _look_at(file, pool, labels, model, seed, with_committee=found.needs_committee)
+        by = strategy if model is not None or starts_by_words else RANDOM
+        picks = draw_batch(by, candidates, batch, random_share, picking)
         n_random += int(picks.is_random.sum())
-        for item in asked:
-            labels[item], n_answers = _answer(item, truth, counts, n_annotators, seed)
+        is_by_chance[pool[picks.index]] = picks.is_random
+        for item in pool[picks.index]:
+            labels[item], n_answers = file.answer(int(item), seed)
             n_votes += n_answers
         pool = np.delete(pool, picks.index)
-
-        evaluation, refusal = None, None
-        is_labelled = labels >= 0
+        is_labelled, refusal = labels >= 0, None
         try:
-            model = fit_logistic(X[is_labelled], labels[is_labelled], n_values, seed)
+            model = file.fit(labels, is_by_chance, seed)
         except TooFewClassesError as error:
-            refusal, proba = str(error), np.full((len(pool), n_values), 1 / n_values)
-        else:
-            is_fitted = True
-            proba = model.predict_proba(X[pool])
-            resampling = np.random.default_rng([seed, 1])
-            evaluation = evaluate(truth[judges], model.predict_proba(X[judges]), rng=resampling, minimum=minimum)
-        point = CurvePoint(number, int(is_labelled.sum()), n_random, n_votes, evaluation, refusal)
-        points.append(point)
-        if on_round is not None:
-            on_round(point)
-    return points
+            refusal = str(error)
+        yield Step(labels.copy(), int(is_labelled.sum()), n_random, n_votes, model, refusal)
 
 
-def _answer(
-    item: int, truth: NDArray[np.int64], votes: NDArray[np.int64] | None, n_annotators: int, seed: int
-) -> tuple[int, int]:
-    """An item's label and how many answers it took; each item has its own stream, so that order does not matter."""
-    if votes is None:
-        return int(truth[item]), 1
-    n_answers = min(n_annotators, int(votes[item].sum()))
-    if n_answers == 0:
-        return int(truth[item]), 0
-    answers = np.random.default_rng([seed, 2, int(item)]).multivariate_hypergeometric(votes[item], n_answers)
-    winner = int(answers.argmax())
-    return (winner if 2 * answers[winner] > n_answers else int(truth[item])), n_answers
+def _look_at(
+    file: LabelledFile,
+    pool: NDArray[np.int64],
+    labels: NDArray[np.int64],
+    model: LogisticModel | None,
+    seed: int,
+    *,
+    with_committee: bool,
+) -> Candidates:
+    is_labelled = labels >= 0
+    committee = None
+    if with_committee and model is not None:
+        committee = _ask_committee(file, file.X[is_labelled], labels[is_labelled], file.X[pool], model, seed)
+    return Candidates(
+        n=len(pool),
+        proba=None if model is None else model.predict_proba(file.X[pool]),
+        features=lambda positions: file.vectors(pool[positions]),
+        labelled=lambda: file.vectors(np.flatnonzero(is_labelled)),
+        y=labels[is_labelled],
+        committee=committee,
+        similarity=None if file.similarity is None else file.similarity[pool],
+    )
+
+
+def _ask_committee(
+    file: LabelledFile,
+    X: Matrix,
+    y: NDArray[np.int64],
+    X_pool: Matrix,
+    model: LogisticModel,
+    seed: int,
+) -> NDArray[np.float64]:
+    """Probabilities by five models, each fitted on its own resample of the labels (query by bagging)."""
+    rng = np.random.default_rng([seed, 4, len(y)])
+    members = []
+    for _member in range(N_MEMBERS):
+        resample = rng.integers(len(y), size=len(y))
+        try:
+            member = fit_logistic(X[resample], y[resample], file.n_classes, seed, basis=file.basis)
+        except TooFewClassesError:
+            member = model
+        members.append(member.predict_proba(X_pool))
+    return np.stack(members)

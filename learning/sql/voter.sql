@@ -6,17 +6,18 @@ create or replace function learning_origin(p_project bigint, p_name text) return
   select max(m.origin) from learning_modelversion m where m.project_id = p_project and m.name = p_name
 $$;
 
--- The versions of the models that were sent in, of each question the newest first.
-create or replace function learning_outside(p_project bigint, out question smallint, out name text, out version text, out model bigint)
+-- The versions of the models that were sent in, of each question the newest first, and whether they have said p_least answers or more.
+create or replace function learning_outside(p_project bigint, p_least int, out question smallint, out name text, out version text, out model bigint, out has_enough boolean)
 returns setof record language sql stable as $$
-  select m.question, m.name, m.version, m.id from learning_modelversion m where m.project_id = p_project and m.origin = 'external'
+  select m.question, m.name, m.version, m.id, (select count(*) from (select from learning_score s where s.model_version_id = m.id limit p_least) x) = p_least
+  from learning_modelversion m where m.project_id = p_project and m.origin = 'external'
   order by m.question, m.id desc
 $$;
 
 -- What a version says of some items: a model has one row of an item.
-create or replace function learning_sent(p_model bigint, p_first bigint, p_end bigint, out item bigint, out choice bigint)
+create or replace function learning_sent(p_model bigint, p_first bigint, p_end bigint, out item bigint, out choice int)
 returns setof record language sql stable as $$
-  select s.item_id, s.choice::bigint from learning_score s join annotation_item i on i.id = s.item_id
+  select s.item_id, s.choice from learning_score s join annotation_item i on i.id = s.item_id
   where s.model_version_id = p_model and s.item_id >= p_first and s.item_id < p_end and i.split = 0
 $$;
 

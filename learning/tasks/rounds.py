@@ -7,7 +7,6 @@ over, and a round whose swap is done goes on from the stored probabilities. The 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -45,14 +44,16 @@ from learning.scoring import (
     utilities_for,
     vectorise,
 )
+from learning.selection import Vectors, drawn_by_chance, look_at
 
 if TYPE_CHECKING:
     from learning.algorithms.estimators import LogisticModel
     from learning.algorithms.features import Features, Matrix
     from learning.algorithms.strategies import Batch
 
-# Rows of the feature matrix for items, in their order.
-Vectors = Callable[[NDArray[np.int64]], "Matrix"]
+# Items of the pool from which directions of texts and a model's shares are taken; images are read anew each time.
+MAX_SAMPLE = 10_000
+MAX_SAMPLE_IMAGES = 1_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,7 +170,9 @@ class _Progress:
 
 def _train(running: RunningJob, round_: Round, question: Question) -> Scored:
     from learning.algorithms import weights
+    from learning.algorithms.basis import fit_basis
     from learning.algorithms.estimators import TooFewClassesError, fit_logistic
+    from learning.algorithms.shares import match_shares
 
     project, classes = round_.project, classes_of(question)
     begin_round(round=round_, check=running.check)
@@ -178,18 +181,24 @@ def _train(running: RunningJob, round_: Round, question: Question) -> Scored:
         return _without_training(running, round_, question, pool, str(TooFewClassesError(len(training))), len(training))
 
     shards = _count(running, project)
+    known = join_items(training, pool.items)
     progress = _Progress(running, len(holdout) + len(pool))
-    features = fit_space(project, shards, join_items(training, pool.items), np.random.default_rng([round_.seed, 2]))
+    features = fit_space(project, shards, known, np.random.default_rng([round_.seed, 2]))
     X = vectorise(project, features, shards, training.items)
-    model = fit_logistic(X, training.y, len(classes), round_.seed)
+    some = _sample(project, features, shards, known, round_.seed)
+    basis = fit_basis(some, np.random.default_rng([round_.seed, 3]))
+    model = fit_logistic(X, training.y, len(classes), round_.seed, basis=basis)
+    by_chance = training.y[drawn_by_chance(project, training.items)]
+    model = match_shares(model, some, np.bincount(by_chance, minlength=len(classes)))
     running.check()
     judged = predict(project, features, shards, model, holdout.items, progress)
     beside = judge_beside_current(project, question, shards, holdout, judged, round_.seed)
+    drawn = judge_by_chance(project, features, shards, training, X, basis, len(classes), holdout, round_.seed)
     evaluation = {
         **judge(project, question, holdout, judged, round_.seed),
         "beside": None if beside is None else {"model": str(beside.current), "gain": beside.gain},
         "is_worse": beside is not None and beside.is_worse,
-        "by_chance": judge_by_chance(project, features, shards, training, X, len(classes), holdout, round_.seed),
+        "by_chance": drawn,
         "n_train": len(training),
         "round": round_.number,
         "strategy": round_.strategy,
@@ -223,6 +232,14 @@ def _with_the_better_one(
     ) % {"new": kept, "old": beside.current, "low": low, "high": high}
     scored = score_with(running, round_, question, beside.current)
     return replace(scored, note=f"{note} {scored.note}".strip())
+
+
+def _sample(project: Project, features: Features, shards: Shards, items: NDArray[np.int64], seed: int) -> Matrix:
+    """Features of a fair sample: what the model is told of the pool besides its labels."""
+    most = MAX_SAMPLE_IMAGES if features.text is None else MAX_SAMPLE
+    if len(items) > most:
+        items = np.sort(np.random.default_rng([seed, 5]).choice(items, most, replace=False))
+    return vectorise(project, features, shards, items)
 
 
 def _without_training(
@@ -316,7 +333,7 @@ def _score_sent(running: RunningJob, round_: Round, question: Question, model: M
 
 
 def _raise_batch(running: RunningJob, round_: Round, question: Question, scored: Scored) -> None:
-    from learning.algorithms.strategies import RANDOM, draw_batch, select_batch
+    from learning.algorithms.strategies import RANDOM, Candidates, draw_batch
 
     pool = load_pool(round_.project)  # anew: scoring takes a while, and people go on
     with_place = pool.items[pool.has_place]
@@ -326,9 +343,11 @@ def _raise_batch(running: RunningJob, round_: Round, question: Question, scored:
     strategy = round_.strategy
     if scored.proba is None:
         strategy = RANDOM
-        batch = select_batch(np.zeros(len(frame)), round_.batch, 1.0, rng)
+        candidates = Candidates(n=len(frame))
     else:
-        batch = draw_batch(strategy, scored.proba[is_candidate], round_.batch, round_.random_share, rng)
+        comparing = np.random.default_rng([round_.seed, 4])
+        candidates = look_at(round_.project, question, frame, scored.proba[is_candidate], scored.vectors, comparing)
+    batch = draw_batch(strategy, candidates, round_.batch, round_.random_share, rng)
     note = scored.note
     if not len(frame):
         note = f"{note} {_('No open item is left to choose from.')}".strip()

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import combinations
+from itertools import combinations, islice
 from typing import NamedTuple
 
 from reviewers.algorithms.consensus import Rule, State, check_terms, disagreement, escalate
@@ -19,14 +19,14 @@ _WHOLE = 10**9  # overlaps are compared in billionths
 
 
 class Mark(NamedTuple):
-    """A rectangle of a part of an item, with its label (an id), in whole numbers of one unit. Marks sort by place."""
+    """A rectangle of a part of an item, in whole numbers of one unit, with its label (all ids, or all values)."""
 
     part: str
     x: int
     y: int
     to_x: int
     to_y: int
-    label: int
+    label: int | str
 
     @property
     def size(self) -> int:
@@ -179,22 +179,15 @@ def settle_groups(groups: Sequence[Group], n_votes: int, rule: Rule) -> list[tup
         return n == n_votes if rule == "unanimous" else 2 * n > n_votes
 
     rest = [group for group in groups if not is_enough(len(group.voters))]
-    drawn = {mark: voters for group in rest for mark, voters in group.drew.items()}
+    there = _find_rivals(rest)
+    if len(rest) == len(groups):  # nothing is in: the item is one place
+        there = [set().union(*there)] * len(rest)
+    n_away = iter(n_votes - len(voters) for voters in there)
     verdicts: list[tuple[bool | None, int]] = []
     for group in groups:
-        if is_enough(len(group.voters)):
-            verdicts.append((True, len(group.voters)))
-            continue
-        is_alone = len(rest) == len(groups)
-        there = set(group.voters).union(
-            *(
-                voters
-                for mark, voters in drawn.items()
-                if is_alone or any(do_touch(mark, other) for other in group.drew)
-            )
-        )
-        n_away = n_votes - len(there)
-        verdicts.append((False if is_enough(n_away) else None, n_away))
+        is_in = is_enough(len(group.voters))
+        n = len(group.voters) if is_in else next(n_away)
+        verdicts.append((True if is_in else False if is_enough(n) else None, n))
     return verdicts
 
 
@@ -274,6 +267,20 @@ def do_touch(a: Mark, b: Mark) -> bool:
     return a.part == b.part and a.x < b.to_x and b.x < a.to_x and a.y < b.to_y and b.y < a.to_y
 
 
+def _find_rivals(groups: Sequence[Group]) -> list[set[int]]:
+    """Of each group who has a mark in it, or one in another of these groups that touches one of its marks."""
+    there = [set(group.voters) for group in groups]
+    marks = sorted((mark, at) for at, group in enumerate(groups) for mark in group.drew)
+    for place, (mark, at) in enumerate(marks, start=1):
+        for other, other_at in islice(marks, place, None):
+            if other.part != mark.part or other.x >= mark.to_x:
+                break  # they are sorted by x within a part: nor does any further one
+            if do_touch(mark, other):
+                there[at] |= groups[other_at].drew[other]
+                there[other_at] |= groups[at].drew[mark]
+    return there
+
+
 @dataclass(frozen=True)
 class _Growing:
     members: set[int]
@@ -283,7 +290,7 @@ class _Growing:
 
 def _find_near(marks: Sequence[Mark], drew: Mapping[Mark, set[int]], least: Fraction) -> dict[tuple[int, int], int]:
     """The pairs of marks (by their places) that can be one, with their overlap in billionths, rounded half up."""
-    of_kin: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
+    of_kin: defaultdict[tuple[str, int | str], list[int]] = defaultdict(list)
     for at, mark in enumerate(marks):
         of_kin[mark.part, mark.label].append(at)
     found = {}

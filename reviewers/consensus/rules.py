@@ -64,15 +64,10 @@ def tell_voter(voter: Mapping[str, Any]) -> str:
     if voter["refusal"] is not None:
         return _("The model “%(name)s” does not count: %(refusal)s.") % voter
     low, high = voter["interval"]
-    words = {**voter, "accuracy": 100 * voter["accuracy"], "low": 100 * low, "high": 100 * high}
-    return (
-        _(
-            "The model “%(name)s”, version %(version)s, counts as right in %(accuracy).1f %% [95 %%: %(low).1f to"
-            " %(high).1f] of answers, by %(n_items)d items that it shares with %(n_annotators)d people, %(n_known)d of"
-            " them known."
-        )
-        % words
-    )
+    return _(
+        "The model “%(name)s”, version %(version)s, is right in %(share).3f of its answers [%(low).3f, %(high).3f], by"
+        " %(n_items)d items, %(n_annotators)d people's answers to them and %(n_known)d known values."
+    ) % {**voter, "share": voter["accuracy"], "low": low, "high": high}
 
 
 def consensus_report(project: Project) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from annotation.models import Item, Project
 from annotation.strides import stride
 from reviewers.algorithms.crowd import LEAST_ITEMS
 from reviewers.algorithms.voter import ModelAnswers
+from reviewers.columns import Columns, read_columns
 from reviewers.consensus.weighing import positions, values_of
 
 ITEMS_AT_ONCE = 50_000
@@ -30,12 +31,14 @@ class Version:
     name: str
     version: str
     model: int
+    has_enough: bool  # predictions to be compared with people, if they are on the right items
 
 
 def outside_models(project: Project) -> list[Version]:
     """All versions of the outside models, of each question the newest first."""
     with connection.cursor() as cursor:
-        cursor.execute("select question, name, version, model from learning_outside(%s)", [project.pk])
+        sql = "select question, name, version, model, has_enough from learning_outside(%s, %s)"
+        cursor.execute(sql, [project.pk, LEAST_ITEMS])
         return [Version(*row) for row in cursor.fetchall()]
 
 
@@ -54,7 +57,8 @@ def choose_version(
     """
     newest: tuple[Version | None, ModelAnswers | None] = (None, None)
     for version in outside_models(project):
-        if (version.question, version.name) == (question["id"], project.rule["voter"]):
+        is_asked = (version.question, version.name) == (question["id"], project.rule["voter"])
+        if is_asked and (version.has_enough or newest[0] is None):
             answers = load_answers(project, question, version.model)
             if len(answers.about(np.array(items, np.int64)).item) >= LEAST_ITEMS:
                 return version, answers
@@ -64,13 +68,16 @@ def choose_version(
 
 def load_answers(project: Project, question: Question, model: int) -> ModelAnswers:
     """What a version says of the items of the pool; what is no value of the question is left out."""
-    items, choices = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-    sql = "select string_agg(int8send(item), ''), string_agg(int8send(choice), '') from learning_sent(%s, %s, %s)"
-    for ids in stride(Item.objects.filter(project=project), ITEMS_AT_ONCE):
-        with connection.cursor() as cursor:
-            cursor.execute(sql, [model, ids[0], ids[-1] + 1])
-            item, choice = cursor.fetchone()
-        items.append(np.frombuffer(item or b"", ">i8").astype(np.int64))
-        choices.append(np.frombuffer(choice or b"", ">i8").astype(np.int64))
-    value = positions(np.concatenate(choices), values_of(question))
-    return ModelAnswers(np.concatenate(items), value).only(value >= 0)
+    none: Columns = {name: np.zeros(0, np.int64) for name in ("item", "choice")}
+    parts = [none] + [
+        read_columns(
+            "select item, choice from learning_sent(%(model)s, %(first)s, %(end)s)",
+            {"model": model, "first": ids[0], "end": ids[-1] + 1},
+            item="int8",
+            choice="int8",
+        )
+        for ids in stride(Item.objects.filter(project=project), ITEMS_AT_ONCE)
+    ]
+    item, choice = (np.concatenate([part[name] for part in parts]) for name in none)
+    value = positions(choice, values_of(question))
+    return ModelAnswers(item, value).only(value >= 0)

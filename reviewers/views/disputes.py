@@ -31,6 +31,7 @@ from reviewers.answers import compiled_schema, has_votes_by_value, tell_answers,
 from reviewers.disputes import count_disputes, dispute_detail, dispute_list
 from reviewers.drawings import Sizes, draw_answer, image_sizes
 from reviewers.errors import StaleDecisionError
+from reviewers.mark_standings import Standings, find_standings
 from reviewers.models import Adjudication
 
 ROWS = 30
@@ -189,15 +190,19 @@ class DisputeView(ProjectPage):
         names = {question["name"] for question in detail["questions"]}
         parts = detail["item"]["parts"]
         sizes = image_sizes(access.project, parts)
+        standings = find_standings(compiled_schema(access.project), detail["answers"], access.project.rule)
         context = {
             "item": detail["item"] | {"state": detail["state"], "parts": dress_parts(access, parts)},
-            "votes": [_show_vote(answer, access.project, parts, sizes) for answer in detail["answers"]],
+            "votes": [_show_vote(answer, access.project, parts, sizes, standings) for answer in detail["answers"]],
+            "has_split_marks": any(
+                mark["standing"] for one in standings.values() for marks in one.answers.values() for mark in marks
+            ),
             "skips": [
                 {"name": skip["person"], "reason": reason_words(skip["reason"]), "comment": ""}
                 for skip in detail["skips"]
             ],
             "weighed": [_tell_posterior(row, access.project) for row in detail["questions"] if row["posterior"]],
-            "questions": show_questions(detail, access.project, sent, faults),
+            "questions": show_questions(detail, access.project, sent, faults, standings),
             "clauses": detail["clauses"],
             "suggestion": None,
             "earlier": [_show_decision(decision, access.project) for decision in detail["decisions"]],
@@ -231,7 +236,12 @@ def _tell_posterior(row: Row, project: Project) -> str:
         for value, chance in row["posterior"].items()
         if chance >= LEAST_CHANCE
     ]
-    return ", ".join(chances)
+    if row["voter"] is None:
+        return _("By what is known of these annotators: %(told)s") % {"told": ", ".join(chances)}
+    return _("By what is known of these annotators and of the model “%(name)s” (version %(version)s): %(told)s") % {
+        **row["voter"],
+        "told": ", ".join(chances),
+    }
 
 
 def reason_words(reason: str) -> str:
@@ -247,12 +257,17 @@ def reason_words(reason: str) -> str:
     return words.get(reason, reason)
 
 
-def _show_vote(answer: Row, project: Project, parts: Sequence[Row], sizes: Sizes) -> Row:
+def _show_vote(
+    answer: Row, project: Project, parts: Sequence[Row], sizes: Sizes, standings: Mapping[str, Standings]
+) -> Row:
     compiled = compiled_schema(project)
     told = tell_answers(compiled, answer["answers"])
     for one in told:
-        question = find_question(compiled, one["question"])
-        drawing = draw_answer(question, answer["answers"][one["question"]], parts, sizes) if question else None
+        name, value = one["question"], answer["answers"][one["question"]]
+        if name in standings:
+            value = standings[name].answers[answer["annotation"]]
+        question = find_question(compiled, name)
+        drawing = draw_answer(question, value, parts, sizes) if question else None
         one["drawing"] = drawing
         if drawing and drawing.get("is_whole"):
             one["text"] = ""
@@ -292,7 +307,13 @@ def _show_conflict(error: StaleDecisionError | None, project: Project) -> Row | 
     return {"by": shown["by"], "text": shown["text"]}
 
 
-def show_questions(detail: Row, project: Project, sent: QueryDict | None, faults: Mapping[str, Any]) -> list[Row]:
+def show_questions(
+    detail: Row,
+    project: Project,
+    sent: QueryDict | None,
+    faults: Mapping[str, Any],
+    standings: Mapping[str, Standings],
+) -> list[Row]:
     """The questions as the page's form shows them.
 
     Asked is what is disputed or lacks an answer; where nothing is (an agreed or decided item), everything. A key does
@@ -331,7 +352,9 @@ def show_questions(detail: Row, project: Project, sent: QueryDict | None, faults
             row["form"]
             | {
                 "options": options,
-                "given": given_answers(question, row, detail["answers"], sent) if question and is_given else [],
+                "given": given_answers(question, row, detail["answers"], standings, sent)
+                if question and is_given
+                else [],
                 "is_disputed": is_asked,
                 "state": row["state"],
                 "accepted": tell_value(question, row["value"]) if question and row["value"] is not None else "",
@@ -343,13 +366,20 @@ def show_questions(detail: Row, project: Project, sent: QueryDict | None, faults
     return shown
 
 
-NOTHING, ACCEPTED = "nothing", "accepted"  # beside the ids of annotations, in the field of a question
+NOTHING, ACCEPTED, AGREED = "nothing", "accepted", "agreed"  # beside the ids of annotations, in the field of a question
 
 
-def given_answers(question: Question, row: Row, answers: Sequence[Row], sent: QueryDict | None) -> list[Row]:
+def given_answers(
+    question: Question,
+    row: Row,
+    answers: Sequence[Row],
+    standings: Mapping[str, Standings],
+    sent: QueryDict | None,
+) -> list[Row]:
     """The different answers that people gave to a question, to take one as it is; those of most people first.
 
-    Nothing to mark is offered too, where the question allows it, and what was accepted before.
+    Before them come the marks that are agreed on, where there are any; after them nothing to mark, where the question
+    allows it, and what was accepted before.
     """
     name = question["name"]
     found: dict[str, Row] = {}
@@ -367,7 +397,10 @@ def given_answers(question: Question, row: Row, answers: Sequence[Row], sent: Qu
             offer(answer["annotation"], answer["answers"][name], answer["person"])
     if row["value"] is not None:
         offer(ACCEPTED, row["value"], None)
-    if _may_be_empty(question):
+    agreed = standings[name].agreed if name in standings else []
+    if agreed and _is_answer(question, agreed):
+        offer(AGREED, agreed, None)
+    if _is_answer(question, []):
         offer(NOTHING, [], None)
     chosen = sent.getlist(f"answer-{name}") if sent is not None else []
     return [
@@ -375,16 +408,17 @@ def given_answers(question: Question, row: Row, answers: Sequence[Row], sent: Qu
             "id": one["id"],
             "text": one["text"],
             "people": ", ".join(one["people"]),
+            "is_agreed": AGREED in one["ids"],
             "n": len(one["people"]),
             "is_chosen": bool(set(chosen) & set(one["ids"])) if sent is not None else one["value"] == row["value"],
         }
-        for one in sorted(found.values(), key=lambda one: -len(one["people"]))
+        for one in sorted(found.values(), key=lambda one: (AGREED not in one["ids"], -len(one["people"])))
     ]
 
 
-def _may_be_empty(question: Question) -> bool:
+def _is_answer(question: Question, value: Any) -> bool:
     try:
-        KINDS[question["kind"]].parse_answer(question, [])
+        KINDS[question["kind"]].parse_answer(question, value)
     except AnswerError:
         return False
     return True
@@ -410,7 +444,7 @@ def read_answers(sent: QueryDict, detail: Row, access: Access) -> dict[str, Any]
         if question is None or (not any(given) and not (question["kind"] == "choices" and row["is_disputed"])):
             continue
         if KINDS[question["kind"]].COLUMN == "data":
-            answers[name] = _find_given(given[0], row, detail["answers"])
+            answers[name] = _find_given(given[0], row, detail["answers"], access.project)
         else:
             answers[name] = _read_value(question["kind"], [one for one in given if one])
         values[name] = answers[name]
@@ -428,12 +462,15 @@ def _read_value(kind: str, given: list[str]) -> Any:
         return given[0]
 
 
-def _find_given(which: str, row: Row, answers: Sequence[Row]) -> Any:
+def _find_given(which: str, row: Row, answers: Sequence[Row], project: Project) -> Any:
     """The answer that a form's field names; the field's text where there is none, which its kind refuses."""
     if which == NOTHING:
         return []
     if which == ACCEPTED:
         return row["value"]
+    if which == AGREED:
+        standing = find_standings(compiled_schema(project), answers, project.rule).get(row["name"])
+        return standing.agreed if standing else which
     said = (answer["answers"].get(row["name"]) for answer in answers if answer["annotation"] == which)
     return next((value for value in said if value is not None), which)
 

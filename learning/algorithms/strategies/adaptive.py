@@ -1,0 +1,48 @@
+"""`adaptive`, the one to use without choosing: it starts from words or chance and goes on by what the labels show.
+
+1. No model yet: the texts most like the policy's words where there are any, else by chance.
+2. A model: the closest margins, spread out (`kmeans`).
+3. A class that is under 5 % of the labels: half of the batch are the likeliest of it.
+
+The share drawn by chance comes on top, from the round's settings, as for every strategy.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from learning.algorithms.strategies.batches import highest
+from learning.algorithms.strategies.candidates import Candidates, FloatArray, IndexArray, Strategy
+from learning.algorithms.strategies.kmeans import select_spread
+from learning.algorithms.strategies.rare import alternate, find_rare
+from learning.algorithms.strategies.uncertainty import margin
+
+# Labels chosen by the policy's words before the model takes over.
+KEYWORD_LABELS = 40
+
+
+def _is_cold(candidates: Candidates) -> bool:
+    by_words = candidates.similarity is not None and len(candidates.y) < KEYWORD_LABELS
+    return candidates.proba is None or by_words
+
+
+def _utilities(candidates: Candidates, rng: np.random.Generator) -> FloatArray:
+    if not _is_cold(candidates):
+        return margin(candidates.need_proba())
+    if candidates.similarity is not None:
+        return np.asarray(candidates.similarity, np.float64)
+    return rng.random(candidates.n)
+
+
+def _select(utilities: FloatArray, n: int, candidates: Candidates, rng: np.random.Generator) -> IndexArray:
+    if _is_cold(candidates):
+        return highest(utilities, n, rng)
+    proba = candidates.need_proba()
+    rare = find_rare(candidates.y, proba.shape[1])
+    if rare is None:
+        return select_spread(utilities, n, candidates, rng)
+    likely = highest(np.asarray(proba[:, rare], np.float64), n, rng)
+    return alternate(likely, select_spread(utilities, n, candidates, rng), n)
+
+
+ADAPTIVE = Strategy("adaptive", _utilities, _select, needs_features=True, uses_similarity=True)
