@@ -304,6 +304,7 @@ def draw(curves: dict[str, list[dict[str, Any]]]) -> str:
     middle = (left + width - right) / 2
     parts.append(f'<text x="{middle}" y="{height - 8}" text-anchor="middle">labels used for training</text>')
     parts.append(f'<text x="8" y="{top - 8}">macro-F1, 95 % interval</text>')
+    names: list[tuple[float, str, str]] = []
     looks = {
         "adaptive": ("#0072b2", ""),
         "margin": ("#009e73", ' stroke-dasharray="9 3"'),
@@ -321,9 +322,13 @@ def draw(curves: dict[str, list[dict[str, Any]]]) -> str:
         parts.append(f'<polygon points="{path(around)}" fill="{colour}" opacity="0.15"/>')
         line = path([(n, f["value"]) for n, f in known])
         parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"{dash}/>')
-        n, figure = known[-1]
-        label = f'x="{x(n) + 8:.1f}" y="{y(figure["value"]) + 4:.1f}" fill="{colour}" font-weight="600"'
-        parts.append(f"<text {label}>{name} {figure['value']:.2f}</text>")
+        figure = known[-1][1]
+        names.append((y(figure["value"]) + 4, f"{name} {figure['value']:.2f}", colour))
+    lowest = -np.inf
+    for height_of, label, colour in sorted(names):  # names of curves that end together must not cover each other
+        lowest = max(lowest + 14, height_of)
+        place = f'x="{x(last) + 8:.1f}" y="{lowest:.1f}" fill="{colour}" font-weight="600"'
+        parts.append(f"<text {place}>{label}</text>")
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
