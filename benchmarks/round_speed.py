@@ -2,10 +2,12 @@
 
     python -m benchmarks.round_speed                                   # all of it, on a million items
     python -m benchmarks.round_speed --items 100000 --home /tmp/rounds # smaller, and kept for the next run
+    python -m benchmarks.round_speed --items 25000 --labelled 1000     # an early round
 
 An installation of its own, filled through the import, with 2,000 labelled items (a fifth of them in the holdout) whose
 label follows from a planted word. First the counting of all words, as after the import. Then rounds in this process,
-step by step; then rounds by the worker in turns with none, while twenty annotators label over HTTP.
+step by step; then rounds by the worker in turns with none, while twenty annotators label over HTTP; then scores from
+elsewhere over HTTP, until their job is done.
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import functools
+import http.client
+import json
 import resource
 import shutil
 import sys
@@ -20,6 +24,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from benchmarks.clients import Fleet, Load, Plan
 from benchmarks.installation import SCHEMA, Site, add_options, check_audit, make_owner, make_people, open_site
@@ -30,7 +36,6 @@ if TYPE_CHECKING:
     from annotation.models import Job, Project
 
 SLUG = "rounds"
-LABELLED = 2000
 BATCH = 1000
 THINK = 0.35
 KINDS = ("lease", "submit")
@@ -54,7 +59,7 @@ STEPS = (
 )
 
 
-def fill(items: int) -> Project:
+def fill(items: int, labelled: int) -> Project:
     """The project; as it is where it is there already."""
     from annotation.actions.imports import load_items
     from annotation.actions.projects import create_project
@@ -77,14 +82,26 @@ def fill(items: int) -> Project:
         for number, text in enumerate(make_texts(items, seed=3), start=1):
             part = PartRow(name="text", kind="text", role="target", text=text)
             verdict = "insult" if second in text else "spam" if first in text else "none"
-            given = said[verdict] if number <= LABELLED else ()
+            given = said[verdict] if number <= labelled else ()
             yield number, ItemRow(external_id=f"item-{number:08d}", group=None, parts=(part,), annotations=given)
 
     started = time.monotonic()
     outcome, is_stored = load_items(project=project, read=read, actor=None)
     assert (is_stored, outcome.imported) == (True, items), outcome
     say(f"{items:,} items imported in {time.monotonic() - started:.0f} s")
+    wait_for_counting()
     return project
+
+
+def wait_for_counting() -> None:
+    """Wait for what the worker does after an import."""
+    from annotation.models import Job
+
+    time.sleep(5)  # events are read every second
+    deadline = time.monotonic() + 600
+    while Job.objects.filter(ended_at=None).exists():
+        assert time.monotonic() < deadline, "a job does not end"
+        time.sleep(0.1)
 
 
 class Watch:
@@ -230,8 +247,33 @@ def label_beside(site: Site, project: Project, args: argparse.Namespace) -> dict
     }
 
 
+def send_scores(site: Site, project: Project, n: int) -> float:
+    """Rows a second of scores sent in, from the request to the end of its job; no batch is raised by them."""
+    from annotation.actions.people import create_token
+    from annotation.models import User
+
+    rng = np.random.default_rng(4)
+    lines, model = [], f"llm-{time.time_ns()}"
+    for number, row in enumerate(rng.dirichlet([1, 1, 1], n).round(4).tolist(), start=1):
+        proba = {"spam": row[0], "insult": row[1]}
+        lines.append(json.dumps({"external_id": f"item-{number:08d}", "model": model, "proba": proba}))
+    owner = User.objects.get(username="owner")
+    token = create_token(user=owner, actor=owner)[1]
+    body = "\n".join(lines).encode()
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/x-ndjson"}
+    connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=120)
+    started = time.perf_counter()
+    connection.request("POST", f"/api/v1/projects/{project.slug}/predictions?select=0", body, headers)
+    answer = connection.getresponse()
+    told = json.loads(answer.read())
+    connection.close()
+    assert answer.status == 202, told
+    wait_for(int(told["job"]))
+    return round(n / (time.perf_counter() - started), 0)
+
+
 def measure(site: Site, args: argparse.Namespace) -> bool:
-    project = fill(args.items)
+    project = fill(args.items, args.labelled)
     site.settle_down()
     measurement = Measurement("round_speed", args.out)
     figures: dict[str, Any] = {**site.server, "items": args.items}
@@ -256,6 +298,10 @@ def measure(site: Site, args: argparse.Namespace) -> bool:
             *(Check(f"p95 of a {kind} beside that without", beside["ratio_of_p95"][kind], "<=", 1.5) for kind in KINDS),
             Check("answers that were refused or lost", float(beside["errors"]), "<=", 0.0),
         ]
+    if args.sent:
+        rates = [send_scores(site, project, min(args.sent, args.items)) for _turn in range(2)]
+        figures["sent_rows_per_second"] = rates
+        checks.append(Check("scores from elsewhere, rows a second", max(rates), ">=", 30_000.0))
     fine = measurement.finish(figures, checks)
     check_audit()
     return fine
@@ -265,6 +311,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_options(parser)
     parser.add_argument("--items", type=int, default=1_000_000)
+    parser.add_argument("--labelled", type=int, default=2000, help="items with an accepted label")
+    parser.add_argument("--sent", type=int, default=200_000, help="scores sent in, at the end")
     parser.add_argument("--count", action=argparse.BooleanOptionalAction, default=True, help="count all words first")
     parser.add_argument("--here", type=int, default=2, help="rounds in this process, step by step")
     parser.add_argument("--turns", type=int, default=3, help="without and with a round by the worker, each")

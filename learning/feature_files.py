@@ -116,18 +116,19 @@ def refresh_shards(
     counted so far and all that are to be counted.
     """
     folder = _folder(project)
-    found = list(_read_shards(folder))
     wanted = load_listed(project)
-    kept = [shard for shard in (_without(folder, shard, wanted) for shard in found) if shard is not None]
+    kept = [shard for shard in (_without(folder, found, wanted) for found in _read_shards(folder)) if shard is not None]
     if [shard.sha256 for shard in kept] != _read_index(folder):
         _write_index(folder, kept, check)
-    missing = wanted[~_is_among(wanted, np.concatenate([np.zeros(0, np.int64), *(shard.items for shard in kept)]))]
-    done = 0
+    _sweep(folder, kept, check)
+    counted = np.concatenate([np.zeros(0, np.int64), *(shard.items for shard in kept)])
+    missing = wanted[~_is_among(wanted, counted)]
     for shards in _add(folder, kept, missing):
         kept = shards
         _write_index(folder, kept, check)
-        done += SHARD
-        progress(min(done, len(missing)), len(missing))
+        progress(sum(len(shard.items) for shard in kept) - len(counted), len(missing))
+    if len(missing):
+        _sweep(folder, kept, check)
     return Shards(kept)
 
 
@@ -153,7 +154,7 @@ def _without(folder: Path, shard: Shard, wanted: Ids) -> Shard | None:
         return shard
     if not is_kept.any():
         return None
-    return _write_shard(folder, shard.items[is_kept], _take(shard.counted, is_kept))
+    return write_shard(folder, shard.items[is_kept], _take(shard.counted, is_kept))
 
 
 def _add(folder: Path, kept: Sequence[Shard], missing: Ids) -> Iterator[list[Shard]]:
@@ -171,7 +172,7 @@ def _add(folder: Path, kept: Sequence[Shard], missing: Ids) -> Iterator[list[Sha
         gathered.append((block, part))
         n_gathered += len(block)
         if n_gathered in cuts:
-            shards = [*shards, _write_shard(folder, *_merge(gathered))]
+            shards = [*shards, write_shard(folder, *_merge(gathered))]
             gathered = []
             yield shards
 
@@ -206,20 +207,29 @@ def _read_index(folder: Path) -> list[str]:
 
 
 def _write_index(folder: Path, shards: Sequence[Shard], check: Callable[[], Any]) -> None:
-    """Make these the shards that count, unless another attempt has taken over; all other files of the project go."""
+    """Make these the shards that count, unless another attempt has taken over."""
     with transaction.atomic():
         check()
         write_whole(folder / _INDEX, json.dumps({"shards": [shard.sha256 for shard in shards]}).encode())
-    named = {shard.path for shard in shards}
-    for path in folder.glob("*.safetensors"):
-        if path.name not in named:
-            path.unlink(missing_ok=True)
-    for other in folder.parent.glob("*"):
-        if other != folder:
-            shutil.rmtree(other, ignore_errors=True)
 
 
-def _write_shard(folder: Path, items: Ids, counted: Counted) -> Shard:
+def _sweep(folder: Path, shards: Sequence[Shard], check: Callable[[], Any]) -> None:
+    """Remove all else that is stored of the project: what was replaced, made by other code, or left by a kill."""
+    if not folder.parent.is_dir():
+        return
+    kept = {_INDEX, *(shard.path for shard in shards)}
+    with transaction.atomic():
+        check()
+        for path in folder.iterdir() if folder.is_dir() else ():
+            if path.name not in kept:
+                path.unlink(missing_ok=True)
+        for other in folder.parent.iterdir():
+            if other != folder:
+                shutil.rmtree(other, ignore_errors=True)
+
+
+def write_shard(folder: Path, items: Ids, counted: Counted) -> Shard:
+    """Write a shard of items, ascending; it counts once the index names it."""
     from learning.algorithms import weights
 
     words = counted.words
@@ -235,18 +245,18 @@ def _write_shard(folder: Path, items: Ids, counted: Counted) -> Shard:
     )
     digest = weights.sha256(data)
     write_whole(folder / f"{digest}.safetensors", data)
-    return _open_shard(folder, digest)
+    return open_shard(folder, digest)
 
 
 def _read_shards(folder: Path) -> Iterable[Shard]:
     for digest in _read_index(folder):
         try:
-            yield _open_shard(folder, digest)
+            yield open_shard(folder, digest)
         except _UnusableError:
             continue
 
 
-def _open_shard(folder: Path, digest: str) -> Shard:
+def open_shard(folder: Path, digest: str) -> Shard:
     """Map a shard, after a look at its digest. Raises _UnusableError."""
     from scipy import sparse
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +18,8 @@ from learning.scoring import align_to, predict, unpack_model
 from learning.slices import slice_figures
 
 if TYPE_CHECKING:
-    from learning.algorithms.basis import Basis
-    from learning.algorithms.features import Features, Matrix
+    from learning.algorithms.estimators import LogisticModel
+    from learning.algorithms.features import Features
     from learning.feature_files import Shards
 
 Figures = dict[str, Any]
@@ -102,23 +102,22 @@ def judge_by_chance(
     features: Features,
     shards: Shards,
     training: Labelled,
-    X: Matrix,
-    basis: Basis | None,
-    n_classes: int,
+    fit: Callable[[NDArray[np.bool_]], LogisticModel],
     holdout: Labelled,
     seed: int,
 ) -> Figures | None:
     """What the labels that chance drew would have taught by themselves: `{"n_train", "macro_f1": figure}`.
 
     Drawn by chance are the random share of each batch and what was served in the order of the pool, which is random.
-    None where no two classes occur among them.
+    `fit`: a model of those training items that are marked, as the round's own is made. None where no two classes occur
+    among them.
     """
-    from learning.algorithms.estimators import TooFewClassesError, fit_logistic
+    from learning.algorithms.estimators import TooFewClassesError
     from learning.algorithms.evaluation import evaluate
 
     is_drawn = ~np.isin(training.items, load_chosen(project))
     try:
-        model = fit_logistic(X[is_drawn], training.y[is_drawn], n_classes, seed, basis=basis)
+        model = fit(is_drawn)
     except TooFewClassesError:
         return None
     proba = predict(project, features, shards, model, holdout.items, lambda _n: None)

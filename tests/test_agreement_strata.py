@@ -38,11 +38,11 @@ QUESTIONS = [
 
 
 def rows() -> list[dict[str, Any]]:
-    """40 items in two languages; who answered which is not the same everywhere, and some have one answer."""
+    """40 items in two languages; who answered which is not the same everywhere, and some have one answer, by E."""
     rng = np.random.default_rng(3)
     found = []
     for i in range(40):
-        people = rng.permutation(["A", "B", "C", "D"])[: 1 + i % 4]
+        people = rng.permutation(["A", "B", "C", "D"])[: 1 + i % 4] if i % 4 else ["E"]
         answers = {
             name: {
                 "verdict": ["none", "spam", "insult"][int(rng.integers(3)) if rng.random() < 0.5 else i % 3],
@@ -104,6 +104,19 @@ def test_votes_counted_beside_the_labels_give_the_strata_that_the_labels_give(de
         assert {(tuple(v), n) for v, n in zip(found.counts.tolist(), found.n_items.tolist(), strict=True)} == {
             (tuple(v), n) for v, n in zip(wanted.counts.tolist(), wanted.n_items.tolist(), strict=True)
         }
+
+
+@pytest.mark.parametrize("name", ["verdict", "tags"])
+def test_figures_of_a_large_project_are_those_of_a_small_one(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    project = project_of(desk)
+    question = pick_question(project, name)
+    small = project_agreement(project, question, "language")["strata"]
+    monkeypatch.setattr("reviewers.agreement.strata.FEW_LABELS", 0)
+    monkeypatch.setattr("reviewers.agreement.strata.load_coded", None)  # no label is looked at
+    assert project_agreement(project, question, "language")["strata"] == small
+    assert [one["value"] for one in small] == ["", "de", "en"]
 
 
 def test_few_labels_are_compared_at_once(desk: Desk) -> None:

@@ -112,8 +112,9 @@ def write_scores(
     nothing else holds them. Safe to repeat.
     """
     codes = np.asarray(classes, np.int64)
+    order = np.argsort(items)  # so that an index is written from one end to the other
     for start in range(0, len(items), BATCH):
-        part = slice(start, start + BATCH)
+        part = order[start : start + BATCH]
         top = proba[part].argmax(axis=1)
         data = _spell_rows(
             items[part],
@@ -136,7 +137,6 @@ _BATCH_TABLE = """
       (item bigint, choice int, probability float8, utility float8, proba float8[]) on commit delete rows;
     delete from score_batch
 """
-# In the order in which they come: a pool comes by its ids, and writes the first index from one end to the other.
 _TAKE_BATCH = """
     insert into learning_score (item_id, model_version_id, choice, probability, utility, proba)
     select item, %s, choice, probability, utility, to_jsonb(proba) from score_batch

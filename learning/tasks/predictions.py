@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -13,6 +14,7 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 
 from annotation.errors import InvalidError, TouchstoneError
+from annotation.importing.ahead import read_ahead
 from annotation.importing.formats import RowProblem, Source, read_rows
 from annotation.jobs import JobLostError, RunningJob, job_kind
 from annotation.kinds import Question
@@ -25,12 +27,12 @@ from learning.actions.rounds import open_round
 from learning.judging import judge_sent
 from learning.loading import load_named
 from learning.models import ModelVersion, Round
-from learning.predictions import Prediction, PredictionError, list_learnable, parse_prediction
+from learning.predictions import Learnable, Prediction, PredictionError, list_learnable, parse_prediction
 from learning.questions import classes_of, default_question, learnable_questions
 from learning.scoring import utilities_for
 from learning.tasks.rounds import conduct
 
-BATCH = 20_000
+BATCH = 50_000
 SHOWN_ERRORS = 100
 
 Line = tuple[int, dict[str, Any] | RowProblem]
@@ -72,34 +74,42 @@ def run_predictions(running: RunningJob) -> None:
 def _take(running: RunningJob, path: Path) -> Taken:
     project, taken, done = running.project, Taken(), 0
     learnable = learnable_questions(project)
-    for batch in _batches(read_rows(path, Source("jsonl", running.args["compression"]))):
-        _take_batch(running, project, learnable, batch, taken)
-        done += len(batch)
-        running.progress(done)
+    rows = read_rows(path, Source("jsonl", running.args["compression"]))
+    with closing(read_ahead(_batches(rows, list_learnable(learnable)))) as batches:
+        for batch in batches:
+            _take_batch(running, project, learnable, batch, taken)
+            done += batch.n_lines
+            running.progress(done)
     return taken
 
 
-def _batches(rows: Iterable[Line]) -> Iterator[list[Line]]:
+@dataclass(slots=True)
+class _Batch:
+    """Lines of the file: what the good ones say, and why the others are not good."""
+
+    n_lines: int
+    parsed: list[tuple[int, list[Prediction]]] = field(default_factory=list)
+    faults: list[tuple[int, str]] = field(default_factory=list)
+
+
+def _batches(rows: Iterable[Line], known: Sequence[Learnable]) -> Iterator[_Batch]:
     iterator = iter(rows)
-    while batch := list(islice(iterator, BATCH)):
+    while lines := list(islice(iterator, BATCH)):
+        batch = _Batch(len(lines))
+        for line, row in lines:
+            if isinstance(row, RowProblem):
+                batch.faults.append((line, row.reason))
+                continue
+            try:
+                batch.parsed.append((line, parse_prediction(row, known)))
+            except PredictionError as error:
+                batch.faults.append((line, str(error)))
         yield batch
 
 
-def _take_batch(
-    running: RunningJob, project: Project, learnable: list[Question], batch: list[Line], taken: Taken
-) -> None:
+def _take_batch(running: RunningJob, project: Project, learnable: list[Question], batch: _Batch, taken: Taken) -> None:
     """Good lines become scores, in the order of the file, so that the last one about an item stands."""
-    faults: list[tuple[int, str]] = []
-    parsed: list[tuple[int, list[Prediction]]] = []
-    known = list_learnable(learnable)
-    for line, row in batch:
-        if isinstance(row, RowProblem):
-            faults.append((line, row.reason))
-            continue
-        try:
-            parsed.append((line, parse_prediction(row, known)))
-        except PredictionError as error:
-            faults.append((line, str(error)))
+    parsed, faults = batch.parsed, batch.faults
     items = load_named(project, {found[0].external_id for _line, found in parsed})
     classes = {question["id"]: classes_of(question) for question in learnable}
     models: dict[Key, ModelVersion | str] = {}

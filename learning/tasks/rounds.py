@@ -187,13 +187,17 @@ def _train(running: RunningJob, round_: Round, question: Question) -> Scored:
     X = vectorise(project, features, shards, training.items)
     some = _sample(project, features, shards, known, round_.seed)
     basis = fit_basis(some, np.random.default_rng([round_.seed, 3]))
-    model = fit_logistic(X, training.y, len(classes), round_.seed, basis=basis)
-    by_chance = training.y[drawn_by_chance(project, training.items)]
-    model = match_shares(model, some, np.bincount(by_chance, minlength=len(classes)))
+    counts = np.bincount(training.y[drawn_by_chance(project, training.items)], minlength=len(classes))
+
+    def fit(is_used: NDArray[np.bool_]) -> LogisticModel:
+        model = fit_logistic(X[is_used], training.y[is_used], len(classes), round_.seed, basis=basis)
+        return match_shares(model, some, counts)
+
+    model = fit(np.ones(len(training), bool))
     running.check()
     judged = predict(project, features, shards, model, holdout.items, progress)
     beside = judge_beside_current(project, question, shards, holdout, judged, round_.seed)
-    drawn = judge_by_chance(project, features, shards, training, X, basis, len(classes), holdout, round_.seed)
+    drawn = judge_by_chance(project, features, shards, training, fit, holdout, round_.seed)
     evaluation = {
         **judge(project, question, holdout, judged, round_.seed),
         "beside": None if beside is None else {"model": str(beside.current), "gain": beside.gain},

@@ -9,20 +9,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from django.db import connection
 from django.utils import timezone
 
 from annotation.kinds import Question
 from annotation.models import Job, Project
 from annotation.serializers import show_time
 from reviewers.agreement.measures import Row
-from reviewers.agreement.vote_counts import COUNTED_KINDS
+from reviewers.agreement.vote_counts import COUNTED_KINDS, is_small
 from reviewers.loading import is_of_items
 from reviewers.models import AgreementStrata
 
 KIND = "agreement.strata"
 # So many labels take half a second or so: counted votes, labels one by one, marks pair by pair.
-QUICK_VOTES, QUICK_LABELS, QUICK_MARKS = 600_000, 100_000, 2_000
+QUICK_VOTES, QUICK_LABELS, QUICK_MARKS = 1_000_000, 100_000, 2_000
 FRESH_SECONDS, FRESH_TIMES = 60, 100  # kept so long, or so many times as long as it took
 PATIENCE = timedelta(minutes=10)  # until what failed is tried again
 
@@ -43,15 +42,7 @@ def is_quick(project: Project, question: Question, by: str) -> bool:
         most = QUICK_VOTES if is_of_items(by) else QUICK_LABELS
     else:
         most = QUICK_MARKS
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            select count(*) <= %(most)s from (select 1 from annotation_label
-              where project_id = %(project)s and question = %(question)s limit %(most)s + 1) l
-            """,
-            {"project": project.pk, "question": question["id"], "most": most},
-        )
-        return bool(cursor.fetchone()[0])
+    return is_small(project, question, most)
 
 
 def find_kept(project: Project, question: Question, by: str) -> Kept | None:

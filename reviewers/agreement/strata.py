@@ -28,7 +28,15 @@ from reviewers.agreement.measures import (
     too_few,
     too_rare,
 )
-from reviewers.agreement.vote_counts import COUNTED_KINDS, Value, gather_votes, is_small, list_values, values_in
+from reviewers.agreement.vote_counts import (
+    COUNTED_KINDS,
+    FEW_LABELS,
+    Value,
+    gather_votes,
+    is_small,
+    list_values,
+    values_in,
+)
 from reviewers.algorithms.figures import Figure
 from reviewers.algorithms.labels import CountVectors, LabelTable, count_vectors
 from reviewers.algorithms.number_agreement import agreement_of_numbers
@@ -54,7 +62,7 @@ def stratify(project: Project, question: Question, by: str, progress: Progress =
         return none | {"strata": [] if by == "pair" else number_strata(project, question, by)}
     if by == "pair":
         return _pair_strata(project, question)
-    if is_of_items(by) and not is_small(project, question):
+    if is_of_items(by) and not is_small(project, question, FEW_LABELS):
         found = _count_items(project, question, by, progress)
     else:
         found = _count_labels(project, question, by)

@@ -60,7 +60,7 @@ def counted_ids(project_id: int) -> list[int]:
 def read_votes(project: Project, question: Question) -> VoteCounts:
     """The votes that stand on a question of a counted kind."""
     behind = seconds_behind(project)
-    if behind > 0 and is_small(project, question):
+    if behind > 0 and is_small(project, question, FEW_LABELS):
         return _count_now(project, question)
     with connection.cursor() as cursor:
         cursor.execute(
@@ -151,10 +151,10 @@ def list_values(question: Question, seen: set[Any]) -> tuple[Value, ...]:
     return tuple(sorted(seen)) or ((),)
 
 
-def is_small(project: Project, question: Question) -> bool:
-    """Whether a question of a counted kind has at most FEW_LABELS labels."""
+def is_small(project: Project, question: Question, most: int) -> bool:
+    """Whether a question has at most so many labels, counted or not; of a large one no label is looked at."""
     with connection.cursor() as cursor:
-        params = {"project": project.pk, "question": question["id"], "few": FEW_LABELS}
+        params = {"project": project.pk, "question": question["id"], "few": most}
         cursor.execute(
             "select coalesce(sum(n_labels), 0) <= %(few)s from reviewers_agreementvoter"
             " where project_id = %(project)s and question = %(question)s",
