@@ -25,12 +25,12 @@ begin
   if f.id is null or cardinality(f.log_prior) = 0 then return; end if;
   v_scores := f.log_prior;
   for v in
-    -- each step by the one index that can, whatever the plan
+    -- each step by the one index that can, whatever the plan; `choices` is in none that could be read from end to end in its place
     select array_position(f.values, coalesce(l.choice, l.number::int)) as said, coalesce(k.log_chances, f.stranger) as log_chances
     from annotation_seat s
       cross join lateral (select * from annotation_label x where x.annotation_id = s.annotation_id offset 0) l
       left join lateral (select * from reviewers_consensusannotator x where x.fit_id = f.id and x.person_id = s.person_id offset 0) k on true
-    where s.queue_row_id = p_row and s.state = v_submitted and l.question = p_question
+    where s.queue_row_id = p_row and s.state = v_submitted and l.question = p_question and l.choices is null
   loop
     if v.said is null then return; end if;
     for j in 1..f.n loop
