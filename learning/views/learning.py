@@ -14,7 +14,6 @@ from annotation.kinds import Question
 from annotation.models import Project
 from annotation.progress import jobs_to_show, keep_if_large
 from annotation.schema import leaf_choices
-from annotation.templatetags.charts import format_number
 from annotation.views.page import ProjectPage, add_error
 from learning import reports
 from learning.actions.rounds import start_round
@@ -194,6 +193,11 @@ def show_advice(outlook: dict[str, Any]) -> dict[str, Any] | None:
     }
 
 
+def _show_share(row: dict[str, Any], name: str) -> dict[str, Any]:
+    refusal = _("none so called") if name == "precision" else _("none, or all")
+    return {"value": row[name], "interval": row[f"{name}_interval"], "refusal": refusal}
+
+
 def _show_slice(row: dict[str, Any]) -> dict[str, Any]:
     figure = row["figure"]
     low, high = figure["interval"]
@@ -208,13 +212,11 @@ def _show_slice(row: dict[str, Any]) -> dict[str, Any]:
 
 def _show_class(row: dict[str, Any], texts: dict[str, str]) -> dict[str, Any]:
     low, high = row.get("f1_interval") or (None, None)
-    notes = [_("n=%(n)d") % {"n": row["n_items"]}]
-    if row.get("average_precision") is not None:
-        notes.append(_("average precision %(value)s") % {"value": format_number(row["average_precision"])})
     return {
         "label": texts.get(row["choice"], row["choice"]),
         "value": row["f1"],
         "low": low,
         "high": high,
-        "note": " · ".join(notes),
+        "note": _("n=%(n)d") % {"n": row["n_items"]},
+        "figures": [_show_share(row, name) for name in ("precision", "recall", "average_precision")],
     }
