@@ -20,6 +20,7 @@ from annotation.api.shapes import PAGE_PARAMETERS, STARTED, page_of, shape
 from annotation.api.view import ApiView, accept_job
 from annotation.errors import InvalidError, TooLargeError, UnsupportedTypeError
 from annotation.importing.formats import ImportFileError, detect_source
+from annotation.kinds import Question
 from annotation.models import Job, Organisation, Project
 from annotation.serializers import show_time
 from annotation.settings import STRATEGIES
@@ -35,7 +36,13 @@ from learning.reports import round_state, rounds_of
 from reviewers.answers import compiled_schema, questions_by_id
 from reviewers.api.agreement import METRIC
 
+QUESTION = OpenApiParameter("question", OpenApiTypes.STR, description="the one that is learned, if left out")
 ROUND_FIELDS = ("strategy", "batch", "question", "model", "train", "seed", "random_share")
+
+
+def asked_question(request: Request, project: Project) -> Question:
+    """The question that the address names. Raises InvalidError where it cannot be learned, or several could be."""
+    return require_question(project, read_query(request, ("question",)).get("question"))
 
 
 def model_name_fields() -> dict[str, Any]:
@@ -176,7 +183,7 @@ class AnchoringView(ApiView):
     """How far people follow the model's suggestions."""
 
     @extend_schema(
-        parameters=[OpenApiParameter("question", OpenApiTypes.STR, description="the one that is learned, if left out")],
+        parameters=[QUESTION],
         responses=shape(
             "Anchoring", question=s.CharField(), metrics=type(METRIC)(many=True), computed_at=s.DateTimeField()
         ),
@@ -184,15 +191,14 @@ class AnchoringView(ApiView):
     def get(self, request: Request, slug: str) -> Response:
         """How often an answer is the suggested one: where it was shown, where it was withheld, and the difference."""
         access = project_for(self.caller, slug, "learn")
-        query = read_query(request, ("question",))
-        return Response(anchoring(access.project, require_question(access.project, query.get("question"))))
+        return Response(anchoring(access.project, asked_question(request, access.project)))
 
 
 class LearningCurveView(ApiView):
     """How the model has learned, and where that leads."""
 
     @extend_schema(
-        parameters=[OpenApiParameter("question", OpenApiTypes.STR, description="the one that is learned, if left out")],
+        parameters=[QUESTION],
         responses=shape(
             "LearningCurve",
             question=s.CharField(),
@@ -208,15 +214,14 @@ class LearningCurveView(ApiView):
     def get(self, request: Request, slug: str) -> Response:
         """The learning curve, what 500 labels more are expected to bring, and whether they are worth it."""
         access = project_for(self.caller, slug, "learn")
-        query = read_query(request, ("question",))
-        return Response(show_outlook(access.project, require_question(access.project, query.get("question"))))
+        return Response(show_outlook(access.project, asked_question(request, access.project)))
 
 
 class LabelErrorsView(ApiView):
     """Accepted labels that may be wrong."""
 
     @extend_schema(
-        parameters=[OpenApiParameter("question", OpenApiTypes.STR, description="the one that is learned, if left out")],
+        parameters=[QUESTION],
         responses=shape(
             "LabelErrors",
             question=s.CharField(),
@@ -230,8 +235,7 @@ class LabelErrorsView(ApiView):
     def get(self, request: Request, slug: str) -> Response:
         """What the newest search found and nobody has decided since, the least believed label first."""
         access = project_for(self.caller, slug, "resolutions")
-        query = read_query(request, ("question",))
-        return Response(show_doubts(access.project, require_question(access.project, query.get("question"))))
+        return Response(show_doubts(access.project, asked_question(request, access.project)))
 
     @extend_schema(request=shape("LabelErrorSearch", question=s.CharField(required=False)), responses={202: STARTED})
     def post(self, request: Request, slug: str) -> Response:
