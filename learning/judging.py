@@ -14,6 +14,7 @@ from annotation.models import Project
 from learning.loading import Labelled, load_chosen, load_holdout, load_sent_proba
 from learning.models import ModelVersion
 from learning.questions import class_names
+from learning.reports import current_model
 from learning.scoring import align_to, predict, unpack_model
 from learning.slices import slice_figures
 
@@ -79,7 +80,7 @@ def judge_beside_current(
     from learning.algorithms.evaluation import compare_macro_f1
     from learning.algorithms.weights import WeightsError
 
-    current = ModelVersion.objects.filter(project=project, question=question["id"], is_current=True).first()
+    current = current_model(project, question)
     if current is None:
         return None
     known = np.ones(len(holdout), bool)
@@ -104,18 +105,21 @@ def judge_by_chance(
     training: Labelled,
     fit: Callable[[NDArray[np.bool_]], LogisticModel],
     holdout: Labelled,
+    of_all: Figures,
     seed: int,
 ) -> Figures | None:
     """What the labels that chance drew would have taught by themselves: `{"n_train", "macro_f1": figure}`.
 
     Drawn by chance are the random share of each batch and what was served in the order of the pool, which is random.
     `fit`: a model of those training items that are marked, as the round's own is made. None where no two classes occur
-    among them.
+    among them. `of_all`: the macro-F1 of the round's own model, which it is where chance drew every label.
     """
     from learning.algorithms.estimators import TooFewClassesError
     from learning.algorithms.evaluation import evaluate
 
     is_drawn = ~np.isin(training.items, load_chosen(project))
+    if is_drawn.all():
+        return {"n_train": len(training), "macro_f1": of_all}
     try:
         model = fit(is_drawn)
     except TooFewClassesError:

@@ -34,6 +34,7 @@ from learning.loading import Pool, load_holdout, load_pool, load_sent_proba, loa
 from learning.model_files import read_proba, store_proba
 from learning.models import ModelVersion, Round
 from learning.questions import classes_of, learnable_questions
+from learning.reports import current_model, find_metric
 from learning.scoring import (
     align_to,
     fit_space,
@@ -127,16 +128,12 @@ def _score(running: RunningJob, round_: Round, question: Question, *, train: boo
             return Scored(kept, items, align_to(question, proba, kept.classes), kept.n_train, vectors=vectors)
     if train:
         return _train(running, round_, question)
-    current = _current(round_.project, question)
+    current = current_model(round_.project, question)
     if current is None:
         raise JobFailedError(
             _("There is no model for this question yet. Start a round that trains one, or send predictions.")
         )
     return score_with(running, round_, question, current)
-
-
-def _current(project: Project, question: Question) -> ModelVersion | None:
-    return ModelVersion.objects.filter(project=project, question=question["id"], is_current=True).first()
 
 
 def _vectors(project: Project, features: Features, shards: Shards) -> Vectors:
@@ -197,12 +194,13 @@ def _train(running: RunningJob, round_: Round, question: Question) -> Scored:
     running.check()
     judged = predict(project, features, shards, model, holdout.items, progress)
     beside = judge_beside_current(project, question, shards, holdout, judged, round_.seed)
-    drawn = judge_by_chance(project, features, shards, training, fit, holdout, round_.seed)
+    figures = judge(project, question, holdout, judged, round_.seed)
+    of_all = find_metric(figures, "macro_f1") or {}
     evaluation = {
-        **judge(project, question, holdout, judged, round_.seed),
+        **figures,
         "beside": None if beside is None else {"model": str(beside.current), "gain": beside.gain},
         "is_worse": beside is not None and beside.is_worse,
-        "by_chance": drawn,
+        "by_chance": judge_by_chance(project, features, shards, training, fit, holdout, of_all, round_.seed),
         "n_train": len(training),
         "round": round_.number,
         "strategy": round_.strategy,
@@ -250,7 +248,7 @@ def _without_training(
     running: RunningJob, round_: Round, question: Question, pool: Pool, reason: str, n_labels: int
 ) -> Scored:
     """Too few labels to fit: the current model's scores if there is one, else a batch by chance. The note says so."""
-    current = _current(round_.project, question)
+    current = current_model(round_.project, question)
     if current is None:
         note = _("Nothing could be trained yet (%(reason)s): this batch was drawn at random.") % {"reason": reason}
         return Scored(None, pool.items, None, n_labels, note)
