@@ -11,33 +11,20 @@ their points, as a single model is as lucky as the next. Prints one line for eac
 from __future__ import annotations
 
 import argparse
-import csv
-import lzma
-from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.learning_curve import read_tweets
+from benchmarks.label_efficiency import read_turns, read_tweets
 from benchmarks.measuring import say
 
 ROOT = Path(__file__).resolve().parents[1]
 ROUNDS, BATCH, RANDOM_SHARE, N_HOLDOUT = 24, 100, 0.2, 300
+FILES = {"davidson": read_tweets, "convabuse": read_turns}
 AHEAD = (300, 500, 1000)
 LENGTHS = ((5, 7), (8, 11), (12, 23))
-
-
-def read_turns(folder: Path) -> tuple[list[str], NDArray[np.int64]]:
-    """ConvAbuse: what the user said, with what they said before, and whether most annotators found it abusive."""
-    votes: dict[tuple[str, ...], list[bool]] = defaultdict(list)
-    with lzma.open(folder / "convabuse_full.csv.xz", "rt", encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            turn = tuple(row[name] for name in ("conv_id", "prev_agent", "prev_user", "agent", "user"))
-            votes[turn].append(any(row[f"is_abuse.{level}"] == "1" for level in (-1, -2, -3)))
-    texts = [f"{turn[2]} {turn[4]}" for turn in votes]
-    return texts, np.array([2 * sum(said) > len(said) for said in votes.values()], np.int64)
 
 
 def play(texts: list[str], y: NDArray[np.int64], strategy: str, seed: int) -> NDArray[np.float64]:
@@ -100,10 +87,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
     parser.add_argument("--seeds", type=int, default=4)
     options = parser.parse_args()
-    rows = read_tweets(options.data)
-    tweets = [row["tweet"] for row in rows], np.array([int(row["class"]) for row in rows], np.int64)
     found = []
-    for name, (texts, y) in {"davidson": tweets, "convabuse": read_turns(options.data)}.items():
+    for name, read in FILES.items():
+        texts, y = read(options.data)
         for seed in range(options.seeds):
             for strategy in ("margin", "random"):
                 found += foretell(play(texts, y, strategy, seed))

@@ -14,8 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.curve_outlook import read_turns
-from benchmarks.learning_curve import read_tweets
+from benchmarks.curve_outlook import FILES
 
 ROOT = Path(__file__).resolve().parents[1]
 NOISE = 0.05
@@ -39,9 +38,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
     parser.add_argument("--seeds", type=int, default=5)
     options = parser.parse_args()
-    rows = read_tweets(options.data)
-    tweets = [row["tweet"] for row in rows], np.array([int(row["class"]) for row in rows], np.int64)
-    for name, (texts, y) in {"davidson": tweets, "convabuse": read_turns(options.data)}.items():
+    for name, read in FILES.items():
+        texts, y = read(options.data)
         for size in SIZES:
             found = []
             for seed in range(options.seeds):
