@@ -21,7 +21,7 @@ from learning.models import ModelVersion
 from learning.questions import classes_of
 
 if TYPE_CHECKING:
-    from learning.algorithms.estimators import LogisticModel
+    from learning.algorithms.estimators import Model
     from learning.algorithms.features import Features, ImageFeatures, Matrix
     from learning.feature_files import Shard, Shards
 
@@ -75,7 +75,7 @@ def predict(
     project: Project,
     features: Features,
     shards: Shards,
-    model: LogisticModel,
+    model: Model,
     items: NDArray[np.int64],
     progress: Progress,
 ) -> NDArray[np.float64]:
@@ -106,7 +106,7 @@ def predict(
     return proba
 
 
-def pack_model(features: Features, model: LogisticModel, classes: Sequence[int]) -> bytes:
+def pack_model(features: Features, model: Model, classes: Sequence[int]) -> bytes:
     """Feature space and model as the bytes of one file."""
     from learning.algorithms import weights
     from learning.algorithms.features import COUNTS_VERSION
@@ -119,13 +119,13 @@ def pack_model(features: Features, model: LogisticModel, classes: Sequence[int])
     return weights.pack(arrays, card)
 
 
-def unpack_model(version: ModelVersion) -> tuple[Features, LogisticModel]:
+def unpack_model(version: ModelVersion) -> tuple[Features, Model]:
     """What `pack_model` packed, checked against the recorded digest. Raises OSError, WeightsError.
 
     WeightsError as well where the model was fitted on words that were counted in another way than now.
     """
     from learning.algorithms import weights
-    from learning.algorithms.estimators import LogisticModel
+    from learning.algorithms.estimators import read_model
     from learning.algorithms.features import COUNTS_VERSION, Features
 
     arrays, card = weights.unpack(read_weights(version), version.sha256)
@@ -137,7 +137,7 @@ def unpack_model(version: ModelVersion) -> tuple[Features, LogisticModel]:
         parts[part][rest] = array
     return (
         Features.from_arrays(parts["features"], card["features"]),
-        LogisticModel.from_arrays(parts["model"], card["model"]),
+        read_model(parts["model"], card["model"]),
     )
 
 

@@ -48,7 +48,7 @@ from learning.scoring import (
 from learning.selection import Vectors, drawn_by_chance, look_at
 
 if TYPE_CHECKING:
-    from learning.algorithms.estimators import LogisticModel
+    from learning.algorithms.estimators import Model
     from learning.algorithms.features import Features, Matrix
     from learning.algorithms.strategies import Batch
 
@@ -168,8 +168,8 @@ class _Progress:
 def _train(running: RunningJob, round_: Round, question: Question) -> Scored:
     from learning.algorithms import weights
     from learning.algorithms.basis import fit_basis
-    from learning.algorithms.estimators import TooFewClassesError, fit_logistic
-    from learning.algorithms.shares import match_shares
+    from learning.algorithms.estimators import TooFewClassesError
+    from learning.algorithms.teaching import Lesson, teach
 
     project, classes = round_.project, classes_of(question)
     begin_round(round=round_, check=running.check)
@@ -181,14 +181,14 @@ def _train(running: RunningJob, round_: Round, question: Question) -> Scored:
     known = join_items(training, pool.items)
     progress = _Progress(running, len(holdout) + len(pool))
     features = fit_space(project, shards, known, np.random.default_rng([round_.seed, 2]))
-    X = vectorise(project, features, shards, training.items)
+    lesson = Lesson(
+        vectorise(project, features, shards, training.items), training.y, drawn_by_chance(project, training.items)
+    )
     some = _sample(project, features, shards, known, round_.seed)
     basis = fit_basis(some, np.random.default_rng([round_.seed, 3]))
-    counts = np.bincount(training.y[drawn_by_chance(project, training.items)], minlength=len(classes))
 
-    def fit(is_used: NDArray[np.bool_]) -> LogisticModel:
-        model = fit_logistic(X[is_used], training.y[is_used], len(classes), round_.seed, basis=basis)
-        return match_shares(model, some, counts)
+    def fit(is_used: NDArray[np.bool_]) -> Model:
+        return teach(lesson.select(is_used), len(classes), round_.seed, some=some, basis=basis)
 
     model = fit(np.ones(len(training), bool))
     running.check()
@@ -273,7 +273,7 @@ def score_with(running: RunningJob, round_: Round, question: Question, model: Mo
     return Scored(model, pool.items, proba, model.n_train, vectors=_vectors(project, features, shards))
 
 
-def _unpack(running: RunningJob, project: Project, model: ModelVersion) -> tuple[Features, LogisticModel, Shards]:
+def _unpack(running: RunningJob, project: Project, model: ModelVersion) -> tuple[Features, Model, Shards]:
     from learning.algorithms.weights import WeightsError
 
     try:
