@@ -40,13 +40,20 @@ class Labelled:
         Ids, ascending.
     y : ndarray of int64, (n_items,)
         Codes: positions in `classes_of(question)`.
+    versions : ndarray of int64, (n_items,)
+        Of the items' resolutions: with the ids they say what exactly was learned from.
     """
 
     items: NDArray[np.int64]
     y: NDArray[np.int64]
+    versions: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.items)
+
+    def select(self, is_wanted: NDArray[np.bool_]) -> Labelled:
+        """Those that are marked."""
+        return Labelled(self.items[is_wanted], self.y[is_wanted], self.versions[is_wanted])
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +111,8 @@ def load_chosen(project: Project) -> NDArray[np.int64]:
 def _load_accepted(project: Project, question: Question, split: Item.Split, condition: str) -> Labelled:
     classes = classes_of(question)
     rows = read_columns(
-        f"select a.item_id as item, array_position(%(classes)s::int[], a.choice) - 1 as y from ({ACCEPTED}) a"  # noqa: S608
+        f"select a.item_id as item, array_position(%(classes)s::int[], a.choice) - 1 as y, a.version"  # noqa: S608
+        f" from ({ACCEPTED}) a"
         f" where a.choice = any(%(classes)s::int[]) and {condition} order by a.item_id",
         {
             **accepted_parameters(project_id=project.pk, questions=[question["id"]], split=split.value),
@@ -112,8 +120,9 @@ def _load_accepted(project: Project, question: Question, split: Item.Split, cond
         },
         item="int8",
         y="int8",
+        version="int8",
     )
-    return Labelled(rows["item"], rows["y"])
+    return Labelled(rows["item"], rows["y"], rows["version"])
 
 
 def load_pool(project: Project) -> Pool:

@@ -206,7 +206,7 @@ def _train(running: RunningJob, round_: Round, question: Question) -> Scored:
         "strategy": round_.strategy,
         "settings": model.settings,
     }
-    data = pack_model(features, model, classes)
+    data = pack_model(features, model, classes, training)
     kept = keep_model(
         round=round_,
         check=running.check,
