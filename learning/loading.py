@@ -21,7 +21,7 @@ from learning.counting import Payload, read_images, read_texts
 from learning.models import ModelVersion
 from learning.questions import classes_of
 from learning.snapshots.accepted import ACCEPTED, accepted_parameters
-from reviewers.columns import read_columns
+from reviewers.columns import ColumnType, read_columns
 
 BATCH = 2000
 
@@ -219,15 +219,19 @@ def load_sent_proba(model: ModelVersion, items: NDArray[np.int64]) -> tuple[NDAr
     (ndarray of bool, (n_items,), ndarray of float64, (n_known, n_classes))
         Which of the items have any, and those, in the order of the items; columns as `model.classes`.
     """
-    rows = _fetch(
-        "select item_id, proba from learning_score where model_version_id = %(model)s and proba is not null"
-        " and item_id = any(%(items)s::bigint[])",
-        {"model": model.pk, "items": [int(item) for item in items]},
+    columns: dict[str, ColumnType] = {f"p{number}": "float8" for number in range(1, len(model.classes) + 1)}
+    values = ", ".join(f"proba[{number}] as {name}" for number, name in enumerate(columns, start=1))
+    rows = read_columns(
+        f"select item_id as item, {values} from learning_score"  # noqa: S608
+        " where model_version_id = %(model)s and proba is not null and item_id = any(%(items)s::bigint[])"
+        " order by item_id",
+        {"model": model.pk, "items": items.tolist()},
+        item="int8",
+        **columns,
     )
-    found = {item: json.loads(proba) if isinstance(proba, str) else proba for item, proba in rows}
-    known = np.array([int(item) in found for item in items], bool)
-    proba = np.array([found[int(item)] for item in items[known]], np.float64)
-    return known, proba.reshape(int(known.sum()), len(model.classes))
+    known = np.isin(items, rows["item"])
+    proba = np.column_stack([rows[column] for column in columns])
+    return known, proba[np.searchsorted(rows["item"], items[known])]
 
 
 def align_proba(proba: NDArray[Any], classes: Sequence[int], wanted: Sequence[int]) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -61,7 +62,9 @@ class Score(models.Model):
     choice = models.IntegerField(help_text="the most probable choice")
     probability = models.FloatField()
     utility = models.FloatField()
-    proba = models.JSONField(null=True, help_text="sent in: probabilities in the order of the model's classes")
+    proba = ArrayField(
+        models.FloatField(), null=True, help_text="sent in: probabilities in the order of the model's classes"
+    )
 
     class Meta:
         constraints = [
