@@ -234,6 +234,16 @@ def load_sent_proba(model: ModelVersion, items: NDArray[np.int64]) -> tuple[NDAr
     return known, proba[np.searchsorted(rows["item"], items[known])]
 
 
+def has_sent_proba(model: ModelVersion, items: NDArray[np.int64]) -> bool:
+    """Whether probabilities were sent in for any of the items."""
+    ((found,),) = _fetch(
+        "select exists (select 1 from learning_score where model_version_id = %(model)s and proba is not null"
+        " and item_id = any(%(items)s::bigint[]))",
+        {"model": model.pk, "items": items.tolist()},
+    )
+    return bool(found)
+
+
 def align_proba(proba: NDArray[Any], classes: Sequence[int], wanted: Sequence[int]) -> NDArray[np.float64]:
     """Probabilities over `classes` as probabilities over `wanted`, the choices of today.
 

@@ -32,6 +32,8 @@ class ModelVersion(models.Model):
     seed = models.BigIntegerField(null=True)
     evaluation = models.JSONField(null=True, help_text="figures on the holdout, each with interval, n or refusal")
     is_current = models.BooleanField(default=False)
+    promoted_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
+    promoted_at = models.DateTimeField(null=True, help_text="when a person last made it the current one")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -121,7 +121,7 @@ class LearningView(ProjectPage):
 
     def _show(self, access: Access, form: RoundForm, status: int = 200) -> HttpResponse:
         project = access.project
-        jobs = jobs_to_show(project, ["round", "predictions"], with_done=False)
+        jobs = jobs_to_show(project, ["round", "predictions", "promotion"], with_done=False)
         if self.request.headers.get("HX-Target") == "jobs":
             return self.show(access, "learning/learning.html", {"jobs": jobs})
         question = shown_question(project)
