@@ -89,6 +89,12 @@ class Migration(migrations.Migration):
                     models.BigIntegerField(default=0, help_text="resolutions up to here are counted as used"),
                 ),
                 ("note", models.TextField(blank=True, help_text="a named refusal or reason, for people")),
+                (
+                    "costs",
+                    models.JSONField(
+                        default=dict, help_text="time, memory and sizes, as `stopwatch.Stopwatch.read` gives them"
+                    ),
+                ),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
                 ("finished_at", models.DateTimeField(null=True)),
                 (

@@ -23,6 +23,7 @@ from learning.models import Round
 from learning.outlook import show_outlook
 from learning.questions import default_question, learnable_questions
 from learning.views.model_pictures import show_mistakes, show_reliability
+from learning.views.round_costs import show_costs
 
 METRICS = ("macro_f1", "accuracy", "log_loss", "calibration_error")
 
@@ -139,7 +140,9 @@ class LearningView(ProjectPage):
                 "anchoring": anchoring_figures(project, question),
                 "curve": show_curve(outlook["points"]),
                 "advice": show_advice(outlook),
-                "rounds": reports.round_rows(project),
+                "rounds": [
+                    row | {"costs": show_costs(row["costs"], row["n_selected"])} for row in reports.round_rows(project)
+                ],
                 "models": reports.model_rows(project),
                 "per_class": [_show_class(row, texts) for row in reports.class_rows(model)],
                 "per_class_refusal": "",
