@@ -85,6 +85,7 @@ class Round(models.Model):
         DEMAND = "demand", _("on demand")
         RESOLUTIONS = "resolutions", _("after new resolutions")
         PREDICTIONS = "predictions", _("after predictions")
+        CLOCK = "clock", _("by the clock")
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="rounds")
     number = models.PositiveIntegerField()

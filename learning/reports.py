@@ -166,9 +166,11 @@ def holdout_state(project: Project) -> dict[str, Any]:
     }
 
 
-def next_round(project: Project) -> dict[str, int] | None:
-    """`{"every", "n_until_next"}`, or None where no round starts by itself."""
-    every = learning_settings(project)["every"]
-    if every is None:
+def next_round(project: Project) -> dict[str, int | None] | None:
+    """`{"every", "n_until_next", "every_hours"}`, None for what is not set; None where no round starts by itself."""
+    settings = learning_settings(project)
+    every, hours = settings["every"], settings["every_hours"]
+    if every is None and hours is None:
         return None
-    return {"every": every, "n_until_next": max(0, every - count_new(project))}
+    n_until_next = None if every is None else max(0, every - count_new(project))
+    return {"every": every, "n_until_next": n_until_next, "every_hours": hours}

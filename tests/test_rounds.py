@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 from PIL import Image
 
 from annotation.actions.jobs import claim_job
@@ -46,6 +48,7 @@ from learning.reports import (
 from learning.selection import drawn_by_chance
 from learning.tasks import rounds
 from learning.tasks.rounds import run_round
+from learning.tasks.schedules import run_schedules
 from reviewers.models import Resolution
 from tests.cast import Desk, MakeDesk, import_rows
 from tests.learning_rows import BETWEEN, PLAIN, SPAM, add, ask, attempt, empty_desk, finish, names_in, play, teach
@@ -591,7 +594,7 @@ def test_a_round_starts_by_itself_after_every_n_new_resolutions(make_desk: MakeD
         desk.vote(name, alice="none")
     dispatch_events()
     assert Round.objects.count() == 0
-    assert next_round(desk.project) == {"every": 4, "n_until_next": 1}
+    assert next_round(desk.project) == {"every": 4, "n_until_next": 1, "every_hours": None}
     desk.vote(names[3], alice="spam")
     dispatch_events()
     dispatch_events()
@@ -618,8 +621,29 @@ def test_never_two_rounds_wait_at_once(make_desk: MakeDesk) -> None:
 
 @pytest.mark.django_db
 def test_without_the_setting_no_round_starts(desk: Desk) -> None:
-    assert start_if_due(desk.project) is None
+    assert start_if_due(desk.project, timezone.now()) is None
     assert next_round(desk.project) is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_round_starts_by_the_clock_where_something_is_new(make_desk: MakeDesk) -> None:
+    desk = empty_desk(make_desk, learning={"every": None, "every_hours": 6, "holdout_share": 0})
+    run_schedules()
+    assert not Round.objects.exists()  # nothing to learn from
+    add(desk, 2, PLAIN, "p", "none")
+    run_schedules()
+    run_schedules()
+    (first,) = Round.objects.all()
+    assert first.trigger == "clock"
+    assert first.job_id is not None
+    run_job(first.job_id)
+    add(desk, 2, SPAM, "s", "spam")
+    run_schedules()
+    assert Round.objects.count() == 1
+    Round.objects.update(created_at=timezone.now() - timedelta(hours=6))
+    run_schedules()
+    assert Round.objects.count() == 2
+    assert next_round(desk.project) == {"every": None, "n_until_next": None, "every_hours": 6}
 
 
 @pytest.mark.django_db
