@@ -1,5 +1,4 @@
-"""What beat asks for every minute: snapshots and rounds that are due, content to take out of snapshots, builds that were
-given up."""
+"""What beat asks for every minute: snapshots and rounds that are due, content to withdraw, builds that were given up."""
 
 from __future__ import annotations
 
