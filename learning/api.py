@@ -91,6 +91,8 @@ def model_fields() -> dict[str, Any]:
         "evaluation": s.DictField(allow_null=True),
         "sha256": s.CharField(allow_null=True),
         "created_at": s.DateTimeField(),
+        "promoted_by": s.CharField(allow_null=True, help_text="who last made it the current one, where a person did"),
+        "promoted_at": s.DateTimeField(allow_null=True),
     }
 
 
@@ -261,7 +263,7 @@ class ModelsView(ApiView):
         access = project_for(self.caller, slug, "learn")
         read_query(request, PAGING)
         names = question_names(access.project)
-        models = ModelVersion.objects.filter(project=access.project)
+        models = ModelVersion.objects.filter(project=access.project).select_related("promoted_by")
         return Response(page_by_id(request, models, lambda row: show_model(row, names), is_newest_first=True))
 
 
@@ -316,4 +318,6 @@ def show_model(model: ModelVersion, names: dict[int, str]) -> dict[str, Any]:
         "evaluation": model.evaluation,
         "sha256": model.sha256 or None,
         "created_at": show_time(model.created_at),
+        "promoted_by": model.promoted_by.username if model.promoted_by else None,
+        "promoted_at": show_time(model.promoted_at),
     }

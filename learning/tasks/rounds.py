@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from django.utils.translation import gettext as _
@@ -18,7 +18,7 @@ from annotation.actions.carrying import refuse_while_carrying
 from annotation.errors import TouchstoneError
 from annotation.jobs import JobFailedError, JobLostError, RunningJob, job_kind
 from annotation.kinds import Question
-from annotation.models import Project
+from annotation.models import Project, User
 from learning.actions.models import keep_model, make_current, remove_old_scores, write_scores
 from learning.actions.rounds import (
     KIND,
@@ -57,6 +57,17 @@ if TYPE_CHECKING:
 # Items of the pool from which directions of texts and a model's shares are taken; images are read anew each time.
 MAX_SAMPLE = 10_000
 MAX_SAMPLE_IMAGES = 1_000
+
+
+class Terms(Protocol):
+    """Under which a model scores a pool: a round's, or those of a promotion."""
+
+    @property
+    def project(self) -> Project: ...
+    @property
+    def strategy(self) -> str: ...
+    @property
+    def seed(self) -> int: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,7 +242,7 @@ def _train(running: RunningJob, round_: Round, question: Question) -> Scored:
         "settings": model.settings,
     }
     running.on_step("keep")
-    data = pack_model(features, model, classes)
+    data = pack_model(features, model, classes, training)
     kept = keep_model(
         round=round_,
         check=running.check,
@@ -283,22 +294,25 @@ def _without_training(
     return replace(scored, note=f"{note % {'reason': reason, 'model': current}} {scored.note}".strip())
 
 
-def score_with(running: RunningJob, round_: Round, question: Question, model: ModelVersion) -> Scored:
+def score_with(
+    running: RunningJob, round_: Terms, question: Question, model: ModelVersion, *, actor: User | None = None
+) -> Scored:
     """Scores of the pool by a model that is there: stored ones where they were sent in, new ones where it was trained.
 
-    The model becomes the current one. Raises JobFailedError where its file cannot be used.
+    The model becomes the current one, where there is an `actor` by that person's will. Raises JobFailedError where its
+    file cannot be used.
     """
     running.on_step("read")
     pool = load_pool(round_.project)
     if model.origin == ModelVersion.Origin.EXTERNAL:
-        return _score_sent(running, round_, question, model, pool)
+        return _score_sent(running, round_, question, model, pool, actor)
     project = round_.project
     running.on_step("count")
     features, fitted, shards = _unpack(running, project, model)
     running.on_step("score")
     raw = as_stored(predict(project, features, shards, fitted, pool.items, _Progress(running, len(pool))))
     proba = align_to(question, raw, model.classes)
-    _publish(running, round_, question, model, pool.items, proba)
+    _publish(running, round_, question, model, pool.items, proba, actor)
     return Scored(model, pool.items, proba, model.n_train, vectors=_vectors(project, features, shards))
 
 
@@ -316,7 +330,7 @@ def _unpack(running: RunningJob, project: Project, model: ModelVersion) -> tuple
 
 def _write_scores(
     running: RunningJob,
-    round_: Round,
+    round_: Terms,
     question: Question,
     model: ModelVersion,
     items: NDArray[np.int64],
@@ -335,25 +349,29 @@ def _write_scores(
 
 def _publish(
     running: RunningJob,
-    round_: Round,
+    round_: Terms,
     question: Question,
     model: ModelVersion,
     items: NDArray[np.int64],
     proba: NDArray[np.float64],
+    actor: User | None = None,
 ) -> None:
     """Build the scores beside those that are shown, then swap."""
     _write_scores(running, round_, question, model, items, proba)
     if list(model.classes) == classes_of(question):
         store_proba(model, f"{running.job.pk}-{running.job.attempt}", items, proba, running.check)
-    make_current(model=model, check=running.check)
+    make_current(model=model, check=running.check, actor=actor)
 
 
-def _score_sent(running: RunningJob, round_: Round, question: Question, model: ModelVersion, pool: Pool) -> Scored:
+def _score_sent(
+    running: RunningJob, round_: Terms, question: Question, model: ModelVersion, pool: Pool, actor: User | None
+) -> Scored:
     known, raw = load_sent_proba(model, pool.items)
     proba = align_to(question, raw, model.classes)
     items = pool.items[known]
     _write_scores(running, round_, question, model, items, proba)
-    make_current(model=model, check=running.check, evaluation=judge_sent(round_.project, question, model, round_.seed))
+    figures = judge_sent(round_.project, question, model, round_.seed)
+    make_current(model=model, check=running.check, evaluation=figures, actor=actor)
     note = ""
     if len(items) < len(pool):
         note = _("%(n)d of %(total)d open items have no scores by %(model)s and could not be chosen.") % {
