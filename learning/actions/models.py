@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from annotation.actions.events import write_event
 from annotation.errors import InvalidError
 from annotation.models import Project, User
-from learning.model_files import remove_proba, store_weights
+from learning.model_files import remove_proba, remove_strays, store_weights
 from learning.models import ModelVersion, Round
 
 TRAINED_NAME = "touchstone-logistic"
@@ -210,7 +210,7 @@ def make_current(
 def remove_old_scores(*, project: Project, question: int, check: Check) -> None:
     """Remove the scores of models trained here that are no longer current, in batches; weights and versions stay.
 
-    Scores that were sent in stay as well: nothing else holds them.
+    Scores that were sent in stay as well: nothing else holds them. Files that kills left go too.
     """
     old = ModelVersion.objects.filter(
         project=project, question=question, origin=ModelVersion.Origin.TRAINED, is_current=False
@@ -224,6 +224,10 @@ def remove_old_scores(*, project: Project, question: int, check: Check) -> None:
                     cursor.execute(_REMOVE_SCORES, [model.pk, after, BATCH])
                     (after,) = cursor.fetchone() or (None,)
         remove_proba(model)
+    with transaction.atomic():
+        check()
+        for model in ModelVersion.objects.filter(project=project, question=question).exclude(path=""):
+            remove_strays(model)
 
 
 # From the highest utility down: what a batch has left dead, the next one does not pass again. Places as an array are

@@ -32,7 +32,7 @@ from learning.actions.rounds import (
 from learning.feature_files import Shards, refresh_shards
 from learning.judging import Beside, judge, judge_beside_current, judge_by_chance, judge_sent
 from learning.loading import Pool, load_holdout, load_pool, load_sent_proba, load_training
-from learning.model_files import read_proba, sizes_of, store_proba
+from learning.model_files import as_stored, read_proba, sizes_of, store_proba
 from learning.models import ModelVersion, Round
 from learning.questions import classes_of, learnable_questions
 from learning.reports import current_model, find_metric
@@ -255,7 +255,7 @@ def _train(running: RunningJob, round_: Round, question: Question) -> Scored:
     if beside is not None and beside.is_worse:
         return _with_the_better_one(running, round_, question, kept, beside)
     running.on_step("score")
-    proba = predict(project, features, shards, model, pool.items, progress)
+    proba = as_stored(predict(project, features, shards, model, pool.items, progress))
     _publish(running, round_, question, kept, pool.items, proba)
     return Scored(kept, pool.items, proba, len(training), vectors=_vectors(project, features, shards))
 
@@ -310,7 +310,7 @@ def score_with(
     running.on_step("count")
     features, fitted, shards = _unpack(running, project, model)
     running.on_step("score")
-    raw = predict(project, features, shards, fitted, pool.items, _Progress(running, len(pool)))
+    raw = as_stored(predict(project, features, shards, fitted, pool.items, _Progress(running, len(pool))))
     proba = align_to(question, raw, model.classes)
     _publish(running, round_, question, model, pool.items, proba, actor)
     return Scored(model, pool.items, proba, model.n_train, vectors=_vectors(project, features, shards))
