@@ -67,6 +67,7 @@ def round_rows(project: Project, limit: int = 50) -> list[dict[str, Any]]:
             "model": str(round_.model_version) if round_.model_version else "",
             "note": round_.note,
             "error": _error_of(round_),
+            "costs": round_.costs,
         }
         for round_ in rounds
     ]

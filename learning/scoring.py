@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from learning.models import ModelVersion
 from learning.questions import classes_of
 
 if TYPE_CHECKING:
-    from learning.algorithms.estimators import LogisticModel
+    from learning.algorithms.estimators import Model
     from learning.algorithms.features import Features, ImageFeatures, Matrix
     from learning.feature_files import Shard, Shards
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 MAX_FIT = 50_000
 MAX_FIT_IMAGES = 2_000
 MAX_THREADS = 4
+# What a model's weights depend on besides labels, texts and seed.
+_SOFTWARE = ("touchstone", "numpy", "scipy", "scikit-learn")
 
 Progress = Callable[[int], object]
 
@@ -75,7 +78,7 @@ def predict(
     project: Project,
     features: Features,
     shards: Shards,
-    model: LogisticModel,
+    model: Model,
     items: NDArray[np.int64],
     progress: Progress,
 ) -> NDArray[np.float64]:
@@ -106,8 +109,11 @@ def predict(
     return proba
 
 
-def pack_model(features: Features, model: LogisticModel, classes: Sequence[int]) -> bytes:
-    """Feature space and model as the bytes of one file."""
+def pack_model(features: Features, model: Model, classes: Sequence[int], training: Labelled) -> bytes:
+    """Feature space and model as the bytes of one file, with what it was taught and by which software.
+
+    `training.items` and `training.versions` in the file name the resolutions; the seed is among the model's settings.
+    """
     from learning.algorithms import weights
     from learning.algorithms.features import COUNTS_VERSION
 
@@ -115,29 +121,36 @@ def pack_model(features: Features, model: LogisticModel, classes: Sequence[int])
     model_arrays, model_card = model.to_arrays()
     arrays = {f"features.{name}": array for name, array in feature_arrays.items()}
     arrays |= {f"model.{name}": array for name, array in model_arrays.items()}
-    card = {"features": feature_card, "model": model_card, "classes": list(classes), "counts": COUNTS_VERSION}
+    arrays |= {"training.items": training.items, "training.versions": training.versions}
+    card = {
+        "features": feature_card,
+        "model": model_card,
+        "classes": list(classes),
+        "counts": COUNTS_VERSION,
+        "software": {name: metadata.version(name) for name in _SOFTWARE},
+    }
     return weights.pack(arrays, card)
 
 
-def unpack_model(version: ModelVersion) -> tuple[Features, LogisticModel]:
+def unpack_model(version: ModelVersion) -> tuple[Features, Model]:
     """What `pack_model` packed, checked against the recorded digest. Raises OSError, WeightsError.
 
     WeightsError as well where the model was fitted on words that were counted in another way than now.
     """
     from learning.algorithms import weights
-    from learning.algorithms.estimators import LogisticModel
+    from learning.algorithms.estimators import read_model
     from learning.algorithms.features import COUNTS_VERSION, Features
 
     arrays, card = weights.unpack(read_weights(version), version.sha256)
     if card.get("counts") != COUNTS_VERSION:
         raise weights.WeightsError("the model was fitted on words that were counted in another way")
-    parts: dict[str, dict[str, NDArray[Any]]] = {"features": {}, "model": {}}
+    parts: dict[str, dict[str, NDArray[Any]]] = {"features": {}, "model": {}, "training": {}}
     for name, array in arrays.items():
         part, _dot, rest = name.partition(".")
         parts[part][rest] = array
     return (
         Features.from_arrays(parts["features"], card["features"]),
-        LogisticModel.from_arrays(parts["model"], card["model"]),
+        read_model(parts["model"], card["model"]),
     )
 
 

@@ -140,7 +140,7 @@ _BATCH_TABLE = """
 """
 _TAKE_BATCH = """
     insert into learning_score (item_id, model_version_id, choice, probability, utility, proba)
-    select item, %s, choice, probability, utility, to_jsonb(proba) from score_batch
+    select item, %s, choice, probability, utility, proba from score_batch
     on conflict (item_id, model_version_id) do update set choice = excluded.choice,
       probability = excluded.probability, utility = excluded.utility,
       proba = coalesce(excluded.proba, learning_score.proba)
