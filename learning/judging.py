@@ -77,7 +77,6 @@ def judge_beside_current(
 
     None where there is no current model, or its file is not on this host.
     """
-    from learning.algorithms.evaluation import compare_macro_f1
     from learning.algorithms.weights import WeightsError
 
     current = current_model(project, question)
@@ -93,9 +92,18 @@ def judge_beside_current(
             return None
         raw = predict(project, features, shards, model, holdout.items, lambda _n: None)
     other = align_to(question, raw, current.classes)
-    gain = compare_macro_f1(holdout.y[known], proba[known], other, rng=np.random.default_rng([seed, 5])).as_dict()
+    return Beside(current, compare(project, holdout.y[known], proba[known], other, seed))
+
+
+def compare(
+    project: Project, y: NDArray[np.int64], proba: NDArray[np.float64], other: NDArray[np.float64], seed: int
+) -> Figures:
+    """By how much one model's macro-F1 is above another's on the same items: a figure, ready for JSON."""
+    from learning.algorithms.evaluation import compare_macro_f1
+
+    gain = compare_macro_f1(y, proba, other, rng=np.random.default_rng([seed, 5])).as_dict()
     _say_how_drawn(project, [gain])
-    return Beside(current, gain)
+    return gain
 
 
 def judge_by_chance(
