@@ -19,7 +19,7 @@ from learning.scoring import align_to, predict, unpack_model
 from learning.slices import slice_figures
 
 if TYPE_CHECKING:
-    from learning.algorithms.estimators import LogisticModel
+    from learning.algorithms.estimators import Model
     from learning.algorithms.features import Features
     from learning.feature_files import Shards
 
@@ -61,7 +61,7 @@ def judge_sent(project: Project, question: Question, model: ModelVersion, seed: 
     """Figures of an outside model on those holdout items for which it sent scores."""
     holdout = load_holdout(project, question)
     known, raw = load_sent_proba(model, holdout.items)
-    some = Labelled(holdout.items[known], holdout.y[known])
+    some = holdout.select(known)
     return judge(project, question, some, align_to(question, raw, model.classes), seed)
 
 
@@ -103,7 +103,7 @@ def judge_by_chance(
     features: Features,
     shards: Shards,
     training: Labelled,
-    fit: Callable[[NDArray[np.bool_]], LogisticModel],
+    fit: Callable[[NDArray[np.bool_]], Model],
     holdout: Labelled,
     of_all: Figures,
     seed: int,

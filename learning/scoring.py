@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from learning.questions import classes_of
 from learning.shard_files import MAX_CELLS, Shard
 
 if TYPE_CHECKING:
-    from learning.algorithms.estimators import LogisticModel
+    from learning.algorithms.estimators import Model
     from learning.algorithms.features import Block, Features, Matrix
     from learning.feature_files import Shards
 
@@ -31,6 +32,8 @@ MAX_FIT = 50_000
 # Items that are scored at once where a space has several blocks.
 MAX_PART = 20_000
 MAX_THREADS = 4
+# What a model's weights depend on besides labels, texts and seed.
+_SOFTWARE = ("touchstone", "numpy", "scipy", "scikit-learn")
 
 Progress = Callable[[int], object]
 
@@ -57,7 +60,7 @@ def predict(
     project: Project,
     features: Features,
     shards: Shards,
-    model: LogisticModel,
+    model: Model,
     items: NDArray[np.int64],
     progress: Progress,
 ) -> NDArray[np.float64]:
@@ -86,7 +89,7 @@ def predict(
 Scored = tuple[Any, NDArray[np.float64]]  # where among the items, and their probabilities
 
 
-def _score_shard(block: Block, model: LogisticModel, items: NDArray[np.int64]) -> Callable[[Shard], Scored]:
+def _score_shard(block: Block, model: Model, items: NDArray[np.int64]) -> Callable[[Shard], Scored]:
     def score(shard: Shard) -> Scored:
         places, rows = shard.select(items)
         return places, model.predict_proba(block.weigh(rows.matrix))
@@ -95,7 +98,7 @@ def _score_shard(block: Block, model: LogisticModel, items: NDArray[np.int64]) -
 
 
 def _score_part(
-    features: Features, shards: Shards, model: LogisticModel, items: NDArray[np.int64]
+    features: Features, shards: Shards, model: Model, items: NDArray[np.int64]
 ) -> Callable[[slice], Scored]:
     return lambda part: (part, model.predict_proba(shards.vectorise(features, items[part])))
 
@@ -110,29 +113,38 @@ def _cut(features: Features, shards: Shards, n: int) -> list[slice]:
     return [slice(start, min(start + step, n)) for start in range(0, n, step)]
 
 
-def pack_model(features: Features, model: LogisticModel, classes: Sequence[int]) -> bytes:
-    """Feature space and model as the bytes of one file."""
+def pack_model(features: Features, model: Model, classes: Sequence[int], training: Labelled) -> bytes:
+    """Feature space and model as the bytes of one file, with what it was taught and by which software.
+
+    `training.items` and `training.versions` in the file name the resolutions; the seed is among the model's settings.
+    """
     from learning.algorithms import weights
 
     feature_arrays, feature_card = features.to_arrays()
     model_arrays, model_card = model.to_arrays()
     arrays = {f"features.{name}": array for name, array in feature_arrays.items()}
     arrays |= {f"model.{name}": array for name, array in model_arrays.items()}
-    card = {"features": feature_card, "model": model_card, "classes": list(classes)}
+    arrays |= {"training.items": training.items, "training.versions": training.versions}
+    card = {
+        "features": feature_card,
+        "model": model_card,
+        "classes": list(classes),
+        "software": {name: metadata.version(name) for name in _SOFTWARE},
+    }
     return weights.pack(arrays, card)
 
 
-def unpack_model(version: ModelVersion) -> tuple[Features, LogisticModel]:
+def unpack_model(version: ModelVersion) -> tuple[Features, Model]:
     """What `pack_model` packed, checked against the recorded digest. Raises OSError, WeightsError.
 
     WeightsError as well where the model was fitted on features that were made in another way than now.
     """
     from learning.algorithms import weights
-    from learning.algorithms.estimators import LogisticModel
+    from learning.algorithms.estimators import read_model
     from learning.algorithms.features import Features
 
     arrays, card = weights.unpack(read_weights(version), version.sha256)
-    parts: dict[str, dict[str, NDArray[Any]]] = {"features": {}, "model": {}}
+    parts: dict[str, dict[str, NDArray[Any]]] = {"features": {}, "model": {}, "training": {}}
     for name, array in arrays.items():
         part, _dot, rest = name.partition(".")
         parts[part][rest] = array
@@ -140,7 +152,7 @@ def unpack_model(version: ModelVersion) -> tuple[Features, LogisticModel]:
         features = Features.from_arrays(parts["features"], card["features"])
     except ValueError as error:
         raise weights.WeightsError(str(error)) from error
-    return features, LogisticModel.from_arrays(parts["model"], card["model"])
+    return features, read_model(parts["model"], card["model"])
 
 
 def utilities_for(strategy: str, proba: NDArray[np.float64]) -> NDArray[np.float64]:

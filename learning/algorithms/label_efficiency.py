@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from learning.algorithms.estimators import LogisticModel, TooFewClassesError
+from learning.algorithms.estimators import Model, TooFewClassesError
 from learning.algorithms.label_errors import foretell
 from learning.algorithms.simulation import LabelledFile, Step, run_rounds
 from learning.algorithms.thresholds import DEFAULT_THRESHOLD, best_threshold
@@ -139,7 +139,7 @@ def area_difference(curve: StrategyCurve, other: StrategyCurve, most: int = AREA
     )
 
 
-def score_model(model: LogisticModel, file: LabelledFile, positive: int) -> dict[str, float]:
+def score_model(model: Model, file: LabelledFile, positive: int) -> dict[str, float]:
     """Macro-F1, and F1 and average precision of one class, on the holdout."""
     from sklearn.metrics import average_precision_score, f1_score
 

@@ -6,25 +6,22 @@ calls hardly anything by the rarer names. Labels drawn by chance say how much th
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import ArrayLike
 
-from learning.algorithms.estimators import LogisticModel
-from learning.algorithms.features import Matrix
+from learning.algorithms.estimators import Matrix, Model
 from reviewers.algorithms.intervals import wilson
 
 _MAX_STEPS = 60
 _NEAR_ENOUGH = 0.002
 
 
-def match_shares(model: LogisticModel, X: Matrix, counts: ArrayLike) -> LogisticModel:
+def match_shares(model: Model, X: Matrix, counts: ArrayLike) -> Model:
     """Move a model's intercepts until the share that it calls each class is one that chance labels allow.
 
     Parameters
     ----------
-    model : LogisticModel
+    model : Model
     X : csr_matrix or ndarray, (n_items, n_features)
         A fair sample of the pool, labelled items among it.
     counts : array-like of int, (n_classes,)
@@ -32,7 +29,7 @@ def match_shares(model: LogisticModel, X: Matrix, counts: ArrayLike) -> Logistic
 
     Returns
     -------
-    LogisticModel
+    Model
         The same weights. The intercepts stay as they are where every share lies within the 95 % interval (Wilson) that
         the counts give, so that few chance labels change little; else the shares are brought to its nearest end. How
         far each moved is in ``settings["shift"]``. The order of items by one class against another does not change.
@@ -66,8 +63,4 @@ def match_shares(model: LogisticModel, X: Matrix, counts: ArrayLike) -> Logistic
                 break
             # Half of the way: moving one class moves the shares of the others too.
             shift += np.clip(np.log(np.maximum(wanted, 1e-4) / np.maximum(shares, 1e-4)), -1, 1) / 2
-    return replace(
-        model,
-        intercept=(model.intercept + shift).astype(np.float32),
-        settings={**model.settings, "shift": [round(float(value), 4) for value in shift]},
-    )
+    return model.shifted(shift)

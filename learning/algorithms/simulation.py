@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from learning.algorithms.basis import Basis
-from learning.algorithms.estimators import LogisticModel, TooFewClassesError, fit_logistic
-from learning.algorithms.shares import match_shares
+from learning.algorithms.estimators import Model, TooFewClassesError, fit_logistic
 from learning.algorithms.strategies import RANDOM, Candidates, draw_batch, find_strategy
+from learning.algorithms.teaching import Lesson, teach
 
 Matrix: TypeAlias = sparse.csr_matrix | NDArray[Any]
 N_MEMBERS = 5
@@ -83,13 +83,12 @@ class LabelledFile:
         rows = self.X[items]
         return rows if self.basis is None else self.basis.embed(sparse.csr_matrix(rows))
 
-    def fit(self, labels: NDArray[np.int64], is_by_chance: NDArray[np.bool_], seed: int) -> LogisticModel:
+    def fit(self, labels: NDArray[np.int64], is_by_chance: NDArray[np.bool_], seed: int) -> Model:
         """A model of what is labelled (not -1), as a round makes it. Raises TooFewClassesError."""
         is_labelled = labels >= 0
-        model = fit_logistic(self.X[is_labelled], labels[is_labelled], self.n_classes, seed, basis=self.basis)
-        counts = np.bincount(labels[is_labelled & is_by_chance], minlength=self.n_classes)
         some = np.random.default_rng([seed, 6]).permutation(self.pool)[:MAX_SHARES]
-        return match_shares(model, self.X[some], counts)
+        lesson = Lesson(self.X[is_labelled], labels[is_labelled], is_by_chance[is_labelled])
+        return teach(lesson, self.n_classes, seed, some=self.X[some], basis=self.basis)
 
     def answer(self, item: int, seed: int) -> tuple[int, int]:
         """An item's label and how many answers it took; each item has its own stream: order does not matter."""
@@ -116,7 +115,7 @@ class Step:
         Items labelled so far, and how many of them were drawn by chance.
     n_votes : int
         Answers that the labels took, all annotators together.
-    model : LogisticModel or None
+    model : Model or None
         Fitted on the labels; None where that was not possible.
     refusal : str or None
         Why not.
@@ -126,7 +125,7 @@ class Step:
     n_labels: int
     n_random: int
     n_votes: int
-    model: LogisticModel | None
+    model: Model | None
     refusal: str | None
 
 
@@ -174,7 +173,7 @@ def run_rounds(
     picking = np.random.default_rng([seed, 0])
     pool, labels, is_by_chance = file.pool, np.full(len(file.y), -1), np.zeros(len(file.y), bool)
     n_random = n_votes = 0
-    model: LogisticModel | None = None
+    model: Model | None = None
     for batch in batches:
         if not len(pool):
             return
@@ -199,7 +198,7 @@ def _look_at(
     file: LabelledFile,
     pool: NDArray[np.int64],
     labels: NDArray[np.int64],
-    model: LogisticModel | None,
+    model: Model | None,
     seed: int,
     *,
     with_committee: bool,
@@ -224,7 +223,7 @@ def _ask_committee(
     X: Matrix,
     y: NDArray[np.int64],
     X_pool: Matrix,
-    model: LogisticModel,
+    model: Model,
     seed: int,
 ) -> NDArray[np.float64]:
     """Probabilities by five models, each fitted on its own resample of the labels (query by bagging)."""
@@ -233,7 +232,7 @@ def _ask_committee(
     for _member in range(N_MEMBERS):
         resample = rng.integers(len(y), size=len(y))
         try:
-            member = fit_logistic(X[resample], y[resample], file.n_classes, seed, basis=file.basis)
+            member: Model = fit_logistic(X[resample], y[resample], file.n_classes, seed, basis=file.basis)
         except TooFewClassesError:
             member = model
         members.append(member.predict_proba(X_pool))

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,18 +18,10 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from learning.algorithms.basis import Basis
+from learning.algorithms.estimators.model import FloatArray, Matrix, TooFewClassesError, spread_over_classes
 
-Matrix: TypeAlias = sparse.csr_matrix | NDArray[Any]
-FloatArray = NDArray[np.float64]
 # A text's coordinates in the basis are about half as long as the text: so scaled both parts count alike.
 _BASIS_SCALE = 1.0
-
-
-class TooFewClassesError(ValueError):
-    """Nothing tells classes apart yet: fewer than two occur among the labels."""
-
-    def __init__(self, n_seen: int) -> None:
-        super().__init__("only 1 class occurs" if n_seen else "there are no labels to learn from")
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,10 +54,7 @@ class LogisticModel:
     settings: dict[str, Any] = field(default_factory=dict)
 
     def predict_proba(self, X: Matrix) -> FloatArray:
-        """Probabilities, (n_items, n_classes), rows sum to 1.
-
-        Classes without a training label share ``n_unseen / (n_train + n_classes)`` equally (Laplace's rule), so that
-        nothing is called impossible that was merely not seen yet.
+        """Probabilities, (n_items, n_classes), rows sum to 1; classes never seen as `spread_over_classes` says.
 
         Raises
         ------
@@ -81,13 +70,14 @@ class LogisticModel:
         logits -= logits.max(axis=1, keepdims=True)
         seen = np.exp(logits, out=logits)
         seen /= seen.sum(axis=1, keepdims=True)
-        n_unseen = self.n_classes - len(self.classes)
-        if n_unseen == 0:
-            return seen
-        each = 1 / (self.n_train + self.n_classes)
-        proba = np.full((len(seen), self.n_classes), each)
-        proba[:, self.classes] = seen * (1 - n_unseen * each)
-        return proba
+        return spread_over_classes(seen, self.classes, self.n_classes, self.n_train)
+
+    def shifted(self, by: FloatArray) -> LogisticModel:
+        """The same weights, each intercept moved by so much, (n_seen,); ``settings["shift"]`` says how far."""
+        moved = [round(float(value), 4) for value in by]
+        return replace(
+            self, intercept=(self.intercept + by).astype(np.float32), settings={**self.settings, "shift": moved}
+        )
 
     def to_arrays(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """For `weights.pack`."""
