@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -44,6 +45,8 @@ class ModelVersion(models.Model):
     seed = models.BigIntegerField(null=True)
     evaluation = models.JSONField(null=True, help_text="figures on the holdout, each with interval, n or refusal")
     is_current = models.BooleanField(default=False)
+    promoted_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
+    promoted_at = models.DateTimeField(null=True, help_text="when a person last made it the current one")
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = ModelVersionQuerySet.as_manager()
@@ -58,6 +61,10 @@ class ModelVersion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} {self.version}"
+
+    def is_of(self, question: Question) -> bool:
+        """Whether it is a model of this question as it is now: of its present kind."""
+        return (self.question, self.kind) == (question["id"], question["kind"])
 
 
 class Score(models.Model):
@@ -76,7 +83,9 @@ class Score(models.Model):
     choice = models.IntegerField(help_text="the most probable choice or rating")
     probability = models.FloatField()
     utility = models.FloatField()
-    proba = models.JSONField(null=True, help_text="sent in: probabilities in the order of the model's classes")
+    proba = ArrayField(
+        models.FloatField(), null=True, help_text="sent in: probabilities in the order of the model's classes"
+    )
 
     class Meta:
         constraints = [
@@ -112,6 +121,7 @@ class Round(models.Model):
     n_selected = models.PositiveIntegerField(null=True)
     last_event_id = models.BigIntegerField(default=0, help_text="resolutions up to here are counted as used")
     note = models.TextField(blank=True, help_text="a named refusal or reason, for people")
+    costs = models.JSONField(default=dict, help_text="time, memory and sizes, as `stopwatch.Stopwatch.read` gives them")
     created_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True)
 
