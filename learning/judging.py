@@ -13,7 +13,7 @@ from annotation.kinds import Question
 from annotation.models import Project
 from learning.loading import Labelled, load_chosen, load_holdout, load_sent_proba
 from learning.models import ModelVersion
-from learning.questions import class_names
+from learning.questions import class_names, scale_of
 from learning.reports import current_model
 from learning.scoring import align_to, predict, unpack_model
 from learning.slices import slice_figures
@@ -43,14 +43,19 @@ def judge(project: Project, question: Question, holdout: Labelled, proba: NDArra
     """Figures on holdout labels, ready for JSON: each with its interval and n, or why there is none.
 
     `metrics` as everywhere, with how the items were drawn and the guideline in force; `classes` and `confusion` by the
-    choices' values in `choices`; `slices` by what the items' metadata say.
+    classes' values in `choices`; `slices` by what the items' metadata say. Of a scale also how far off the model is.
     """
     from learning.algorithms.evaluation import evaluate
+    from learning.algorithms.ordered import judge_distance
 
     names = class_names(question)
     by_class = proba.reshape(len(holdout), len(names))
     found = evaluate(holdout.y, by_class, rng=np.random.default_rng([seed, 1])).as_dict()
     slices = slice_figures(holdout.items, holdout.y, by_class)
+    scale = scale_of(question)
+    if scale is not None:
+        far_off = judge_distance(found["confusion"], scale, rng=np.random.default_rng([seed, 6]))
+        found["metrics"] += [figure.as_dict() for figure in far_off]
     _say_how_drawn(project, [*found["metrics"], *(part["figure"] for part in slices)])
     for figures in found["classes"]:
         figures["choice"] = names[figures.pop("code")]
