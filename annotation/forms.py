@@ -154,7 +154,7 @@ class MemberForm(forms.Form):
         return [tag for tag in re.split(r"[\s,;]+", self.cleaned_data["languages"]) if tag]
 
 
-_LEARNING = ("question", "every", "batch", "strategy", "random_share", "holdout_share")
+_LEARNING = ("question", "every", "every_hours", "batch", "strategy", "random_share", "holdout_share")
 
 
 class SettingsForm(forms.Form):
@@ -194,7 +194,13 @@ class SettingsForm(forms.Form):
         label=_("New round after"),
         required=False,
         min_value=1,
-        help_text=_("This many newly accepted labels. Leave empty to start rounds by hand only."),
+        help_text=_("This many newly accepted labels. Leave empty to start none by number."),
+    )
+    learning_every_hours = forms.IntegerField(
+        label=_("Hours between rounds"),
+        required=False,
+        min_value=1,
+        help_text=_("Where something new was accepted. Leave empty for none by the clock."),
     )
     learning_batch = forms.IntegerField(label=_("Items chosen in a round"), min_value=1)
     learning_strategy = forms.ChoiceField(

@@ -16,6 +16,7 @@ from annotation.plain_text import find_line_fault, quote
 LEARNING_DEFAULTS: dict[str, Any] = {
     "question": None,
     "every": 100,
+    "every_hours": None,
     "batch": 100,
     "strategy": "margin",
     "random_share": 0.2,
@@ -271,8 +272,9 @@ def _learning(value: Any, compiled: Mapping[str, Any], *_rest: Any) -> dict[str,
             )
     if sent["strategy"] not in STRATEGIES:
         raise _Fault(_("`strategy`: one of: %(known)s.") % {"known": ", ".join(STRATEGIES)})
-    if sent["every"] is not None:
-        _whole(sent["every"], 1, 10_000_000)
+    for name in ("every", "every_hours"):
+        if sent[name] is not None:
+            _whole(sent[name], 1, 10_000_000)
     _whole(sent["batch"], 1, 1_000_000)
     sent["random_share"] = _share(sent["random_share"])
     sent["holdout_share"] = _share(sent["holdout_share"])

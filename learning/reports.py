@@ -67,6 +67,7 @@ def round_rows(project: Project, limit: int = 50) -> list[dict[str, Any]]:
             "model": str(round_.model_version) if round_.model_version else "",
             "note": round_.note,
             "error": _error_of(round_),
+            "costs": round_.costs,
         }
         for round_ in rounds
     ]
@@ -91,7 +92,7 @@ def _count_served(draws: list[int]) -> dict[int, int]:
 
 def model_rows(project: Project, limit: int = 50) -> list[dict[str, Any]]:
     """The newest models for a page, newest first."""
-    models = ModelVersion.objects.filter(project=project).order_by("-pk")[:limit]
+    models = ModelVersion.objects.filter(project=project).select_related("promoted_by").order_by("-pk")[:limit]
     names = questions_by_id(compiled_schema(project))
     return [
         {
@@ -106,6 +107,8 @@ def model_rows(project: Project, limit: int = 50) -> list[dict[str, Any]]:
             "n_train": model.n_train,
             "figure": find_metric(model.evaluation, "macro_f1"),
             "sha256": model.sha256,
+            "promoted_by": model.promoted_by.username if model.promoted_by else "",
+            "promoted_at": model.promoted_at,
         }
         for model in models
     ]
@@ -163,9 +166,11 @@ def holdout_state(project: Project) -> dict[str, Any]:
     }
 
 
-def next_round(project: Project) -> dict[str, int] | None:
-    """`{"every", "n_until_next"}`, or None where no round starts by itself."""
-    every = learning_settings(project)["every"]
-    if every is None:
+def next_round(project: Project) -> dict[str, int | None] | None:
+    """`{"every", "n_until_next", "every_hours"}`, None for what is not set; None where no round starts by itself."""
+    settings = learning_settings(project)
+    every, hours = settings["every"], settings["every_hours"]
+    if every is None and hours is None:
         return None
-    return {"every": every, "n_until_next": max(0, every - count_new(project))}
+    n_until_next = None if every is None else max(0, every - count_new(project))
+    return {"every": every, "n_until_next": n_until_next, "every_hours": hours}

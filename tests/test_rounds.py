@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 from PIL import Image
 
 from annotation.actions.jobs import claim_job
@@ -28,8 +30,10 @@ from annotation.settings import STRATEGIES
 from config.home import ROOT
 from learning.actions.models import keep_model, make_current, write_scores
 from learning.actions.rounds import Pick, begin_round, digest_frame, fail_round, raise_batch, settle_holdout_share
+from learning.algorithms import weights
 from learning.consumers import count_new, start_if_due
 from learning.loading import load_pool
+from learning.model_files import read_weights
 from learning.models import ModelVersion, Round, Score
 from learning.questions import learnable_questions
 from learning.reports import (
@@ -44,6 +48,8 @@ from learning.reports import (
 from learning.selection import drawn_by_chance
 from learning.tasks import rounds
 from learning.tasks.rounds import run_round
+from learning.tasks.schedules import run_schedules
+from reviewers.models import Resolution
 from tests.cast import Desk, MakeDesk, import_rows
 from tests.learning_rows import BETWEEN, PLAIN, SPAM, add, ask, attempt, empty_desk, finish, names_in, play, teach
 
@@ -310,6 +316,20 @@ def test_a_kept_model_scores_again_as_it_did(desk: Desk) -> None:
     assert again.model_version == first.model_version
     assert dict(Score.objects.filter(model_version=first.model_version).values_list("item", "utility")) == before
     assert len(learning_curve(desk.project, learnable_questions(desk.project)[0])) == 1
+
+
+@pytest.mark.django_db
+def test_a_models_file_says_what_it_learned_from_and_what_made_it(desk: Desk) -> None:
+    model = play(desk).model_version
+    assert model is not None
+    arrays, card = weights.unpack(read_weights(model), model.sha256)
+    used = zip(arrays["training.items"].tolist(), arrays["training.versions"].tolist(), strict=True)
+    settled = Resolution.objects.filter(
+        project=desk.project, item__split=Item.Split.POOL, state=Resolution.State.AGREED
+    )
+    assert sorted(used) == sorted(settled.values_list("item", "version"))
+    assert set(card["software"]) == {"touchstone", "numpy", "scipy", "scikit-learn"}
+    assert card["model"]["settings"]["seed"] == model.seed
 
 
 @pytest.mark.django_db
@@ -583,7 +603,7 @@ def test_a_round_starts_by_itself_after_every_n_new_resolutions(make_desk: MakeD
         desk.vote(name, alice="none")
     dispatch_events()
     assert Round.objects.count() == 0
-    assert next_round(desk.project) == {"every": 4, "n_until_next": 1}
+    assert next_round(desk.project) == {"every": 4, "n_until_next": 1, "every_hours": None}
     desk.vote(names[3], alice="spam")
     dispatch_events()
     dispatch_events()
@@ -610,8 +630,29 @@ def test_never_two_rounds_wait_at_once(make_desk: MakeDesk) -> None:
 
 @pytest.mark.django_db
 def test_without_the_setting_no_round_starts(desk: Desk) -> None:
-    assert start_if_due(desk.project) is None
+    assert start_if_due(desk.project, timezone.now()) is None
     assert next_round(desk.project) is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_round_starts_by_the_clock_where_something_is_new(make_desk: MakeDesk) -> None:
+    desk = empty_desk(make_desk, learning={"every": None, "every_hours": 6, "holdout_share": 0})
+    run_schedules()
+    assert not Round.objects.exists()  # nothing to learn from
+    add(desk, 2, PLAIN, "p", "none")
+    run_schedules()
+    run_schedules()
+    (first,) = Round.objects.all()
+    assert first.trigger == "clock"
+    assert first.job_id is not None
+    run_job(first.job_id)
+    add(desk, 2, SPAM, "s", "spam")
+    run_schedules()
+    assert Round.objects.count() == 1
+    Round.objects.update(created_at=timezone.now() - timedelta(hours=6))
+    run_schedules()
+    assert Round.objects.count() == 2
+    assert next_round(desk.project) == {"every": None, "n_until_next": None, "every_hours": 6}
 
 
 @pytest.mark.django_db
