@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from annotation.kinds import Question
 from annotation.models import Project
-from learning.loading import Labelled, load_chosen, load_holdout, load_sent_proba
+from learning.loading import Labelled, load_holdout, load_sent_proba
 from learning.models import ModelVersion
 from learning.questions import class_names, scale_of
 from learning.reports import current_model
@@ -115,7 +115,7 @@ def judge_by_chance(
     project: Project,
     features: Features,
     shards: Shards,
-    training: Labelled,
+    is_drawn: NDArray[np.bool_],
     fit: Callable[[NDArray[np.bool_]], Model],
     holdout: Labelled,
     of_all: Figures,
@@ -123,16 +123,15 @@ def judge_by_chance(
 ) -> Figures | None:
     """What the labels that chance drew would have taught by themselves: `{"n_train", "macro_f1": figure}`.
 
-    Drawn by chance are the random share of each batch and what was served in the order of the pool, which is random.
-    `fit`: a model of those training items that are marked, as the round's own is made. None where no two classes occur
-    among them. `of_all`: the macro-F1 of the round's own model, which it is where chance drew every label.
+    `is_drawn`: which training items chance drew (`drawn_by_chance`). `fit`: a model of those training items that are
+    marked, as the round's own is made. None where no two classes occur among them. `of_all`: the macro-F1 of the
+    round's own model, which it is where chance drew every label.
     """
     from learning.algorithms.estimators import TooFewClassesError
     from learning.algorithms.evaluation import evaluate
 
-    is_drawn = ~np.isin(training.items, load_chosen(project))
     if is_drawn.all():
-        return {"n_train": len(training), "macro_f1": of_all}
+        return {"n_train": len(is_drawn), "macro_f1": of_all}
     try:
         model = fit(is_drawn)
     except TooFewClassesError:

@@ -88,17 +88,6 @@ def load_holdout(project: Project, question: Question) -> Labelled:
     return _load_accepted(project, question, Item.Split.HOLDOUT, "true")
 
 
-def load_chosen(project: Project) -> NDArray[np.int64]:
-    """The ids of the items that rounds chose for what they would teach (not by chance), ascending."""
-    found = read_columns(
-        """select distinct di.item_id as item from annotation_drawitem di join annotation_draw d on d.id = di.draw_id
-           where d.project_id = %(project)s and d.round is not null and di.probability is null order by di.item_id""",
-        {"project": project.pk},
-        item="int8",
-    )
-    return np.asarray(found["item"], np.int64)
-
-
 def _load_accepted(project: Project, question: Question, split: Item.Split, condition: str) -> Labelled:
     classes = classes_of(question)
     rows = read_columns(
