@@ -21,6 +21,9 @@ from learning.questions import classes_of
 from learning.snapshots.accepted import ACCEPTED, accepted_parameters
 from reviewers.columns import ColumnType, read_columns
 
+# The class that an accepted value (or a label) is of: a choice's id, or a rating.
+CODE = "coalesce(a.choice, a.number::int)"
+
 # An audit draw measures the world: its items teach nothing, whatever other draws they are in.
 _AUDITED = """exists (select 1 from annotation_drawitem di join annotation_draw d on d.id = di.draw_id
     where di.item_id = {item} and d.stream = 'audit')"""
@@ -74,7 +77,7 @@ class Pool:
 def load_training(project: Project, question: Question) -> Labelled:
     """The accepted labels that a model may learn from: of the pool, and in no audit draw.
 
-    Accepted as for a snapshot (agreed or adjudicated, newest pass, open item). A choice that left the schema teaches
+    Accepted as for a snapshot (agreed or adjudicated, newest pass, open item). A class that left the schema teaches
     nothing. Empty arrays where there is none.
     """
     return _load_accepted(project, question, Item.Split.POOL, f"not {_AUDITED.format(item='a.item_id')}")
@@ -85,23 +88,12 @@ def load_holdout(project: Project, question: Question) -> Labelled:
     return _load_accepted(project, question, Item.Split.HOLDOUT, "true")
 
 
-def load_chosen(project: Project) -> NDArray[np.int64]:
-    """The ids of the items that rounds chose for what they would teach (not by chance), ascending."""
-    found = read_columns(
-        """select distinct di.item_id as item from annotation_drawitem di join annotation_draw d on d.id = di.draw_id
-           where d.project_id = %(project)s and d.round is not null and di.probability is null order by di.item_id""",
-        {"project": project.pk},
-        item="int8",
-    )
-    return np.asarray(found["item"], np.int64)
-
-
 def _load_accepted(project: Project, question: Question, split: Item.Split, condition: str) -> Labelled:
     classes = classes_of(question)
     rows = read_columns(
-        f"select a.item_id as item, array_position(%(classes)s::int[], a.choice) - 1 as y, a.version"  # noqa: S608
+        f"select a.item_id as item, array_position(%(classes)s::int[], {CODE}) - 1 as y, a.version"  # noqa: S608
         f" from ({ACCEPTED}) a"
-        f" where a.choice = any(%(classes)s::int[]) and {condition} order by a.item_id",
+        f" where {CODE} = any(%(classes)s::int[]) and {condition} order by a.item_id",
         {
             **accepted_parameters(project_id=project.pk, questions=[question["id"]], split=split.value),
             "classes": classes,
@@ -164,9 +156,12 @@ def load_payloads(items: NDArray[np.int64]) -> list[Payload]:
     with (
         connection.cursor() as cursor,
         cursor.copy(
-            "copy (select item_id, parts::text from annotation_itempayload where item_id = any(%s::int8[]))"
-            " to stdout (format binary)",
-            [items.tolist()],
+            # Django's cursor that logs statements takes no parameters here.
+            cursor.mogrify(
+                "copy (select item_id, parts::text from annotation_itempayload where item_id = any(%s::int8[]))"
+                " to stdout (format binary)",
+                [items.tolist()],
+            )
         ) as copy,
     ):
         copy.set_types(["int8", "bytea"])  # a text as the bytes that it is

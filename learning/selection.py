@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotation.kinds import Question
-from annotation.models import Draw, DrawItem, Project
+from annotation.models import Project
 from learning.loading import load_training
+from reviewers.columns import read_columns
 
 if TYPE_CHECKING:
     from learning.algorithms.basis import Basis
@@ -48,11 +49,32 @@ def look_at(
 
 
 def drawn_by_chance(project: Project, items: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which of the items were put into a batch by chance, with a recorded probability; no others are a fair sample."""
-    drawn = DrawItem.objects.filter(
-        draw__project=project, draw__stream=Draw.Stream.ACTIVE, probability__isnull=False
-    ).values_list("item_id", flat=True)
-    return np.isin(items, np.fromiter(drawn.distinct(), np.int64))
+    """Which of the items chance put before people: a fair sample of what was not chosen.
+
+    Decided by the draw under which an item was first answered or skipped, in its first pass: the order of the pool,
+    which is random, or a round's pick with a recorded probability. Not by draws in which an item merely was: what a
+    round chose and nobody took comes by the order of the pool later, and what chance picked once may be chosen after
+    all; left out or counted by that, the sample would lean to or from what a strategy likes. Nor does a later choice
+    take back how an item came: it only hastens its second answer. How imported annotations were drawn nobody knows.
+
+    What strategies chose is missing from the sample, so compare it with what they did not choose, not with the pool.
+    """
+    found = read_columns(
+        """
+        select f.item_id as item from (
+          select distinct on (s.item_id) s.item_id, s.draw_id, coalesce(a.source, '') as source
+          from annotation_seat s
+          join annotation_queuerow q on q.id = s.queue_row_id and q.pass_no = 1
+          left join annotation_annotation a on a.id = s.annotation_id
+          where s.item_id = any(%(items)s::bigint[]) and s.kind = 1 and s.state in (2, 3)
+          order by s.item_id, s.id) f
+        join annotation_draw d on d.id = f.draw_id and d.project_id = %(project)s and d.stream = 'active'
+        left join annotation_drawitem i on i.draw_id = f.draw_id and i.item_id = f.item_id
+        where f.source <> 'imported' and (d.round is null or i.probability is not null)""",
+        {"project": project.pk, "items": items.tolist()},
+        item="int8",
+    )
+    return np.isin(items, found["item"])
 
 
 class _Space:

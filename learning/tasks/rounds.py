@@ -250,7 +250,7 @@ def _train(running: RunningJob, round_: Round, question: Question) -> Scored:
         **figures,
         "beside": None if beside is None else {"model": str(beside.current), "gain": beside.gain},
         "is_worse": beside is not None and beside.is_worse,
-        "by_chance": judge_by_chance(project, features, shards, training, fit, holdout, of_all, round_.seed),
+        "by_chance": judge_by_chance(project, features, shards, lesson.is_by_chance, fit, holdout, of_all, round_.seed),
         "n_train": len(training),
         "round": round_.number,
         "strategy": round_.strategy,
