@@ -8,13 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from django.db import connection
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
 
 from annotation.jobs import run_job
 from annotation.models import Item, Job
-from learning.loading import load_sent_proba
 from learning.models import ModelVersion, Score
 from reviewers.algorithms.intervals import wilson
 from tests.api_client import Api, fault_of
@@ -199,23 +196,6 @@ def test_a_comparison_is_kept_until_labels_or_scores_change(desk: Desk) -> None:
     run_job(int(again.json()["job"]), heartbeat_seconds=600)
     told = Api(desk.cast.enzo).get(f"{PATH}?models={good.pk}").json()
     assert (told["job"], told["n_holdout"], told["n_common"]) == (None, 121, 120)
-
-
-@pytest.mark.django_db
-def test_scores_of_other_items_are_not_read(desk: Desk) -> None:
-    """A model that has scored the whole pool costs no more than one that has scored the holdout."""
-    truth = holdout(desk)
-    model = send(desk, "good", [*truth, *((item, 0) for item in add(desk, 300, PLAIN, "pool"))])
-    with CaptureQueriesContext(connection) as log:
-        known, _proba = load_sent_proba(model, np.array([item for item, _code in truth]))
-    assert known.all()
-    (read,) = [one["sql"] for one in log if "from learning_score" in one["sql"]]
-    with connection.cursor() as cursor:
-        cursor.execute("set local enable_seqscan = off")
-        cursor.execute("explain (analyze, timing off) " + read)
-        plan = "\n".join(row[0] for row in cursor.fetchall())
-    assert "Rows Removed by Filter" not in plan
-    assert max(int(n) for n in re.findall(r"actual rows=(\d+)", plan)) == 120
 
 
 @pytest.mark.django_db

@@ -56,7 +56,7 @@ def compare_models(running: RunningJob) -> dict[str, Any]:
     is_common = np.ones(len(holdout), bool)
     for row in left:
         is_common &= sent[row.model.pk][0] if row.model.pk in sent else True
-    common = Labelled(holdout.items[is_common], holdout.y[is_common])
+    common = holdout.select(is_common)
     refusal = _find_refusal(len(holdout), len(common), len(left))
     if not refusal:
         proba = {pk: one[is_common] for pk, (_known, one) in sent.items()}
