@@ -13,9 +13,10 @@ from django.utils.text import slugify
 from django.utils.translation import gettext_lazy as _
 
 from annotation.care import LIMITS
+from annotation.learnable import learnable_of
 from annotation.models import Member, Project
 from annotation.schema import Compiled
-from annotation.settings import LEARNABLE_KINDS, LEARNING_DEFAULTS, PROPOSED_STRATEGY, STRATEGIES, show_settings
+from annotation.settings import LEARNING_DEFAULTS, PROPOSED_STRATEGY, STRATEGIES, show_settings
 
 
 class SignInForm(AuthenticationForm):
@@ -274,7 +275,7 @@ class SettingsForm(forms.Form):
 
     def __init__(self, data: Mapping[str, Any] | None = None, *, project: Project, compiled: Compiled) -> None:
         super().__init__(data, initial=spread_settings(project))
-        names = [question["name"] for question in compiled["questions"] if question["kind"] in LEARNABLE_KINDS]
+        names = [question["name"] for question in learnable_of(compiled)]
         field = self.fields["learning_question"]
         assert isinstance(field, forms.ChoiceField)
         field.choices = [("", _("the only one there is")), *((name, name) for name in names)]

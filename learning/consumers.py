@@ -1,5 +1,5 @@
 """What learning does by itself: when items are settled, count them, start the next round, close the holdout's tap; when
-items come or must go, have their words counted or what was counted of them removed.
+items come or must go, have their features made or removed.
 
 Called by whoever reads the events, within a second or so, never by the submit itself; and by the clock, for the rounds
 that a project wants by time.
@@ -36,7 +36,7 @@ def read_events(events: list[Event]) -> None:
 
 
 def read_items(events: list[Event]) -> None:
-    """Start the counting of words where items came into a project that learns, or left one with stored counts."""
+    """Have features made where items came into a project that learns, removed where they left one that has any."""
     kinds: dict[int, set[str]] = {}
     for event in events:
         if event.project_id is not None and event.kind in (*COME, *GONE):

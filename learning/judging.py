@@ -13,7 +13,7 @@ from annotation.kinds import Question
 from annotation.models import Project
 from learning.loading import Labelled, load_holdout, load_sent_proba
 from learning.models import ModelVersion
-from learning.questions import class_names
+from learning.questions import class_names, scale_of
 from learning.reports import current_model
 from learning.scoring import align_to, predict, unpack_model
 from learning.slices import slice_figures
@@ -51,15 +51,20 @@ def judge(
     """Figures on holdout labels, ready for JSON: each with its interval and n, or why there is none.
 
     `metrics` as everywhere, with how the items were drawn and the guideline in force; `classes` and `confusion` by the
-    choices' values in `choices`; `slices` by what the items' metadata say. Where the model chose `thresholds`, one for
-    each choice, those of `classes` have figures `at_threshold` too, else null.
+    classes' values in `choices`; `slices` by what the items' metadata say. Of a scale also how far off the model is.
+    Where the model chose `thresholds`, one for each class, those of `classes` have figures `at_threshold`, else null.
     """
     from learning.algorithms.evaluation import evaluate, judge_at_thresholds
+    from learning.algorithms.ordered import judge_distance
 
     names = class_names(question)
     by_class = proba.reshape(len(holdout), len(names))
     found = evaluate(holdout.y, by_class, rng=np.random.default_rng([seed, 1])).as_dict()
     slices = slice_figures(holdout.items, holdout.y, by_class)
+    scale = scale_of(question)
+    if scale is not None:
+        far_off = judge_distance(found["confusion"], scale, rng=np.random.default_rng([seed, 6]))
+        found["metrics"] += [figure.as_dict() for figure in far_off]
     _say_how_drawn(project, [*found["metrics"], *(part["figure"] for part in slices)])
     at_thresholds = judge_at_thresholds(holdout.y, by_class, thresholds or [None] * len(names))
     for figures, at, threshold in zip(found["classes"], at_thresholds, thresholds or [None] * len(names), strict=True):
@@ -94,7 +99,6 @@ def judge_beside_current(
 
     None where there is no current model, or its file is not on this host.
     """
-    from learning.algorithms.evaluation import compare_macro_f1
     from learning.algorithms.weights import WeightsError
 
     current = current_model(project, question)
@@ -110,9 +114,18 @@ def judge_beside_current(
             return None
         raw = predict(project, features, shards, model, holdout.items, lambda _n: None)
     other = align_to(question, raw, current.classes)
-    gain = compare_macro_f1(holdout.y[known], proba[known], other, rng=np.random.default_rng([seed, 5])).as_dict()
+    return Beside(current, compare(project, holdout.y[known], proba[known], other, seed))
+
+
+def compare(
+    project: Project, y: NDArray[np.int64], proba: NDArray[np.float64], other: NDArray[np.float64], seed: int
+) -> Figures:
+    """By how much one model's macro-F1 is above another's on the same items: a figure, ready for JSON."""
+    from learning.algorithms.evaluation import compare_macro_f1
+
+    gain = compare_macro_f1(y, proba, other, rng=np.random.default_rng([seed, 5])).as_dict()
     _say_how_drawn(project, [gain])
-    return Beside(current, gain)
+    return gain
 
 
 def judge_by_chance(

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from annotation.kinds import Question
 from annotation.models import Project
-from learning.loading import Content, load_contents, load_training
+from learning.loading import load_training
 from reviewers.columns import read_columns
 
 if TYPE_CHECKING:
     from learning.algorithms.basis import Basis
-    from learning.algorithms.features import Features, Matrix
+    from learning.algorithms.features import Matrix
     from learning.algorithms.strategies import Candidates
 
 # Items from which the directions are fitted along which candidates are compared.
@@ -31,18 +31,14 @@ def look_at(
     question: Question,
     items: NDArray[np.int64],
     proba: NDArray[Any],
-    vectors: Vectors | None,
+    vectors: Vectors,
     rng: np.random.Generator,
 ) -> Candidates:
-    """The items as candidates of a batch.
-
-    `vectors`: the items as the model sees them. Where the model is not of this house there are none: then the contents
-    of those items are read that the strategy asks for.
-    """
+    """The items as candidates of a batch. `vectors`: the items as a model sees them, for strategies that compare."""
     from learning.algorithms.strategies import Candidates
 
     training = load_training(project, question)
-    space = _Space(items, vectors or _Contents(project, items, rng), rng)
+    space = _Space(items, vectors, rng)
     return Candidates(
         n=len(items),
         proba=proba,
@@ -98,27 +94,6 @@ class _Space:
 
         X = self.vectors(items)
         return X if self.basis is None else self.basis.embed(sparse.csr_matrix(X))
-
-
-class _Contents:
-    """Features from the contents of items, in a space that is fitted when first asked."""
-
-    def __init__(self, project: Project, items: NDArray[np.int64], rng: np.random.Generator) -> None:
-        self.project, self.items, self.rng = project, items, rng
-
-    @cached_property
-    def features(self) -> Features:
-        from learning.algorithms.features import fit_features
-
-        contents = self._read(_sample(self.items, self.rng))
-        return fit_features([content.text for content in contents], [content.image for content in contents])
-
-    def __call__(self, items: NDArray[np.int64]) -> Matrix:
-        contents = self._read(items)
-        return self.features.transform([one.text for one in contents], [one.image for one in contents])
-
-    def _read(self, items: NDArray[np.int64]) -> list[Content]:
-        return [content for some in load_contents(self.project, items) for content in some]
 
 
 def _sample(items: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:

@@ -20,13 +20,24 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("question", models.PositiveSmallIntegerField()),
+                (
+                    "kind",
+                    models.CharField(
+                        default="choice", help_text="the question's, when it was fitted or first sent", max_length=16
+                    ),
+                ),
                 ("name", models.CharField(max_length=100)),
                 ("version", models.CharField(max_length=100)),
                 (
                     "origin",
                     models.CharField(choices=[("trained", "trained here"), ("external", "sent in")], max_length=8),
                 ),
-                ("classes", models.JSONField(help_text="choice ids, in the order of the columns of the probabilities")),
+                (
+                    "classes",
+                    models.JSONField(
+                        help_text="choice ids or ratings, in the order of the columns of the probabilities"
+                    ),
+                ),
                 ("n_train", models.PositiveIntegerField(null=True)),
                 ("path", models.CharField(blank=True, max_length=200)),
                 ("sha256", models.CharField(blank=True, max_length=64)),
@@ -136,7 +147,7 @@ class Migration(migrations.Migration):
                         "item_id", "model_version_id", blank=True, editable=False, primary_key=True, serialize=False
                     ),
                 ),
-                ("choice", models.IntegerField(help_text="the most probable choice")),
+                ("choice", models.IntegerField(help_text="the most probable choice or rating")),
                 ("probability", models.FloatField()),
                 ("utility", models.FloatField()),
                 (

@@ -1,4 +1,4 @@
-"""What beat asks for every minute: snapshots and rounds that are due, content to withdraw, builds that were given up."""
+"""What beat asks for every minute: snapshots and rounds that are due, content to withdraw, builds to give up."""
 
 from __future__ import annotations
 
