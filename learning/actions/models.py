@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from numpy.typing import NDArray
 
 from annotation.actions.events import write_event
-from annotation.errors import InvalidError
+from annotation.errors import InvalidError, StateError
 from annotation.models import Project, User
 from learning.model_files import remove_proba, store_weights
 from learning.models import ModelVersion, Round
@@ -186,18 +186,30 @@ def _spell_rows(
     return b"PGCOPY\n\xff\r\n\0" + bytes(8) + rows.tobytes() + b"\xff\xff"
 
 
+def refuse_barred(model: ModelVersion) -> None:
+    """Raise StateError for a language model that has not passed its gate: nothing that it says is shown."""
+    if model.is_barred:
+        raise StateError(
+            _("%(model)s has not passed on answers that are known, so it cannot be the current model.")
+            % {"model": model}
+        )
+
+
 def make_current(
     *, model: ModelVersion, check: Check, evaluation: Mapping[str, Any] | None = None, actor: User | None = None
 ) -> None:
-    """The swap: from this commit on, this model's scores are the ones shown. `evaluation` replaces the stored one.
+    """The swap: from this commit on, this model's scores are the ones shown. `evaluation` replaces the stored figures.
 
-    `actor`: who wanted this very model; None where a round or what was sent in made it the current one.
+    `actor`: who wanted this very model; None where a round or what was sent in made it the current one. Raises
+    StateError for a language model that has not passed its gate.
     """
     with transaction.atomic():
         check()
+        kept = ModelVersion.objects.get(pk=model.pk)
+        refuse_barred(kept)
         others = ModelVersion.objects.filter(project=model.project, question=model.question, is_current=True)
         others.exclude(pk=model.pk).update(is_current=False)
-        fields = {} if evaluation is None else {"evaluation": dict(evaluation)}
+        fields = {} if evaluation is None else {"evaluation": {**(kept.evaluation or {}), **evaluation}}
         promotion = {} if actor is None else {"promoted_by": actor, "promoted_at": Now()}
         changed = ModelVersion.objects.filter(pk=model.pk, is_current=False).update(is_current=True, **promotion)
         if fields:
