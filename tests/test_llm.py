@@ -27,6 +27,7 @@ from learning.llm.chat import Patience
 from learning.llm.gate import decide
 from learning.models import ModelVersion, Score
 from learning.predictions import Learnable, PredictionError, parse_prediction
+from learning.tasks import llm
 from learning.tasks.llm import run_llm
 from tests.api_client import Api, fault_of
 from tests.cast import Desk, MakeDesk, import_rows
@@ -288,6 +289,29 @@ def test_what_is_sealed_erased_or_no_text_is_not_sent(desk: Desk, server: FileSe
     assert said(desk) == {"os": "spam", "op": "none"}
 
 
+@pytest.mark.django_db
+def test_what_is_sealed_while_the_job_runs_is_not_sent(
+    desk: Desk, server: FileServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last = max(add(desk, 30, PLAIN, "more"))
+    add(desk, 30, PLAIN, "rest")
+    asked: list[int] = []
+
+    def seal(**given: Any) -> None:
+        store_answers(**given)
+        asked.append(len(given["items"]))
+        if len(asked) == 4:  # the gold items and the first batch of the pool
+            quarantine_item(item=Item.objects.get(pk=last), actor=desk.cast.rita)
+
+    monkeypatch.setattr(llm, "store_answers", seal)
+    before = ItemPayload.objects.get(item=last).parts[0]["text"]
+    Item.objects.filter(project=desk.project, pk__gt=last, gold__isnull=True).update(lifecycle=Item.Lifecycle.ARCHIVED)
+    job = run(desk)
+    assert job.state == "done"
+    assert len(asked) > 4
+    assert before not in asked_texts(server)
+
+
 # --- Limits, failures, kills -----------------------------------------------------------------------------------------
 
 
@@ -342,8 +366,6 @@ def test_an_endpoint_that_only_fails_stops_the_job_with_a_sentence(desk: Desk, s
 def test_what_was_answered_before_a_kill_is_not_asked_again(
     desk: Desk, server: FileServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from learning.tasks import llm
-
     job = start_llm(project=desk.project, actor=desk.cast.enzo)
     kept: list[int] = []
 
