@@ -26,7 +26,7 @@ from learning.llm import chat as calls
 from learning.llm.chat import Patience
 from learning.llm.gate import decide
 from learning.models import ModelVersion, Score
-from learning.predictions import Learnable, PredictionError, parse_prediction
+from learning.predictions import PredictionError, parse_prediction
 from learning.tasks import llm
 from learning.tasks.llm import run_llm
 from tests.api_client import Api, fault_of
@@ -191,6 +191,19 @@ def test_too_little_that_is_known_is_a_named_refusal_and_nothing_is_asked(
     assert (server.posted, version(desk).is_barred) == ([], True)
 
 
+@pytest.mark.django_db
+def test_a_rating_is_asked_as_its_points(make_desk: MakeDesk, server: FileServer) -> None:
+    schema = {"questions": [{"name": "harm", "kind": "rating", "text": "How harmful?", "min": 1, "max": 3}]}
+    rows = [
+        {"external_id": f"t-{n}", "text": f"{(SPAM, PLAIN)[n % 2]} {n}", "gold": {"harm": (3, 1)[n % 2]}}
+        for n in range(60)
+    ]
+    desk = make_desk(schema=schema, rows=rows)
+    server.answers[PATH] = chat(lambda text: verdict("3" if "pills" in text else "1"))
+    job = run(desk)
+    assert (job.state, (job.result or {})["gate"]["accuracy"]) == ("done", 1)
+
+
 def test_the_gate_weighs_the_lower_end_the_bar_and_the_commonest_answer() -> None:
     y = np.array([0] * 95 + [1] * 5)
     assert decide(y, y, 0.7, 100)["passed"]
@@ -270,7 +283,7 @@ def test_the_key_and_the_content_are_in_no_row_log_or_page(
 def test_nobody_sends_predictions_in_the_name_of_a_language_model() -> None:
     line = {"external_id": "t-1", "model": "llm:wise-1", "answers": {"verdict": "spam"}}
     with pytest.raises(PredictionError, match="belong to language models"):
-        parse_prediction(line, [Learnable(1, "verdict", ("none", "spam"))])
+        parse_prediction(line, [])
 
 
 # --- What is sent ----------------------------------------------------------------------------------------------------

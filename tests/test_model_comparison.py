@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from django.db import connection
 from django.test import Client
 
 from annotation.jobs import run_job
 from annotation.models import Item, Job
+from learning.loading import load_sent_proba
 from learning.models import ModelVersion, Score
 from reviewers.algorithms.intervals import wilson
 from tests.api_client import Api, fault_of
@@ -196,6 +198,28 @@ def test_a_comparison_is_kept_until_labels_or_scores_change(desk: Desk) -> None:
     run_job(int(again.json()["job"]), heartbeat_seconds=600)
     told = Api(desk.cast.enzo).get(f"{PATH}?models={good.pk}").json()
     assert (told["job"], told["n_holdout"], told["n_common"]) == (None, 121, 120)
+
+
+def count_read_scores() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select seq_tup_read + coalesce(idx_tup_fetch, 0) from pg_stat_xact_user_tables"
+            " where relname = 'learning_score'"
+        )
+        return int(cursor.fetchone()[0])
+
+
+@pytest.mark.django_db
+def test_scores_of_other_items_are_not_read(desk: Desk) -> None:
+    """A model that has scored the whole pool costs no more than one that has scored the holdout."""
+    truth = holdout(desk)
+    model = send(desk, "good", [*truth, *((item, 0) for item in add(desk, 300, PLAIN, "pool"))])
+    with connection.cursor() as cursor:
+        cursor.execute("set local enable_seqscan = off")
+    before = count_read_scores()
+    known, _proba = load_sent_proba(model, np.array([item for item, _code in truth]))
+    assert known.all()
+    assert count_read_scores() - before == 120
 
 
 @pytest.mark.django_db

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -73,20 +73,6 @@ def start_llm(
     job = start_job(kind=KIND, project=project, created_by=actor, args=args, lock=lock)
     write_event(project=project, kind="llm.requested", actor=actor, ref_id=job.pk)
     return job
-
-
-def ensure_llm_version(
-    *, project: Project, question: int, name: str, version: str, classes: Sequence[int]
-) -> ModelVersion:
-    """The row of a language model under one prompt, barred until it passes its gate; a new one once choices changed."""
-    model, _is_new = ModelVersion.objects.get_or_create(
-        project=project,
-        question=question,
-        name=name,
-        version=version,
-        defaults={"origin": ModelVersion.Origin.EXTERNAL, "classes": list(classes), "is_barred": True},
-    )
-    return model
 
 
 @transaction.atomic

@@ -13,7 +13,7 @@ import numpy as np
 from django.utils.translation import gettext as _
 from numpy.typing import NDArray
 
-from annotation.kinds import Question
+from annotation.kinds import KINDS, Question
 from annotation.models import Item, Project
 from learning.loading import load_holdout
 from learning.questions import classes_of
@@ -39,7 +39,8 @@ def load_gold(project: Project, question: Question) -> dict[int, int]:
     rows = Item.objects.filter(
         project=project, gold__has_key=number, lifecycle=Item.Lifecycle.OPEN, imported_by__is_visible=True
     )
-    found = ((pk, (gold or {})[number].get("choice")) for pk, gold in rows.order_by("pk").values_list("pk", "gold"))
+    column = KINDS[question["kind"]].COLUMN
+    found = ((pk, (gold or {})[number].get(column)) for pk, gold in rows.order_by("pk").values_list("pk", "gold"))
     return {pk: codes[choice] for pk, choice in found if choice in codes}
 
 

@@ -20,6 +20,7 @@ from django.utils.translation import gettext as _
 from annotation.kinds import Question
 from annotation.schema import leaf_choices
 from annotation.strict_json import StrictJsonError, parse_json
+from learning.questions import class_names, classes_of
 
 FORM = 1  # of the prompt and of reading answers: another one is another version of the model
 MAX_TEXT = 20_000  # characters of one item that are sent
@@ -82,7 +83,8 @@ def build_prompt(
 
     `options`: what else is sent with each call. What changes any of these changes the version.
     """
-    choices = leaf_choices(question)
+    names = class_names(question)
+    choices = leaf_choices(question) or [{"value": name} for name in names]  # the points of a rating
     told = {
         "question": json.dumps(question.get("text") or question["name"], ensure_ascii=False),
         "choices": json.dumps(
@@ -91,12 +93,11 @@ def build_prompt(
         ),
         "clauses": json.dumps([dict(clause) for clause in clauses], ensure_ascii=False),
     }
-    ids = [choice["id"] for choice in choices]
-    whole = json.dumps([FORM, _SYSTEM, told, ids, dict(options)], sort_keys=True, ensure_ascii=False)
+    whole = json.dumps([FORM, _SYSTEM, told, classes_of(question), dict(options)], sort_keys=True, ensure_ascii=False)
     digest = hashlib.sha256(whole.encode()).hexdigest()[:10]
     return Prompt(
         **told,
-        values=tuple(choice["value"] for choice in choices),
+        values=tuple(names),
         clause_ids=frozenset(str(clause["id"]) for clause in clauses),
         version=f"g{guideline}-{digest}",
     )

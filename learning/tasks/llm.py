@@ -22,7 +22,8 @@ from annotation.jobs import JobFailedError, RunningJob, job_kind
 from annotation.kinds import Question
 from annotation.models import Item, ItemPayload, Project
 from annotation.settings import learning_settings
-from learning.actions.llm import KIND, ensure_llm_version, store_answers, store_gate
+from learning.actions.llm import KIND, store_answers, store_gate
+from learning.actions.models import ensure_external_model
 from learning.judging import judge_sent
 from learning.llm import chat
 from learning.llm.chat import Endpoint, Outcome, Pace, StopError, Usage, ask_about, find_endpoint
@@ -68,12 +69,13 @@ def run_llm(running: RunningJob) -> dict[str, Any]:
         guideline.version if guideline is not None else 0,
         endpoint.options,
     )
-    model = ensure_llm_version(
+    model = ensure_external_model(
         project=project,
         question=question["id"],
         name=f"{LLM_PREFIX}{endpoint.model}",
         version=prompt.version,
         classes=classes_of(question),
+        is_barred=True,
     )
     work = _Work(running, project, question, endpoint, prompt, model)
     try:

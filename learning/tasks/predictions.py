@@ -18,7 +18,7 @@ from annotation.importing.ahead import read_ahead
 from annotation.importing.formats import RowProblem, Source, read_rows
 from annotation.jobs import JobLostError, RunningJob, job_kind
 from annotation.kinds import Question
-from annotation.models import Project
+from annotation.models import Job, Project
 from annotation.plain_text import quote
 from annotation.settings import learning_settings
 from learning.actions.models import ensure_external_model, make_current, remove_old_scores, write_scores
@@ -27,38 +27,31 @@ from learning.actions.rounds import open_round
 from learning.judging import judge_sent
 from learning.loading import load_named
 from learning.models import ModelVersion, Round
+from learning.outcome import Taken
 from learning.predictions import Learnable, Prediction, PredictionError, list_learnable, parse_prediction
 from learning.questions import classes_of, default_question, learnable_questions
 from learning.scoring import utilities_for
 from learning.tasks.rounds import conduct
 
 BATCH = 50_000
-SHOWN_ERRORS = 100
+SWEPT_JOBS = 20
 
 Line = tuple[int, dict[str, Any] | RowProblem]
 Key = tuple[int, str, str]  # question, model, version
 
 
 @dataclass(slots=True)
-class Taken:
-    """What became of the lines, and the model that came last for each question (the last question last)."""
+class TakenScores(Taken):
+    """With the model that came last for each question (the last question last)."""
 
-    accepted: int = 0
-    rejected: int = 0
-    errors: list[dict[str, Any]] = field(default_factory=list)
     models: dict[int, ModelVersion] = field(default_factory=dict)
-
-    def reject(self, faults: Iterable[tuple[int, str]]) -> None:
-        for line, reason in sorted(faults):
-            self.rejected += 1
-            if len(self.errors) < SHOWN_ERRORS:
-                self.errors.append({"line": line, "reason": reason})
 
 
 @job_kind(KIND)
 def run_predictions(running: RunningJob) -> None:
     """Take in the spooled lines; the result is `{"accepted", "rejected", "errors"}`."""
-    path = Path(settings.UPLOAD_DIR) / running.args["file"]
+    path = _upload_path(running.args)
+    _remove_leftovers(running.project, path)
     try:
         taken = _take(running, path)
         _use(running, taken)
@@ -67,12 +60,24 @@ def run_predictions(running: RunningJob) -> None:
     except TouchstoneError:
         path.unlink(missing_ok=True)
         raise
-    running.finish({"accepted": taken.accepted, "rejected": taken.rejected, "errors": taken.errors})
+    running.finish(taken.as_result())
     path.unlink(missing_ok=True)
 
 
-def _take(running: RunningJob, path: Path) -> Taken:
-    project, taken, done = running.project, Taken(), 0
+def _upload_path(args: dict[str, Any]) -> Path:
+    return Path(settings.UPLOAD_DIR) / Path(args["file"]).name
+
+
+def _remove_leftovers(project: Project, own: Path) -> None:
+    """Remove the files of jobs that ended without having done so: a killed worker cannot. Not this job's `own`."""
+    ended = Job.objects.filter(project=project, kind=KIND, ended_at__isnull=False).order_by("-pk")[:SWEPT_JOBS]
+    for job in ended:
+        if (path := _upload_path(job.args)) != own:
+            path.unlink(missing_ok=True)
+
+
+def _take(running: RunningJob, path: Path) -> TakenScores:
+    project, taken, done = running.project, TakenScores(), 0
     learnable = learnable_questions(project)
     rows = read_rows(path, Source("jsonl", running.args["compression"]))
     with closing(read_ahead(_batches(rows, list_learnable(learnable)))) as batches:
@@ -107,7 +112,9 @@ def _batches(rows: Iterable[Line], known: Sequence[Learnable]) -> Iterator[_Batc
         yield batch
 
 
-def _take_batch(running: RunningJob, project: Project, learnable: list[Question], batch: _Batch, taken: Taken) -> None:
+def _take_batch(
+    running: RunningJob, project: Project, learnable: list[Question], batch: _Batch, taken: TakenScores
+) -> None:
     """Good lines become scores, in the order of the file, so that the last one about an item stands."""
     parsed, faults = batch.parsed, batch.faults
     items = load_named(project, {found[0].external_id for _line, found in parsed})
@@ -162,7 +169,7 @@ def _find_model(project: Project, key: Key, classes: list[int]) -> ModelVersion 
         return error.detail
 
 
-def _use(running: RunningJob, taken: Taken) -> None:
+def _use(running: RunningJob, taken: TakenScores) -> None:
     """Let the models that came last be the current ones; raise a batch by one of them, unless told not to."""
     project = running.project
     if not taken.models:
