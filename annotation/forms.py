@@ -155,7 +155,7 @@ class MemberForm(forms.Form):
         return [tag for tag in re.split(r"[\s,;]+", self.cleaned_data["languages"]) if tag]
 
 
-_LEARNING = ("question", "every", "every_hours", "batch", "strategy", "random_share", "holdout_share")
+_LEARNING = ("question", "every", "every_hours", "batch", "strategy", "random_share", "holdout_share", "llm_accuracy")
 
 
 class SettingsForm(forms.Form):
@@ -217,6 +217,13 @@ class SettingsForm(forms.Form):
         min_value=0,
         max_value=1,
         help_text=_("Until the holdout is full. Models are judged on it and never trained on it."),
+        widget=forms.NumberInput(attrs={"step": "any"}),
+    )
+    learning_llm_accuracy = forms.FloatField(
+        label=_("Accuracy that a language model must reach"),
+        min_value=0,
+        max_value=1,
+        help_text=_("By the lower end of its interval, on answers that are known; else nothing that it says is shown."),
         widget=forms.NumberInput(attrs={"step": "any"}),
     )
     suggestions = forms.BooleanField(

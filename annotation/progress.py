@@ -269,6 +269,7 @@ JOB_WORDS = {
     "snapshot.withdraw": lambda job: _("Taking erased content out of snapshots"),
     "round": lambda job: _("Learning round"),
     "predictions": lambda job: _("Predictions"),
+    "llm": lambda job: _("Asking a language model"),
     "embeddings": lambda job: _("Embeddings"),
     "comparison": lambda job: _("Comparing models on the holdout"),
     "promotion": lambda job: _("Putting a kept model in the place of the current one"),
@@ -331,6 +332,12 @@ def _told_result(kind: str, result: dict[str, Any]) -> str:
             "unchanged": result.get("unchanged", 0),
             "rejected": result.get("rejected", 0),
         }
+    if kind == "llm":
+        told = _("%(answered)s items answered, %(failed)s without an answer that could be used.") % {
+            "answered": result.get("n_answered", 0),
+            "failed": result.get("n_failed", 0),
+        }
+        return f"{told} {result.get('note', '')}".strip()
     if kind == "snapshot" and result.get("version"):
         return _("Version %(version)s is ready.") % {"version": result["version"]}
     if kind == "schema":

@@ -22,6 +22,7 @@ LEARNING_DEFAULTS: dict[str, Any] = {
     "strategy": "margin",
     "random_share": 0.2,
     "holdout_share": 0.2,
+    "llm_accuracy": 0.7,
 }
 # What chooses a batch, the one to use without choosing first (`learning.algorithms.strategies`).
 STRATEGIES = (
@@ -279,6 +280,7 @@ def _learning(value: Any, compiled: Mapping[str, Any], *_rest: Any) -> dict[str,
     _whole(sent["batch"], 1, 1_000_000)
     sent["random_share"] = _share(sent["random_share"])
     sent["holdout_share"] = _share(sent["holdout_share"])
+    sent["llm_accuracy"] = _share(sent["llm_accuracy"])
     return {"learning": sent, "holdout_share_now": sent["holdout_share"]}
 
 

@@ -1,7 +1,7 @@
 """Work in the background: `snapshots` accepted labels become files, `schedules` what is due by the clock, `rounds`
 train, score and choose, `promotion` puts a kept model in the place of the current one, `predictions` scores from
-elsewhere, `comparison` judges models side by side, `embeddings` vectors from elsewhere, `features` made ahead,
-`label_errors` labels that may be wrong.
+elsewhere, `llm` asks a language model, `comparison` judges models side by side, `embeddings` vectors from elsewhere,
+`features` made ahead, `label_errors` labels that may be wrong.
 """
 
 from learning.tasks import (
@@ -9,6 +9,7 @@ from learning.tasks import (
     embeddings,
     features,
     label_errors,
+    llm,
     predictions,
     promotion,
     rounds,
@@ -21,6 +22,7 @@ __all__ = [
     "embeddings",
     "features",
     "label_errors",
+    "llm",
     "predictions",
     "promotion",
     "rounds",
