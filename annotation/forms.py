@@ -16,7 +16,7 @@ from annotation.care import LIMITS
 from annotation.learnable import learnable_of
 from annotation.models import Member, Project
 from annotation.schema import Compiled
-from annotation.settings import LEARNING_DEFAULTS, PROPOSED_STRATEGY, STRATEGIES, show_settings
+from annotation.settings import LEARNING_DEFAULTS, MAX_KEYWORDS, PROPOSED_STRATEGY, STRATEGIES, show_settings
 
 
 class SignInForm(AuthenticationForm):
@@ -155,7 +155,7 @@ class MemberForm(forms.Form):
         return [tag for tag in re.split(r"[\s,;]+", self.cleaned_data["languages"]) if tag]
 
 
-_LEARNING = ("question", "every", "every_hours", "batch", "strategy", "random_share", "holdout_share")
+_LEARNING = ("question", "every", "every_hours", "batch", "strategy", "random_share", "holdout_share", "keywords")
 
 
 class SettingsForm(forms.Form):
@@ -218,6 +218,13 @@ class SettingsForm(forms.Form):
         max_value=1,
         help_text=_("Until the holdout is full. Models are judged on it and never trained on it."),
         widget=forms.NumberInput(attrs={"step": "any"}),
+    )
+    learning_keywords = forms.CharField(
+        label=_("Words to start by"),
+        required=False,
+        max_length=MAX_KEYWORDS,
+        help_text=_("Such as a policy forbids. Before there is a model, texts most like them are chosen first."),
+        widget=forms.Textarea(attrs={"rows": 3}),
     )
     suggestions = forms.BooleanField(
         label=_("Annotators see what the model suggests"),
