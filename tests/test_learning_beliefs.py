@@ -8,7 +8,7 @@ import pytest
 from annotation.models import Item
 from learning.beliefs import load_beliefs
 from learning.loading import load_training
-from learning.questions import classes_of, class_names, learnable_questions
+from learning.questions import class_names, classes_of, learnable_questions
 from reviewers.models import Resolution
 from tests.cast import MakeDesk
 from tests.learning_rows import PLAIN, add, empty_desk
