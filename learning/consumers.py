@@ -11,10 +11,11 @@ import logging
 from annotation.errors import TouchstoneError
 from annotation.models import Event, Job, Project
 from annotation.settings import learning_settings
+from learning.actions.drift import start_drift
 from learning.actions.features import start_features
 from learning.actions.rounds import KIND, settle_holdout_share, start_round
 from learning.feature_files import has_shards
-from learning.models import Round
+from learning.models import ModelVersion, Round
 from learning.questions import default_question
 
 CONSUMER = "learning"
@@ -38,8 +39,20 @@ def read_items(events: list[Event]) -> None:
         if event.project_id is not None and event.kind in (*COME, *GONE):
             kinds.setdefault(event.project_id, set()).add(event.kind)
     for project in Project.objects.filter(pk__in=kinds).select_related("schema"):
+        if kinds[project.pk] & set(COME):
+            compare_what_came(project)
         if has_shards(project) or (kinds[project.pk] & set(COME) and is_learning(project)):
             start_features(project=project)
+
+
+def compare_what_came(project: Project) -> Job | None:
+    """Have what came in compared with what taught the model, once there is one."""
+    question = default_question(project)
+    if project.state == Project.State.ARCHIVED or question is None:
+        return None
+    if not ModelVersion.objects.filter(project=project, question=question["id"], is_current=True).exists():
+        return None
+    return start_drift(project=project, actor=None, question=question, is_pressing=False)
 
 
 def is_learning(project: Project) -> bool:

@@ -41,7 +41,7 @@ def look_at(
     from learning.algorithms.strategies import Candidates
 
     training = load_training(project, question)
-    space = _Space(items, vectors or _Contents(project, items, rng), rng)
+    space = find_space(project, items, vectors, rng)
     return Candidates(
         n=len(items),
         proba=proba,
@@ -49,6 +49,16 @@ def look_at(
         labelled=lambda: space(training.items),
         y=training.y,
     )
+
+
+def find_space(
+    project: Project, items: NDArray[np.int64], vectors: Vectors | None, rng: np.random.Generator
+) -> Vectors:
+    """Items in the directions in which these items differ most, where there are texts enough to know any.
+
+    `vectors` as for `look_at`.
+    """
+    return _Space(items, vectors or _Contents(project, items, rng), rng)
 
 
 def drawn_by_chance(project: Project, items: NDArray[np.int64]) -> NDArray[np.bool_]:
