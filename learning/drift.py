@@ -6,10 +6,10 @@ from typing import Any
 
 from annotation.kinds import Question
 from annotation.models import Import, Item, Job, Project
-from annotation.schema import leaf_choices
 from annotation.serializers import show_time
 from learning.actions.drift import KIND
 from learning.models import ModelVersion
+from learning.questions import class_names, classes_of
 
 MEASURES = ("choices", "certainty", "contents")
 
@@ -51,7 +51,7 @@ def show_drift(project: Project, question: Question) -> dict[str, Any]:
     result = job.result
     model = ModelVersion.objects.filter(pk=result["model"]).first()
     names = _names_of(project, [item for batch in result["batches"] for item in batch["strange"]])
-    values = {choice["id"]: choice["value"] for choice in leaf_choices(question)}
+    values = dict(zip(classes_of(question), class_names(question), strict=True))
     choices = [values.get(number) for number in result["classes"]]
     return {
         "question": question["name"],

@@ -40,6 +40,7 @@ PAGES = [
     "learning/",
     "learning/doubts/",
     "learning/drift/",
+    "learning/models/",
     "snapshots/",
     "guideline/",
     "members/",

@@ -16,6 +16,7 @@ from annotation.errors import InvalidError
 from annotation.models import Project, User
 from learning.model_files import remove_proba, remove_strays, store_weights
 from learning.models import ModelVersion, Round
+from reviewers.answers import compiled_schema, questions_by_id
 
 TRAINED_NAME = "touchstone-logistic"
 BATCH = 50_000
@@ -58,6 +59,7 @@ def keep_model(
             model = ModelVersion.objects.create(
                 project=round.project,
                 question=round.question,
+                kind=_kind_of(round.project, round.question),
                 name=TRAINED_NAME,
                 version=version,
                 origin=ModelVersion.Origin.TRAINED,
@@ -76,6 +78,11 @@ def _next_version(round_: Round) -> str:
     return str(1 + max((int(version) for version in taken if version.isdigit()), default=0))
 
 
+def _kind_of(project: Project, question: int) -> str:
+    kind: str = questions_by_id(compiled_schema(project))[question]["kind"]
+    return kind
+
+
 def ensure_external_model(
     *, project: Project, question: int, name: str, version: str, classes: Sequence[int]
 ) -> ModelVersion:
@@ -83,16 +90,20 @@ def ensure_external_model(
 
     Raises InvalidError where the version was sent under another list of choices: its old scores would not compare.
     """
+    kind = _kind_of(project, question)
     model, _is_new = ModelVersion.objects.get_or_create(
         project=project,
         question=question,
         name=name,
         version=version,
-        defaults={"origin": ModelVersion.Origin.EXTERNAL, "classes": list(classes)},
+        defaults={"kind": kind, "origin": ModelVersion.Origin.EXTERNAL, "classes": list(classes)},
     )
-    if list(model.classes) != list(classes):
+    if (model.kind, list(model.classes)) != (kind, list(classes)):
         raise InvalidError(
-            _("The choices of this question have changed since this version was first sent. Send a new `version`.")
+            _(
+                "The choices or the scale of this question have changed since this version was first sent. Send a new"
+                " `version`."
+            )
         )
     return model
 

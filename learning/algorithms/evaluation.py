@@ -6,7 +6,8 @@ than a multinomial draw of the confusion matrix.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Any
 
@@ -177,7 +178,7 @@ def evaluate(
     n = len(codes)
     predicted = p.argmax(axis=1) if n else codes
     confusion = np.bincount(codes * n_classes + predicted, minlength=n_classes**2).reshape(n_classes, n_classes)
-    refusal = _too_few(n, minimum)
+    refusal = tell_too_few(n, minimum)
     accuracy, macro_f1, log_loss = _figures(codes, p, confusion, rng, minimum, n_resamples)
     calibration_error, reliability = _calibration(codes, p, refusal, rng, n_resamples)
     ranked = [_rank_class(codes == code, p[:, code], refusal) for code in range(n_classes)]
@@ -191,6 +192,50 @@ def evaluate(
         confusion=tuple(tuple(int(count) for count in row) for row in confusion),
         n_items=n,
     )
+
+
+def judge_at_thresholds(
+    y: ArrayLike, proba: ArrayLike, thresholds: Sequence[float | None], *, minimum: int = MIN_HOLDOUT
+) -> list[ClassFigures | None]:
+    """Each class by itself, where its probability reaches its threshold, whatever else is likelier.
+
+    Parameters
+    ----------
+    y, proba, minimum : as for `evaluate`
+    thresholds : sequence of float or None, (n_classes,)
+
+    Returns
+    -------
+    list of ClassFigures or None, (n_classes,)
+        None where a class has no threshold. Refused as in `evaluate`.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit.
+
+    Examples
+    --------
+    >>> proba = [[0.9, 0.1], [0.7, 0.3], [0.8, 0.2], [0.6, 0.4]]
+    >>> found = judge_at_thresholds([0, 0, 1, 1], proba, [None, 0.2], minimum=4)
+    >>> found[0], found[1].precision, found[1].recall
+    (None, 0.6666666666666666, 1.0)
+    """
+    codes, p = np.asarray(y, np.int64), np.asarray(proba, np.float64)
+    if p.ndim != 2 or codes.shape != (len(p),) or len(thresholds) != p.shape[1]:
+        raise ValueError(f"{codes.shape} labels and {len(thresholds)} thresholds do not fit {p.shape} probabilities")
+    codes, p = codes[codes >= 0], p[codes >= 0]
+    refusal = tell_too_few(len(codes), minimum)
+    found: list[ClassFigures | None] = []
+    for code, threshold in enumerate(thresholds):
+        if threshold is None:
+            found.append(None)
+            continue
+        is_class = codes == code
+        kinds = np.bincount(2 * is_class + (p[:, code] >= threshold), minlength=4)
+        figures = _class_figures(kinds.reshape(2, 2), 1, refusal, *_rank_class(is_class, p[:, code], refusal))
+        found.append(replace(figures, code=code))
+    return found
 
 
 def macro_f1_of(confusion: ArrayLike) -> FloatArray:
@@ -232,7 +277,7 @@ def _figures(
 ) -> tuple[Figure, Figure, Figure]:
     n = len(y)
     size: dict[str, Any] = {"n_items": n, "n_labels": n}
-    refusal = _too_few(n, minimum)
+    refusal = tell_too_few(n, minimum)
     if refusal is not None:
         accuracy, macro_f1, log_loss = (
             Figure.refused(metric, refusal, **size) for metric in ("accuracy", "macro_f1", "log_loss")
@@ -297,7 +342,7 @@ def compare_macro_f1(
     is_known = codes >= 0
     codes = codes[is_known]
     size: dict[str, Any] = {"n_items": len(codes), "n_labels": len(codes)}
-    refusal = _too_few(len(codes), minimum) or (ONE_CLASS if len(np.unique(codes)) == 1 else None)
+    refusal = tell_too_few(len(codes), minimum) or (ONE_CLASS if len(np.unique(codes)) == 1 else None)
     if refusal is not None:
         return Figure.refused("macro_f1_gain", refusal, **size)
     said, said_two = one[is_known].argmax(axis=1), two[is_known].argmax(axis=1)
@@ -378,7 +423,8 @@ def _rank_class(
     return value, (float(low), float(high))
 
 
-def _too_few(n: int, minimum: int) -> str | None:
+def tell_too_few(n: int, minimum: int) -> str | None:
+    """Why so few labels are not judged by; None where they are enough."""
     needed = max(1, minimum)
     return f"holdout has {n} label{'s' * (n != 1)}, {needed} needed" if n < needed else None
 

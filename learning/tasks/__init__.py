@@ -1,9 +1,31 @@
 """Work in the background: `snapshots` accepted labels become files, `schedules` what is due by the clock, `rounds`
 train, score and choose, `promotion` puts a kept model in the place of the current one, `predictions` scores from
-elsewhere, `features` words counted ahead, `label_errors` labels that may be wrong,
-`drift` whether what came in is like what taught the model.
+elsewhere, `comparison` judges models side by side, `embeddings` vectors from elsewhere, `features` made ahead,
+`label_errors` labels that may be wrong, `drift` whether what came in is like what taught the model.
 """
 
-from learning.tasks import drift, features, label_errors, predictions, promotion, rounds, schedules, snapshots
+from learning.tasks import (
+    comparison,
+    drift,
+    embeddings,
+    features,
+    label_errors,
+    predictions,
+    promotion,
+    rounds,
+    schedules,
+    snapshots,
+)
 
-__all__ = ["drift", "features", "label_errors", "predictions", "promotion", "rounds", "schedules", "snapshots"]
+__all__ = [
+    "comparison",
+    "drift",
+    "embeddings",
+    "features",
+    "label_errors",
+    "predictions",
+    "promotion",
+    "rounds",
+    "schedules",
+    "snapshots",
+]

@@ -138,9 +138,7 @@ def _measurer(
 
     # Not the model's own features: they know no word that came after it.
     own = fit_space(project, shards, pool, np.random.default_rng([SEED, 3]))
-    space = find_space(
-        project, pool, lambda items: vectorise(project, own, shards, items), np.random.default_rng([SEED, 1])
-    )
+    space = find_space(pool, lambda items: vectorise(project, own, shards, items), np.random.default_rng([SEED, 1]))
 
     def measure(batch: Batch) -> Measured:
         scored, raw = score(batch.sample)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -29,6 +30,7 @@ from learning.actions.rounds import (
     raise_batch,
     settle_holdout_share,
 )
+from learning.beliefs import load_beliefs
 from learning.feature_files import Shards, refresh_shards
 from learning.judging import Beside, judge, judge_beside_current, judge_by_chance, judge_sent
 from learning.loading import Pool, load_holdout, load_pool, load_sent_proba, load_training
@@ -54,9 +56,8 @@ if TYPE_CHECKING:
     from learning.algorithms.features import Features, Matrix
     from learning.algorithms.strategies import Batch
 
-# Items of the pool from which directions of texts and a model's shares are taken; images are read anew each time.
+# Items of the pool from which directions of texts and a model's shares are taken.
 MAX_SAMPLE = 10_000
-MAX_SAMPLE_IMAGES = 1_000
 
 
 class Terms(Protocol):
@@ -74,7 +75,7 @@ class Terms(Protocol):
 class Scored:
     """Probabilities of items of the pool, or none (a cold start).
 
-    `vectors`: the items as the model sees them; None where the model is not of this house, or not there.
+    `vectors`: the items as the model sees them, or as one of this house would; None where there is no model.
     """
 
     model: ModelVersion | None
@@ -181,8 +182,23 @@ def _vectors_of(running: RunningJob, project: Project, model: ModelVersion) -> V
     return vectors
 
 
+def _vectors_for(running: RunningJob, round_: Terms, items: NDArray[np.int64]) -> Vectors:
+    """Items as a model of this house would see them, in a space that is fitted on `items` when first asked for."""
+
+    @cache
+    def fit() -> tuple[Features, Shards]:
+        shards = _count(running, round_.project)
+        return fit_space(round_.project, shards, items, np.random.default_rng([round_.seed, 2])), shards
+
+    def vectors(asked: NDArray[np.int64]) -> Matrix:
+        features, shards = fit()
+        return vectorise(round_.project, features, shards, asked)
+
+    return vectors
+
+
 def _count(running: RunningJob, project: Project) -> Shards:
-    """The words of all items, counted now where they were not."""
+    """The features of all items, made now where they were not."""
     return refresh_shards(project, running.check, running.progress)
 
 
@@ -202,7 +218,7 @@ def _train(running: RunningJob, round_: Round, question: Question) -> Scored:
     from learning.algorithms import weights
     from learning.algorithms.basis import fit_basis
     from learning.algorithms.estimators import TooFewClassesError
-    from learning.algorithms.teaching import Lesson, teach
+    from learning.algorithms.teaching import Lesson, calibrate, teach
 
     project, classes = round_.project, classes_of(question)
     begin_round(round=round_, check=running.check)
@@ -217,29 +233,37 @@ def _train(running: RunningJob, round_: Round, question: Question) -> Scored:
     progress = _Progress(running, len(holdout) + len(pool))
     features = fit_space(project, shards, known, np.random.default_rng([round_.seed, 2]))
     lesson = Lesson(
-        vectorise(project, features, shards, training.items), training.y, drawn_by_chance(project, training.items)
+        vectorise(project, features, shards, training.items),
+        training.y,
+        drawn_by_chance(project, training.items),
+        load_beliefs(project, question, training),
     )
-    some = _sample(project, features, shards, known, round_.seed)
+    chosen = training.items[~lesson.is_by_chance]
+    sample = _sample(known, round_.seed)
+    some = vectorise(project, features, shards, sample)
     basis = fit_basis(some, np.random.default_rng([round_.seed, 3]))
+    left = some[~np.isin(sample, chosen)]
 
     def fit(is_used: NDArray[np.bool_]) -> Model:
-        return teach(lesson.select(is_used), len(classes), round_.seed, some=some, basis=basis)
+        return teach(lesson.select(is_used), len(classes), round_.seed, some=left, basis=basis)
 
     model = fit(np.ones(len(training), bool))
+    model = calibrate(model, lesson, round_.seed, n_left=len(known) - len(chosen), basis=basis)
     running.on_step("judge")
     judged = predict(project, features, shards, model, holdout.items, progress)
     beside = judge_beside_current(project, question, shards, holdout, judged, round_.seed)
-    figures = judge(project, question, holdout, judged, round_.seed)
+    thresholds = model.settings.get("thresholds", ())
+    figures = judge(project, question, holdout, judged, round_.seed, thresholds)
     of_all = find_metric(figures, "macro_f1") or {}
     evaluation = {
         **figures,
         "beside": None if beside is None else {"model": str(beside.current), "gain": beside.gain},
         "is_worse": beside is not None and beside.is_worse,
-        "by_chance": judge_by_chance(project, features, shards, training, fit, holdout, of_all, round_.seed),
+        "by_chance": judge_by_chance(project, features, shards, lesson.is_by_chance, fit, holdout, of_all, round_.seed),
         "n_train": len(training),
         "round": round_.number,
         "strategy": round_.strategy,
-        "settings": model.settings,
+        "settings": dict(model.settings),
     }
     running.on_step("keep")
     data = pack_model(features, model, classes, training)
@@ -273,12 +297,11 @@ def _with_the_better_one(
     return replace(scored, note=f"{note} {scored.note}".strip())
 
 
-def _sample(project: Project, features: Features, shards: Shards, items: NDArray[np.int64], seed: int) -> Matrix:
-    """Features of a fair sample: what the model is told of the pool besides its labels."""
-    most = MAX_SAMPLE_IMAGES if features.text is None else MAX_SAMPLE
-    if len(items) > most:
-        items = np.sort(np.random.default_rng([seed, 5]).choice(items, most, replace=False))
-    return vectorise(project, features, shards, items)
+def _sample(items: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """A fair sample: what the model is told of the pool besides its labels."""
+    if len(items) <= MAX_SAMPLE:
+        return items
+    return np.sort(np.random.default_rng([seed, 5]).choice(items, MAX_SAMPLE, replace=False))
 
 
 def _without_training(
@@ -379,7 +402,7 @@ def _score_sent(
             "total": len(pool),
             "model": model,
         }
-    return Scored(model, items, proba, model.n_train, note)
+    return Scored(model, items, proba, model.n_train, note, _vectors_for(running, round_, items))
 
 
 def _raise_batch(running: RunningJob, round_: Round, question: Question, scored: Scored) -> None:
@@ -391,7 +414,7 @@ def _raise_batch(running: RunningJob, round_: Round, question: Question, scored:
     frame = scored.items[is_candidate]
     rng = np.random.default_rng([round_.seed, 0])
     strategy = round_.strategy
-    if scored.proba is None:
+    if scored.proba is None or scored.vectors is None:
         strategy = RANDOM
         candidates = Candidates(n=len(frame))
     else:

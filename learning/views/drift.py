@@ -17,11 +17,11 @@ from annotation.errors import AbsentError, TouchstoneError
 from annotation.faces import Face, find_faces
 from annotation.models import ItemPayload, Project
 from annotation.progress import jobs_to_show
-from annotation.schema import leaf_choices
 from annotation.templatetags.charts import format_number
 from annotation.views.page import ProjectPage, sentence_of
 from learning.actions.drift import KIND, start_drift
 from learning.drift import MEASURES, show_drift
+from learning.questions import class_texts
 from learning.reports import current_model
 from learning.views.learning import shown_question
 from reviewers.algorithms.intervals import wilson
@@ -66,7 +66,6 @@ class DriftView(ProjectPage):
         context: dict[str, Any] = {"jobs": jobs_to_show(project, [KIND]), "question": None}
         if question is not None:
             found = show_drift(project, question)
-            texts = {choice["value"]: choice.get("text") or choice["value"] for choice in leaf_choices(question)}
             batches = [show_batch(batch, found["unit"]) for batch in found["batches"]]
             context |= {
                 "question": question.get("text") or question["name"],
@@ -81,7 +80,7 @@ class DriftView(ProjectPage):
                 "percent": 100 * (found["alpha"] or 0),
                 "batches": batches,
                 "n_alarms": sum(bool(batch["alarms"]) for batch in batches),
-                "chart": show_chart(found, texts),
+                "chart": show_chart(found, class_texts(question)),
                 "strange": show_strange(access, found["batches"], found["unit"]),
                 "can_compare": project.state != Project.State.ARCHIVED,
                 "form_error": sentence_of(error) if error else "",
