@@ -248,6 +248,7 @@ class _Work:
                     return n_done
         if batch and not self._is_over():
             n_done += self._ask_batch(dict(list(batch.items())[: self._fitting(batch)]))
+            self.running.progress(n_done, total)
         return n_done
 
     def _ask_batch(self, batch: dict[int, Parts]) -> int:
