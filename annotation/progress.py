@@ -276,6 +276,7 @@ JOB_WORDS = {
     "overlap": lambda job: _("New number of answers for waiting items"),
     "rule": lambda job: _("Bringing the changed rule to the items"),
     "consensus": lambda job: _("Finding out how good the annotators are"),
+    "drift": lambda job: _("Comparison of what came in with what taught the model"),
     "label_errors": lambda job: _("Search for labels that may be wrong"),
     "features": lambda job: _("Getting new items ready for the models"),
     "erase": lambda job: _("Erasing content"),
@@ -351,6 +352,9 @@ def _told_result(kind: str, result: dict[str, Any]) -> str:
     if kind == "label_errors":
         n = int(result.get("n_doubted", 0))
         return ngettext("%(n)d label is doubted.", "%(n)d labels are doubted.", n) % {"n": n}
+    if kind == "drift":
+        n = len(result.get("batches", ()))
+        return ngettext("%(n)d batch is compared.", "%(n)d batches are compared.", n) % {"n": n}
     if kind == "features":
         n = int(result.get("items", 0))
         return ngettext("%(n)d item is ready.", "%(n)d items are ready.", n) % {"n": n}

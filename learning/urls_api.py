@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, path
 
 from learning.api import AnchoringView, LabelErrorsView, LearningCurveView, ModelsView, PredictionsView, RoundsView
+from learning.api_drift import DriftView
 from learning.api_embeddings import EmbeddingsView
 from learning.api_llm import LlmView
 from learning.api_models import ComparisonView, PromotionView
@@ -19,5 +20,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("projects/<slug:slug>/llm", LlmView.as_view(), name="api-llm"),
     path("projects/<slug:slug>/anchoring", AnchoringView.as_view(), name="api-anchoring"),
     path("projects/<slug:slug>/learning-curve", LearningCurveView.as_view(), name="api-learning-curve"),
+    path("projects/<slug:slug>/drift", DriftView.as_view(), name="api-drift"),
     path("projects/<slug:slug>/label-errors", LabelErrorsView.as_view(), name="api-label-errors"),
 ]

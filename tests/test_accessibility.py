@@ -40,6 +40,7 @@ PAGES = [
     "learning/",
     "learning/doubts/",
     "learning/llm/",
+    "learning/drift/",
     "learning/models/",
     "snapshots/",
     "guideline/",
