@@ -303,6 +303,8 @@ def test_what_is_sealed_erased_or_no_text_is_not_sent(desk: Desk, server: FileSe
     job = run(desk)
     assert not any("secret" in text for text in asked_texts(server))
     assert (job.result or {})["n_skipped"] == 2
+    assert sorted((job.result or {})["skipped"]) == sorted([str(erased), str(pictured)])
+    assert "2 that are not texts alone" in page(desk)
     assert said(desk) == {"os": "spam", "op": "none"}
 
 
@@ -474,7 +476,11 @@ def test_prices_that_are_not_set_leave_costs_unknown(desk: Desk, server: FileSer
 
 @pytest.mark.django_db
 def test_a_job_without_an_endpoint_at_the_worker_says_so(desk: Desk, server: FileServer, settings: Any) -> None:
-    job = start_llm(project=desk.project, actor=desk.cast.enzo)
+    job = start_llm(project=desk.project, actor=desk.cast.enzo, max_cost=1)
+    settings.LLM_PRICES = None
+    with pytest.raises(JobFailedError, match="knows no prices"):
+        run_llm(attempt(job))
     settings.LLM_MODEL = ""
     with pytest.raises(JobFailedError, match="for the worker"):
         run_llm(attempt(job))
+    assert server.posted == []

@@ -221,7 +221,7 @@ def make_current(
     """
     with transaction.atomic():
         check()
-        kept = ModelVersion.objects.get(pk=model.pk)
+        kept = ModelVersion.objects.select_for_update(no_key=True).get(pk=model.pk)  # a language model notes costs
         refuse_barred(kept)
         others = ModelVersion.objects.filter(project=model.project, question=model.question, is_current=True)
         others.exclude(pk=model.pk).update(is_current=False)
