@@ -19,7 +19,7 @@ from learning.counting import count_cores
 from learning.loading import Labelled, align_proba
 from learning.model_files import read_weights
 from learning.models import ModelVersion
-from learning.questions import classes_of
+from learning.questions import classes_of, holds_several
 from learning.shard_files import MAX_CELLS, Shard
 
 if TYPE_CHECKING:
@@ -155,19 +155,20 @@ def unpack_model(version: ModelVersion) -> tuple[Features, Model]:
     return features, read_model(parts["model"], card["model"])
 
 
-def utilities_for(strategy: str, proba: NDArray[np.float64]) -> NDArray[np.float64]:
+def utilities_for(question: Question, strategy: str, proba: NDArray[np.float64]) -> NDArray[np.float64]:
     """The utilities to show for scores. Under "random" and "coreset" there is none to show: the margin's."""
+    from learning.algorithms.several import doubt_of
     from learning.algorithms.strategies import RANDOM, utilities_of
 
     if not len(proba):
         return np.zeros(0)
     shown = "margin" if strategy in (RANDOM, "coreset") else strategy
-    return utilities_of(shown, proba, np.random.default_rng(0))
+    return utilities_of(shown, doubt_of(proba) if holds_several(question) else proba, np.random.default_rng(0))
 
 
 def align_to(question: Question, proba: NDArray[np.float64], classes: Sequence[int]) -> NDArray[np.float64]:
     """Probabilities over a model's choices as probabilities over the question's choices of today."""
-    return align_proba(proba, classes, classes_of(question))
+    return align_proba(proba, classes, classes_of(question), is_several=holds_several(question))
 
 
 def join_items(*groups: Labelled | NDArray[np.int64]) -> NDArray[np.int64]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from learning.algorithms.basis import Basis
 from learning.algorithms.estimators import Matrix, Model, fit_logistic
+from learning.algorithms.several import teach_sets
 from learning.algorithms.shares import match_shares
 
 
@@ -23,7 +24,7 @@ class Lesson:
     ----------
     X : csr_matrix or ndarray, (n_items, n_features)
     y : ndarray of int64, (n_items,)
-        Codes, 0..n_classes-1.
+        Codes, 0..n_classes-1. Where several classes may hold, (n_items, n_classes): 1 for those that do, else 0.
     is_by_chance : ndarray of bool, (n_items,)
         Which items were drawn by chance, with a recorded probability.
     """
@@ -41,7 +42,9 @@ def teach(lesson: Lesson, n_classes: int, seed: int, *, some: Matrix, basis: Bas
     """Fit a model of a lesson.
 
     `some`: features of a fair sample of the pool, labelled items among it. `basis`: directions of the pool's texts.
-    Raises TooFewClassesError where fewer than two classes occur.
+    Raises TooFewClassesError where fewer than two classes occur, or all items have the same set of them.
     """
+    if lesson.y.ndim == 2:
+        return teach_sets(lesson.X, lesson.y, lesson.is_by_chance, seed, some=some, basis=basis)
     model = fit_logistic(lesson.X, lesson.y, n_classes, seed, basis=basis)
     return match_shares(model, some, np.bincount(lesson.y[lesson.is_by_chance], minlength=n_classes))

@@ -28,7 +28,7 @@ from learning.judging import judge_sent
 from learning.loading import load_named
 from learning.models import ModelVersion, Round
 from learning.predictions import Learnable, Prediction, PredictionError, list_learnable, parse_prediction
-from learning.questions import classes_of, default_question, learnable_questions
+from learning.questions import classes_of, default_question, holds_several, learnable_questions
 from learning.scoring import utilities_for
 from learning.tasks.rounds import conduct
 
@@ -125,6 +125,7 @@ def _take_batch(running: RunningJob, project: Project, learnable: list[Question]
     """Good lines become scores, in the order of the file, so that the last one about an item stands."""
     parsed, faults = batch.parsed, batch.faults
     items = load_named(project, {found[0].external_id for _line, found in parsed})
+    questions = {question["id"]: question for question in learnable}
     classes = {question["id"]: classes_of(question) for question in learnable}
     models: dict[Key, ModelVersion | str] = {}
     scores: dict[Key, dict[int, tuple[float, ...]]] = {}
@@ -160,10 +161,11 @@ def _take_batch(running: RunningJob, project: Project, learnable: list[Question]
             model=model,
             items=np.array(list(rows), np.int64),
             proba=proba,
-            utilities=utilities_for(strategy, proba),
+            utilities=utilities_for(questions[key[0]], strategy, proba),
             classes=classes[key[0]],
             check=running.check,
             is_sent=True,
+            is_several=holds_several(questions[key[0]]),
         )
 
 

@@ -35,7 +35,7 @@ from learning.judging import Beside, judge, judge_beside_current, judge_by_chanc
 from learning.loading import Pool, load_holdout, load_pool, load_sent_proba, load_training
 from learning.model_files import as_stored, read_proba, sizes_of, store_proba
 from learning.models import ModelVersion, Round
-from learning.questions import classes_of, learnable_questions
+from learning.questions import classes_of, holds_several, learnable_questions
 from learning.reports import current_model, find_metric
 from learning.scoring import (
     align_to,
@@ -216,14 +216,15 @@ class _Progress:
 def _train(running: RunningJob, round_: Round, question: Question) -> Scored:
     from learning.algorithms import weights
     from learning.algorithms.basis import fit_basis
-    from learning.algorithms.estimators import TooFewClassesError
+    from learning.algorithms.estimators import why_alike
     from learning.algorithms.teaching import Lesson, teach
 
     project, classes = round_.project, classes_of(question)
     begin_round(round=round_, check=running.check)
     training, holdout, pool = load_training(project, question), load_holdout(project, question), load_pool(project)
-    if len(np.unique(training.y)) < 2:
-        return _without_training(running, round_, question, pool, str(TooFewClassesError(len(training))), len(training))
+    alike = why_alike(training.y)
+    if alike is not None:
+        return _without_training(running, round_, question, pool, alike, len(training))
 
     running.on_step("count")
     shards = _count(running, project)
@@ -355,9 +356,10 @@ def _write_scores(
         model=model,
         items=items,
         proba=proba,
-        utilities=utilities_for(round_.strategy, proba),
+        utilities=utilities_for(question, round_.strategy, proba),
         classes=classes_of(question),
         check=running.check,
+        is_several=holds_several(question),
     )
 
 
@@ -397,7 +399,7 @@ def _score_sent(
 
 
 def _raise_batch(running: RunningJob, round_: Round, question: Question, scored: Scored) -> None:
-    from learning.algorithms.strategies import RANDOM, Candidates, draw_batch
+    from learning.algorithms.strategies import MARGIN, RANDOM, RARE, Candidates, draw_batch
 
     pool = load_pool(round_.project)  # anew: scoring takes a while, and people go on
     with_place = pool.items[pool.has_place]
@@ -411,6 +413,10 @@ def _raise_batch(running: RunningJob, round_: Round, question: Question, scored:
     else:
         comparing = np.random.default_rng([round_.seed, 4])
         candidates = look_at(round_.project, question, frame, scored.proba[is_candidate], scored.vectors, comparing)
+        if strategy == RARE.name and holds_several(question):
+            strategy = MARGIN.name
+            rare = _("“rare” looks for one label among some that exclude each other; this batch was chosen by margin.")
+            scored = replace(scored, note=f"{scored.note} {rare}".strip())
     batch = draw_batch(strategy, candidates, round_.batch, round_.random_share, rng)
     note = scored.note
     if not len(frame):
