@@ -13,14 +13,14 @@ from annotation.kinds import Question
 from annotation.models import Project
 from learning.loading import Labelled, load_holdout, load_sent_proba
 from learning.models import ModelVersion
-from learning.questions import class_names, scale_of
+from learning.questions import class_names, holds_several, scale_of
 from learning.reports import current_model
 from learning.scoring import align_to, predict, unpack_model
 from learning.slices import slice_figures
 
 if TYPE_CHECKING:
     from learning.algorithms.estimators import Model
-    from learning.algorithms.evaluation import Evaluation
+    from learning.algorithms.evaluation import ClassFigures, Evaluation
     from learning.algorithms.features import Features
     from learning.feature_files import Shards
 
@@ -40,13 +40,22 @@ class Beside:
         return self.gain["interval"] is not None and self.gain["interval"][1] < 0
 
 
-def judge(project: Project, question: Question, holdout: Labelled, proba: NDArray[np.float64], seed: int) -> Figures:
+def judge(
+    project: Project,
+    question: Question,
+    holdout: Labelled,
+    proba: NDArray[np.float64],
+    seed: int,
+    thresholds: Sequence[float | None] = (),
+) -> Figures:
     """Figures on holdout labels, ready for JSON: each with its interval and n, or why there is none.
 
     `metrics` as everywhere, with how the items were drawn and the guideline in force; `classes` and `confusion` by the
     classes' values in `choices`; `slices` by what the items' metadata say. Of a scale also how far off the model is.
-    Where several classes may hold there is no confusion: it is empty.
+    Where the model chose `thresholds`, one for each class, those of `classes` have figures `at_threshold`, else null.
+    Where several classes may hold there is no confusion (it is empty), and 0.5 is the threshold.
     """
+    from learning.algorithms.evaluation import judge_at_thresholds
     from learning.algorithms.ordered import judge_distance
 
     names = class_names(question)
@@ -58,9 +67,18 @@ def judge(project: Project, question: Question, holdout: Labelled, proba: NDArra
         far_off = judge_distance(found["confusion"], scale, rng=np.random.default_rng([seed, 6]))
         found["metrics"] += [figure.as_dict() for figure in far_off]
     _say_how_drawn(project, [*found["metrics"], *(part["figure"] for part in slices)])
-    for figures in found["classes"]:
+    lines = list(thresholds) or [None] * len(names)
+    at_thresholds = [None] * len(names) if holds_several(question) else judge_at_thresholds(holdout.y, by_class, lines)
+    for figures, at, threshold in zip(found["classes"], at_thresholds, lines, strict=True):
         figures["choice"] = names[figures.pop("code")]
+        figures["at_threshold"] = None if at is None else _show_at(at, threshold)
     return {**found, "choices": names, "slices": slices}
+
+
+def _show_at(figures: ClassFigures, threshold: float | None) -> Figures:
+    kept = ("precision", "recall", "f1", "n_predicted", "refusal")
+    shown = figures.as_dict()
+    return {"threshold": threshold} | {name: shown[name] for name in shown if name.removesuffix("_interval") in kept}
 
 
 def judge_sent(project: Project, question: Question, model: ModelVersion, seed: int) -> Figures:

@@ -17,7 +17,7 @@ from learning.algorithms.estimators import one_vs_rest, read_model
 from learning.algorithms.estimators.one_vs_rest import AllAlikeError, fit_one_vs_rest, why_alike
 from learning.algorithms.evaluation_sets import compare_sets, evaluate_sets
 from learning.algorithms.label_errors import doubt_sets
-from learning.algorithms.several import doubt_of, draw_lines, match_held, teach_sets
+from learning.algorithms.several import doubt_of, draw_lines, foretell_sets, make_sure, match_held, teach_sets
 from reviewers.algorithms.intervals import wilson
 
 
@@ -78,15 +78,30 @@ def test_a_line_is_drawn_where_f1_is_best_and_only_by_enough_labels() -> None:
     held = np.zeros(len(y), bool)
     held[1000:] = True
     model = fit_one_vs_rest(X[~held], y[~held], 0)
-    moved = draw_lines(model, X[~held], y[~held], 0, basis=None)
+    moved = draw_lines(model, foretell_sets(X[~held], y[~held], 0, basis=None), y[~held])
 
     def f1(one: one_vs_rest.OneVsRestModel) -> float:
         return float(metrics.f1_score(y[held, 2], one.predict_proba(X[held])[:, 2] >= 0.5))
 
     assert f1(moved) > f1(model) + 0.1
-    assert moved.settings["thresholds"][2] > 0.7  # balanced weights say a rare choice too often
-    few = draw_lines(fit_one_vs_rest(X[:100], y[:100], 0), X[:100], y[:100], 0, basis=None)
-    assert few.settings["thresholds"][2] == 0.5
+    assert moved.settings["lines"][2] > 0.7  # balanced weights say a rare choice too often
+    few = draw_lines(fit_one_vs_rest(X[:100], y[:100], 0), foretell_sets(X[:100], y[:100], 0, basis=None), y[:100])
+    assert few.settings["lines"][2] == 0.5
+
+
+def test_a_model_is_as_sure_as_unseen_labels_allow_and_says_the_same() -> None:
+    X, y = plant(2000, rare=0.5)
+    taught, some = slice(0, 300), X[300:]
+    by_chance = np.zeros(300, bool)
+    model = fit_one_vs_rest(X[taught], y[taught], 0, C=0.01)  # so strong a penalty leaves it hesitant
+    unseen = foretell_sets(X[taught], y[taught], 0, basis=None)
+    before = match_held(draw_lines(model, model.predict_proba(X[taught]), y[taught]), some, y[:0])
+    after = make_sure(before, model.predict_proba(X[taught]), y[taught])
+    errors = [evaluate_sets(y[300:], one.predict_proba(some), rng=np.random.default_rng(0)) for one in (before, after)]
+    assert (errors[0].calibration_error.value or 0) > 2 * (errors[1].calibration_error.value or 1)
+    assert errors[0].macro_f1.value == errors[1].macro_f1.value
+    assert make_sure(before, np.full(unseen.shape, np.nan), y[taught]) is before
+    assert teach_sets(X[taught], y[taught], by_chance, 0, some=some, basis=None).settings["scale"] > 0
 
 
 def test_shares_are_brought_to_what_chance_labels_allow() -> None:

@@ -5,10 +5,13 @@ Everywhere 0.5 is the line: a choice of that probability or more is what a model
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from learning.algorithms.basis import Basis
+from learning.algorithms.calibration import find_scale
 from learning.algorithms.estimators import Matrix, OneVsRestModel, TooFewClassesError, fit_one_vs_rest
 from learning.algorithms.label_errors import foretell
 from learning.algorithms.thresholds import DEFAULT_THRESHOLD, best_threshold
@@ -23,45 +26,68 @@ N_FOLDS = 3
 def teach_sets(
     X: Matrix, y: NDArray[np.int64], is_by_chance: NDArray[np.bool_], seed: int, *, some: Matrix, basis: Basis | None
 ) -> OneVsRestModel:
-    """Fit a model of sets of choices as a round does: one against the rest, lines drawn, shares held.
+    """Fit a model of sets of choices as a round does: one against the rest, lines drawn, shares held, calibrated.
 
-    `y`: (n_items, n_classes), 1 where a choice holds. `some`: features of a fair sample of the pool, labelled items
-    among it. `is_by_chance`: which labels were drawn by chance. Raises AllAlikeError.
+    `y`: (n_items, n_classes), 1 where a choice holds. `some`: features of a fair sample of what no strategy chose.
+    `is_by_chance`: which labels were drawn by chance. Raises AllAlikeError.
     """
-    model = draw_lines(fit_one_vs_rest(X, y, seed, basis=basis), X, y, seed, basis=basis)
-    return match_held(model, some, y[is_by_chance])
+    model = fit_one_vs_rest(X, y, seed, basis=basis)
+    unseen = foretell_sets(X, y[:, model.classes], seed, basis=basis)
+    model = match_held(draw_lines(model, unseen, y), some, y[is_by_chance])
+    return make_sure(model, unseen, y)
 
 
-def draw_lines(
-    model: OneVsRestModel, X: Matrix, y: NDArray[np.int64], seed: int, *, basis: Basis | None
-) -> OneVsRestModel:
+def foretell_sets(X: Matrix, y: NDArray[np.int64], seed: int, *, basis: Basis | None) -> FloatArray:
+    """Probabilities of each choice by itself, (n_items, n_classes), by models that were not taught the item's labels.
+
+    A column of nan for a choice of which too few labels would be left to learn from.
+    """
+    unseen = np.full(y.shape, np.nan)
+    for code in range(y.shape[1]):
+        with suppress(TooFewClassesError):
+            unseen[:, code] = foretell(X, y[:, code], 2, seed, N_FOLDS, basis=basis)[:, 1]
+    return unseen
+
+
+def draw_lines(model: OneVsRestModel, unseen: FloatArray, y: NDArray[np.int64]) -> OneVsRestModel:
     """Move each choice's intercept so that 0.5 is where saying it has the best F1 on labels that were not seen.
 
     Parameters
     ----------
     model : OneVsRestModel
         Fitted on these labels.
-    X, y, seed, basis
-        As for `fit_one_vs_rest`.
+    unseen : ndarray of float64, (n_items, n_seen)
+        Probabilities of the choices that the model tells, by models that had not seen the labels; nan where unknown.
+    y : ndarray of int64, (n_items, n_classes)
 
     Returns
     -------
     OneVsRestModel
-        The same weights; ``settings["thresholds"]`` has where the lines were, a probability for each told choice: 0.5
-        where fewer than 20 items have the choice, or lack it. The order of items by a choice does not change.
+        The same weights; ``settings["lines"]`` has where the lines were, a probability for each told choice: 0.5 where
+        fewer than 20 items have the choice, or lack it. The order of items by a choice does not change.
     """
     lines = np.full(len(model.classes), DEFAULT_THRESHOLD)
     for place, code in enumerate(model.classes):
-        held = y[:, code]
-        if min(held.sum(), len(held) - held.sum()) >= MIN_EITHER:
-            try:
-                unseen = foretell(X, held, 2, seed, N_FOLDS, basis=basis)[:, 1]
-            except TooFewClassesError:
-                continue
-            lines[place] = np.clip(best_threshold(unseen, held == 1), 0.001, 0.999)
+        held, scores = y[:, code], unseen[:, place]
+        if min(held.sum(), len(held) - held.sum()) >= MIN_EITHER and not np.isnan(scores).any():
+            lines[place] = np.clip(best_threshold(scores, held == 1), 0.001, 0.999)
     moved = model.shifted(-np.log(lines / (1 - lines)))
-    moved.settings["thresholds"] = [round(float(line), 4) for line in lines]
-    return moved
+    return moved.noting(lines=[round(float(line), 4) for line in lines])
+
+
+def make_sure(model: OneVsRestModel, unseen: FloatArray, y: NDArray[np.int64]) -> OneVsRestModel:
+    """A model made as sure of itself as it may be: one factor for all logits, so that 0.5 stays the line.
+
+    `unseen` as for `draw_lines`; the model's shifts are applied to it first. Unchanged where nothing is known.
+    """
+    is_known = ~np.isnan(unseen).any(axis=0)
+    if not is_known.any():
+        return model
+    p = np.clip(unseen[:, is_known], 1e-12, 1 - 1e-12)
+    logits = np.log(p / (1 - p)) + np.array(model.settings["shift"])[is_known]
+    proba = 1 / (1 + np.exp(-logits.ravel()))
+    held = y[:, model.classes[is_known]].ravel()
+    return model.scaled(find_scale(np.column_stack([1 - proba, proba]), held, np.ones(len(held))))
 
 
 def match_held(model: OneVsRestModel, X: Matrix, drawn: NDArray[np.int64]) -> OneVsRestModel:

@@ -85,6 +85,19 @@ class OneVsRestModel:
             self, intercept=(self.intercept + by).astype(np.float32), settings={**self.settings, "shift": moved}
         )
 
+    def scaled(self, by: float) -> OneVsRestModel:
+        """All weights and intercepts times so much, above 0: 0.5 stays 0.5; ``settings["scale"]`` says how much."""
+        return replace(
+            self,
+            coef=(self.coef * by).astype(np.float32),
+            intercept=(self.intercept * by).astype(np.float32),
+            settings={**self.settings, "scale": round(by, 4)},
+        )
+
+    def noting(self, **notes: Any) -> OneVsRestModel:
+        """The same model with more in its settings."""
+        return replace(self, settings={**self.settings, **notes})
+
     def to_arrays(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """For `weights.pack`."""
         names = ("classes", "columns", "coef", "intercept", "shares")
