@@ -154,8 +154,9 @@ def test_the_choice_that_is_least_sure_says_what_is_asked(desk: Desk) -> None:
 
 def test_every_other_strategy_serves_sets_of_choices(desk: Desk) -> None:
     for strategy in STRATEGIES:
-        round_ = play(desk, batch=3, strategy=strategy, train=strategy == STRATEGIES[0])
-        assert (strategy, round_.n_selected, round_.note != "") == (strategy, 3, strategy == "rare")
+        round_ = play(desk, batch=3, strategy=strategy, train=strategy in (STRATEGIES[0], "vote_entropy"))
+        is_other = strategy in ("rare", "vote_entropy", "consensus_entropy")
+        assert (strategy, round_.n_selected, "chosen by margin" in round_.note) == (strategy, 3, is_other)
 
 
 def test_the_rare_strategy_says_that_it_does_not_fit(desk: Desk) -> None:
@@ -218,6 +219,32 @@ def test_choices_are_doubted_one_by_one(make_desk: MakeDesk) -> None:
     Resolution.objects.filter(item=extra).update(choices=[])
     left = enzo.get("projects/forum/label-errors").json()["doubts"]
     assert {one["item"]["id"] for one in left} == {str(lacking), str(empty)}
+
+
+def test_a_batch_that_has_a_choice_more_often_is_told(make_desk: MakeDesk) -> None:
+    desk = tag_desk(make_desk)
+    for at, text in enumerate(SETS):
+        add(desk, 20, text, f"ref{at}", split=Item.Split.HOLDOUT)
+    teach(desk)
+    play(desk, batch=1)
+    add(desk, 60, RUDE, "new", split=Item.Split.HOLDOUT)
+    enzo = Api(desk.cast.enzo)
+    run_job(int(enzo.post("projects/forum/drift", {}).json()["job"]), heartbeat_seconds=600)
+    found = enzo.get("projects/forum/drift").json()
+    assert found["reference"]["shares"] == {"spam": 0.5, "rude": 0.5, "loud": 0}
+    (batch,) = [one for one in found["batches"] if one["n_items"] == 60]
+    assert batch["shares"] == {"spam": 0, "rude": 1, "loud": 0}
+    assert "choices" in batch["alarms"]
+
+
+def test_a_language_model_is_not_asked_for_sets_and_the_page_says_so(make_desk: MakeDesk, settings: Any) -> None:
+    settings.LLM_URL, settings.LLM_MODEL = "https://llm.example/v1", "wise-1"
+    desk = tag_desk(make_desk)
+    refused = Api(desk.cast.enzo).post("projects/forum/llm", {})
+    assert refused.status_code == 400
+    sentence = "A language model is asked questions with one answer: a single choice or a rating."
+    assert refused.json()["fields"]["question"] == sentence
+    assert sentence in as_person(desk.cast.enzo).get("/p/forum/learning/llm/").content.decode()
 
 
 # Sent in
