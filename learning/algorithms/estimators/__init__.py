@@ -9,11 +9,23 @@ from numpy.typing import NDArray
 
 from learning.algorithms.estimators.logistic import LogisticModel, fit_logistic
 from learning.algorithms.estimators.model import Matrix, Model, TooFewClassesError
+from learning.algorithms.estimators.one_vs_rest import OneVsRestModel, fit_one_vs_rest, why_alike
 
-__all__ = ["LogisticModel", "Matrix", "Model", "TooFewClassesError", "fit_logistic", "read_model"]
+__all__ = [
+    "LogisticModel",
+    "Matrix",
+    "Model",
+    "OneVsRestModel",
+    "TooFewClassesError",
+    "fit_logistic",
+    "fit_one_vs_rest",
+    "read_model",
+    "why_alike",
+]
 
 _READERS: dict[str, Callable[[Mapping[str, NDArray[Any]], Mapping[str, Any]], Model]] = {
     "logistic": LogisticModel.from_arrays,
+    "one_vs_rest": OneVsRestModel.from_arrays,
 }
 
 
