@@ -23,6 +23,7 @@ LEARNING_DEFAULTS: dict[str, Any] = {
     "random_share": 0.2,
     "holdout_share": 0.2,
     "keywords": "",
+    "llm_accuracy": 0.7,
 }
 # What chooses a batch, the one to use without choosing first (`learning.algorithms.strategies`).
 STRATEGIES = (
@@ -284,6 +285,7 @@ def _learning(value: Any, compiled: Mapping[str, Any], *_rest: Any) -> dict[str,
     sent["random_share"] = _share(sent["random_share"])
     sent["holdout_share"] = _share(sent["holdout_share"])
     sent["keywords"] = _text(sent["keywords"], MAX_KEYWORDS).strip()
+    sent["llm_accuracy"] = _share(sent["llm_accuracy"])
     return {"learning": sent, "holdout_share_now": sent["holdout_share"]}
 
 

@@ -166,6 +166,14 @@ def unpack_model(version: ModelVersion) -> tuple[Features, Model]:
     return features, read_model(parts["model"], card["model"])
 
 
+def taught_items(version: ModelVersion) -> NDArray[np.int64]:
+    """The ids of the items whose labels taught a model from here, by its file. Raises OSError, WeightsError."""
+    from learning.algorithms import weights
+
+    arrays, _card = weights.unpack(read_weights(version), version.sha256)
+    return np.asarray(arrays["training.items"], np.int64)
+
+
 def utilities_for(strategy: str, proba: NDArray[np.float64]) -> NDArray[np.float64]:
     """The utilities to show for scores: the margin's where the strategy's own need more than scores, or are none."""
     from learning.algorithms.strategies import RANDOM, find_strategy, utilities_of
