@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from numpy.typing import NDArray
 
 from annotation.errors import TouchstoneError
+from annotation.settings import LEARNING_DEFAULTS
 
 if TYPE_CHECKING:
     from learning.algorithms.cold_start import ColdStart
@@ -70,7 +71,12 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--strategies", default=DEFAULT_STRATEGIES, help=f"separated by commas; {DEFAULT_STRATEGIES} where left out"
     )
-    parser.add_argument("--random-share", type=float, default=0.0, help="share of each batch drawn by chance")
+    parser.add_argument(
+        "--random-share",
+        type=float,
+        default=LEARNING_DEFAULTS["random_share"],
+        help="share of each batch drawn by chance; as in a project where left out",
+    )
     parser.add_argument("--seed", type=int, default=1, help="the first seed, which also decides what judges")
     parser.add_argument("--seeds", type=int, default=5, help="how many runs of each strategy, paired by seed")
     parser.add_argument("--positive", metavar="LABEL", help="the label that is looked for; the rarest where left out")
