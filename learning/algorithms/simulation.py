@@ -16,8 +16,9 @@ from scipy import sparse
 
 from learning.algorithms.basis import Basis
 from learning.algorithms.estimators import Model, TooFewClassesError, fit_logistic
+from learning.algorithms.estimators.recipes import Recipe
 from learning.algorithms.strategies import RANDOM, Candidates, draw_batch, find_strategy
-from learning.algorithms.teaching import Lesson, teach
+from learning.algorithms.teaching import Lesson, choose, teach
 
 Matrix: TypeAlias = sparse.csr_matrix | NDArray[Any]
 N_MEMBERS = 5
@@ -46,6 +47,8 @@ class LabelledFile:
     n_annotators : int
     similarity : ndarray of float, (n_items,), or None
         To the words of a policy. With it the first batch is the strategy's where the strategy can do with it.
+    recipe : Recipe
+        By which estimator models are made, chosen anew by each round's labels where that is `auto`.
     """
 
     X: Matrix
@@ -56,6 +59,7 @@ class LabelledFile:
     votes: NDArray[np.int64] | None = None
     n_annotators: int = 3
     similarity: NDArray[np.float64] | None = None
+    recipe: Recipe = Recipe()  # noqa: RUF009
 
     def __post_init__(self) -> None:
         if not self.X.shape[0] == len(self.y) == len(self.holdout):
@@ -88,7 +92,8 @@ class LabelledFile:
         is_labelled = labels >= 0
         some = np.random.default_rng([seed, 6]).permutation(self.pool)[:MAX_SHARES]
         lesson = Lesson(self.X[is_labelled], labels[is_labelled], is_by_chance[is_labelled])
-        return teach(lesson, self.n_classes, seed, some=self.X[some], basis=self.basis)
+        recipe = choose(self.recipe, lesson, self.n_classes, seed, basis=self.basis)
+        return teach(lesson, self.n_classes, seed, recipe=recipe, some=self.X[some], basis=self.basis)
 
     def answer(self, item: int, seed: int) -> tuple[int, int]:
         """An item's label and how many answers it took; each item has its own stream: order does not matter."""

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from learning.algorithms.basis import Basis
-from learning.algorithms.estimators import Matrix, Model, fit_logistic
+from learning.algorithms.estimators import Matrix, Model
+from learning.algorithms.estimators.recipes import Recipe, cook, settle
 from learning.algorithms.shares import match_shares
 
 
@@ -37,11 +38,17 @@ class Lesson:
         return Lesson(self.X[is_used], self.y[is_used], self.is_by_chance[is_used])
 
 
-def teach(lesson: Lesson, n_classes: int, seed: int, *, some: Matrix, basis: Basis | None) -> Model:
+def choose(recipe: Recipe, lesson: Lesson, n_classes: int, seed: int, *, basis: Basis | None) -> Recipe:
+    """By which estimator a lesson is learned, where the recipe leaves that open. UnsuitableError as `settle` says."""
+    return settle(recipe, lesson.X, lesson.y, n_classes, seed, basis=basis)
+
+
+def teach(lesson: Lesson, n_classes: int, seed: int, *, recipe: Recipe, some: Matrix, basis: Basis | None) -> Model:
     """Fit a model of a lesson.
 
-    `some`: features of a fair sample of the pool, labelled items among it. `basis`: directions of the pool's texts.
-    Raises TooFewClassesError where fewer than two classes occur.
+    `recipe`: of an estimator that was chosen. `some`: features of a fair sample of the pool, labelled items among it.
+    `basis`: directions of the pool's texts. Raises TooFewClassesError where fewer than two classes occur,
+    UnsuitableError where the estimator cannot learn these items.
     """
-    model = fit_logistic(lesson.X, lesson.y, n_classes, seed, basis=basis)
+    model = cook(recipe, lesson.X, lesson.y, n_classes, seed, basis=basis)
     return match_shares(model, some, np.bincount(lesson.y[lesson.is_by_chance], minlength=n_classes))

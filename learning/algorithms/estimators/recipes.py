@@ -1,0 +1,142 @@
+"""By which estimator a model is made: as the project's settings say, or by what the items and the labels allow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from learning.algorithms.basis import Basis
+from learning.algorithms.estimators.cnn import Shape, fit_cnn
+from learning.algorithms.estimators.descent import has_torch, require_torch
+from learning.algorithms.estimators.embedding_bag import fit_embedding_bag
+from learning.algorithms.estimators.fusion import N_FOLDS, fit_fusion
+from learning.algorithms.estimators.logistic import fit_logistic
+from learning.algorithms.estimators.model import FloatArray, Matrix, Model, UnsuitableError
+from learning.algorithms.folds import deal_folds, score_unseen
+
+AUTO, LOGISTIC, EMBEDDING_BAG, CNN, FUSION = ESTIMATORS = ("auto", "logistic", "embedding_bag", "cnn", "fusion")
+NEEDS_TORCH = (EMBEDDING_BAG, CNN)
+# What `features` calls the two blocks that have an estimator of their own.
+WORDS, PIXELS = "words", "pixels"
+# With fewer labels of images logistic regression is as good, and folds of so few tell nothing.
+MIN_TO_COMPARE = 50
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """An estimator's name, of `ESTIMATORS`, and what the columns of X are.
+
+    Attributes
+    ----------
+    estimator : str
+    spans : mapping of str to slice
+        The columns of each block, by its name; empty where that does not matter (words alone, for `logistic`).
+    shape : tuple of int or None
+        Height, width, channels of the block of pixels, where there is one.
+    """
+
+    estimator: str = LOGISTIC
+    spans: Mapping[str, slice] = field(default_factory=dict)
+    shape: Shape | None = None
+
+    @property
+    def has_pixels_only(self) -> bool:
+        return list(self.spans) == [PIXELS] and self.shape is not None
+
+
+def settle(
+    recipe: Recipe,
+    X: Matrix,
+    y: NDArray[np.int64],
+    n_classes: int,
+    seed: int,
+    *,
+    basis: Basis | None = None,
+    weights: NDArray[np.float64] | None = None,
+) -> Recipe:
+    """A recipe whose estimator is named: what `auto` comes to for these labels.
+
+    Texts and given embeddings: logistic regression, which no other was ahead of on labelled files
+    (docs/active-learning.md). Images alone, from 50 labels on and where torch is installed: of logistic regression and
+    the convolutional network the one whose log-loss on unseen labels is lower.
+
+    Raises UnsuitableError where the one asked for needs torch, and it is not installed.
+    """
+    if recipe.estimator in NEEDS_TORCH:
+        require_torch(recipe.estimator)
+    if recipe.estimator != AUTO:
+        return recipe
+    if not recipe.has_pixels_only or len(y) < MIN_TO_COMPARE or not has_torch():
+        return replace(recipe, estimator=LOGISTIC)
+
+    def loss_of(name: str) -> float:
+        tried = replace(recipe, estimator=name)
+
+        def fit(is_used: NDArray[np.bool_]) -> Model:
+            some = None if weights is None else weights[is_used]
+            return cook(tried, X[is_used], y[is_used], n_classes, seed, basis=basis, weights=some)
+
+        return log_loss(score_unseen(fit, X, y, n_classes, seed, N_FOLDS), y)
+
+    return replace(recipe, estimator=min((LOGISTIC, CNN), key=loss_of))
+
+
+def log_loss(proba: FloatArray, y: NDArray[np.int64]) -> float:
+    """The mean of ``-log p`` of what is so; a probability under 1e-6 counts as that."""
+    return float(-np.log(np.maximum(proba[np.arange(len(y)), y], 1e-6)).mean())
+
+
+def cook(
+    recipe: Recipe,
+    X: Matrix,
+    y: ArrayLike,
+    n_classes: int,
+    seed: int,
+    *,
+    basis: Basis | None = None,
+    weights: ArrayLike | None = None,
+) -> Model:
+    """Fit a model by a settled recipe.
+
+    X, y, n_classes, seed, basis, weights: as for `fit_logistic`. Where items have blocks that the estimator named
+    cannot read, these are learned by logistic regression, and the models are fused.
+
+    Raises TooFewClassesError, ValueError as `fit_logistic`; UnsuitableError where the items have nothing that the
+    estimator can read, or torch is not installed.
+    """
+    name = recipe.estimator
+    if name == LOGISTIC or (name == FUSION and len(recipe.spans) < 2):
+        return fit_logistic(X, y, n_classes, seed, basis=basis, weights=weights)
+    reads = {EMBEDDING_BAG: WORDS, CNN: PIXELS}.get(name)
+    if reads is not None and reads not in recipe.spans:
+        raise UnsuitableError(f"the estimator {name} learns from {reads}, and these items have none: choose another")
+    if len(recipe.spans) == 1:
+        return _cook_part(recipe, reads or "", X, y, n_classes, seed, basis, weights)
+
+    def fit_part(part: str, rows: Matrix, codes: NDArray[np.int64], counted: NDArray[np.float64] | None) -> Model:
+        own = None if basis is None else basis.within(recipe.spans[part])
+        return _cook_part(recipe, part, rows, codes, n_classes, seed, own, counted)
+
+    folds = deal_folds(np.asarray(y, np.int64), N_FOLDS, seed)
+    return fit_fusion(X, y, n_classes, seed, spans=recipe.spans, fit_part=fit_part, weights=weights, folds=folds)
+
+
+def _cook_part(
+    recipe: Recipe,
+    part: str,
+    X: Matrix,
+    y: ArrayLike,
+    n_classes: int,
+    seed: int,
+    basis: Basis | None,
+    weights: ArrayLike | None,
+) -> Model:
+    """Pixels by the network, words by the embedding bag where those are asked for; else logistic regression."""
+    if part == PIXELS and recipe.estimator == CNN and recipe.shape is not None:
+        return fit_cnn(X, y, n_classes, seed, shape=recipe.shape, weights=weights)
+    if part == WORDS and recipe.estimator == EMBEDDING_BAG:
+        return fit_embedding_bag(X, y, n_classes, seed, basis=basis, weights=weights)
+    return fit_logistic(X, y, n_classes, seed, basis=basis, weights=weights)
