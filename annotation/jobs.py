@@ -53,6 +53,8 @@ class RunningJob:
     def __init__(self, job: Job) -> None:
         self.job = job
         self.is_finished = False
+        # Told which step of the work begins: whoever measures the work listens.
+        self.on_step: Callable[[str], object] = lambda _step: None
         self._lost = threading.Event()
 
     @property

@@ -269,6 +269,7 @@ JOB_WORDS = {
     "snapshot.withdraw": lambda job: _("Taking erased content out of snapshots"),
     "round": lambda job: _("Learning round"),
     "predictions": lambda job: _("Predictions"),
+    "promotion": lambda job: _("Putting a kept model in the place of the current one"),
     "overlap": lambda job: _("New number of answers for waiting items"),
     "rule": lambda job: _("Bringing the changed rule to the items"),
     "consensus": lambda job: _("Finding out how good the annotators are"),

@@ -234,11 +234,13 @@ def _as_text(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def read_question(
-    data: Mapping[str, Any], get_list: Callable[[str], list[str]], question: dict[str, Any]
-) -> dict[str, Any]:
-    """The question that a posted form says, in place of `question`; `get_list` gives all values of a name."""
-    kind = question.get("kind")
+def read_question(data: Mapping[str, Any], get_list: Callable[[str], list[str]]) -> dict[str, Any]:
+    """The question that a posted form says; `get_list` gives all values of a name.
+
+    Its fields are those of the kind for which the form was drawn, `was_kind`: by what is stored, the same form sent
+    twice would be read in two ways once it has changed the kind.
+    """
+    kind = data.get("was_kind", "")
     fields = form_of(kind)
     read: dict[str, Any] = {"name": data.get("name", "").strip(), "kind": data.get("kind") or kind}
     if data.get("text", "").strip():

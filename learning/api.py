@@ -33,6 +33,7 @@ from learning.models import ModelVersion, Round
 from learning.outlook import show_outlook
 from learning.questions import require_question
 from learning.reports import round_state, rounds_of
+from learning.stopwatch import order_steps, total_seconds
 from reviewers.answers import compiled_schema, questions_by_id
 from reviewers.api.agreement import METRIC
 
@@ -68,6 +69,11 @@ def round_fields() -> dict[str, Any]:
         "model": s.DictField(allow_null=True, help_text="id, name, version"),
         "evaluation": s.DictField(allow_null=True, help_text="metrics, classes, confusion on the holdout"),
         "note": s.CharField(allow_blank=True),
+        "costs": s.DictField(
+            allow_null=True,
+            help_text="attempts, step, seconds by step, total_seconds, processor_seconds, peak_bytes, model_bytes,"
+            " score_bytes, n_scores; null before it begins",
+        ),
         "created_at": s.DateTimeField(),
         "finished_at": s.DateTimeField(allow_null=True),
         "job": s.CharField(allow_null=True),
@@ -85,6 +91,8 @@ def model_fields() -> dict[str, Any]:
         "evaluation": s.DictField(allow_null=True),
         "sha256": s.CharField(allow_null=True),
         "created_at": s.DateTimeField(),
+        "promoted_by": s.CharField(allow_null=True, help_text="who last made it the current one, where a person did"),
+        "promoted_at": s.DateTimeField(allow_null=True),
     }
 
 
@@ -255,7 +263,7 @@ class ModelsView(ApiView):
         access = project_for(self.caller, slug, "learn")
         read_query(request, PAGING)
         names = question_names(access.project)
-        models = ModelVersion.objects.filter(project=access.project)
+        models = ModelVersion.objects.filter(project=access.project).select_related("promoted_by")
         return Response(page_by_id(request, models, lambda row: show_model(row, names), is_newest_first=True))
 
 
@@ -285,10 +293,16 @@ def show_round(round_: Round, names: dict[int, str]) -> dict[str, Any]:
         "model": None if model is None else {"id": str(model.pk), "name": model.name, "version": model.version},
         "evaluation": None if model is None else model.evaluation,
         "note": round_.note or (round_.job.error if round_.job is not None else ""),
+        "costs": show_costs(round_.costs),
         "created_at": show_time(round_.created_at),
         "finished_at": show_time(round_.finished_at),
         "job": str(round_.job_id) if round_.job_id else None,
     }
+
+
+def show_costs(costs: dict[str, Any]) -> dict[str, Any] | None:
+    """What a round took, as lists show it; None before it begins."""
+    return costs | {"seconds": order_steps(costs), "total_seconds": total_seconds(costs)} if costs else None
 
 
 def show_model(model: ModelVersion, names: dict[int, str]) -> dict[str, Any]:
@@ -304,4 +318,6 @@ def show_model(model: ModelVersion, names: dict[int, str]) -> dict[str, Any]:
         "evaluation": model.evaluation,
         "sha256": model.sha256 or None,
         "created_at": show_time(model.created_at),
+        "promoted_by": model.promoted_by.username if model.promoted_by else None,
+        "promoted_at": show_time(model.promoted_at),
     }

@@ -61,7 +61,7 @@ def judge_sent(project: Project, question: Question, model: ModelVersion, seed: 
     """Figures of an outside model on those holdout items for which it sent scores."""
     holdout = load_holdout(project, question)
     known, raw = load_sent_proba(model, holdout.items)
-    some = Labelled(holdout.items[known], holdout.y[known])
+    some = holdout.select(known)
     return judge(project, question, some, align_to(question, raw, model.classes), seed)
 
 

@@ -21,7 +21,7 @@ from learning.counting import Payload, read_images, read_texts
 from learning.models import ModelVersion
 from learning.questions import classes_of
 from learning.snapshots.accepted import ACCEPTED, accepted_parameters
-from reviewers.columns import read_columns
+from reviewers.columns import ColumnType, read_columns
 
 BATCH = 2000
 
@@ -40,13 +40,20 @@ class Labelled:
         Ids, ascending.
     y : ndarray of int64, (n_items,)
         Codes: positions in `classes_of(question)`.
+    versions : ndarray of int64, (n_items,)
+        Of the items' resolutions: with the ids they say what exactly was learned from.
     """
 
     items: NDArray[np.int64]
     y: NDArray[np.int64]
+    versions: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.items)
+
+    def select(self, is_wanted: NDArray[np.bool_]) -> Labelled:
+        """Those that are marked."""
+        return Labelled(self.items[is_wanted], self.y[is_wanted], self.versions[is_wanted])
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +111,8 @@ def load_chosen(project: Project) -> NDArray[np.int64]:
 def _load_accepted(project: Project, question: Question, split: Item.Split, condition: str) -> Labelled:
     classes = classes_of(question)
     rows = read_columns(
-        f"select a.item_id as item, array_position(%(classes)s::int[], a.choice) - 1 as y from ({ACCEPTED}) a"  # noqa: S608
+        f"select a.item_id as item, array_position(%(classes)s::int[], a.choice) - 1 as y, a.version"  # noqa: S608
+        f" from ({ACCEPTED}) a"
         f" where a.choice = any(%(classes)s::int[]) and {condition} order by a.item_id",
         {
             **accepted_parameters(project_id=project.pk, questions=[question["id"]], split=split.value),
@@ -112,8 +120,9 @@ def _load_accepted(project: Project, question: Question, split: Item.Split, cond
         },
         item="int8",
         y="int8",
+        version="int8",
     )
-    return Labelled(rows["item"], rows["y"])
+    return Labelled(rows["item"], rows["y"], rows["version"])
 
 
 def load_pool(project: Project) -> Pool:
@@ -210,15 +219,29 @@ def load_sent_proba(model: ModelVersion, items: NDArray[np.int64]) -> tuple[NDAr
     (ndarray of bool, (n_items,), ndarray of float64, (n_known, n_classes))
         Which of the items have any, and those, in the order of the items; columns as `model.classes`.
     """
-    rows = _fetch(
-        "select item_id, proba from learning_score where model_version_id = %(model)s and proba is not null"
-        " and item_id = any(%(items)s::bigint[])",
-        {"model": model.pk, "items": [int(item) for item in items]},
+    columns: dict[str, ColumnType] = {f"p{number}": "float8" for number in range(1, len(model.classes) + 1)}
+    values = ", ".join(f"proba[{number}] as {name}" for number, name in enumerate(columns, start=1))
+    rows = read_columns(
+        f"select item_id as item, {values} from learning_score"  # noqa: S608
+        " where model_version_id = %(model)s and proba is not null and item_id = any(%(items)s::bigint[])"
+        " order by item_id",
+        {"model": model.pk, "items": items.tolist()},
+        item="int8",
+        **columns,
     )
-    found = {item: json.loads(proba) if isinstance(proba, str) else proba for item, proba in rows}
-    known = np.array([int(item) in found for item in items], bool)
-    proba = np.array([found[int(item)] for item in items[known]], np.float64)
-    return known, proba.reshape(int(known.sum()), len(model.classes))
+    known = np.isin(items, rows["item"])
+    proba = np.column_stack([rows[column] for column in columns])
+    return known, proba[np.searchsorted(rows["item"], items[known])]
+
+
+def has_sent_proba(model: ModelVersion, items: NDArray[np.int64]) -> bool:
+    """Whether probabilities were sent in for any of the items."""
+    ((found,),) = _fetch(
+        "select exists (select 1 from learning_score where model_version_id = %(model)s and proba is not null"
+        " and item_id = any(%(items)s::bigint[]))",
+        {"model": model.pk, "items": items.tolist()},
+    )
+    return bool(found)
 
 
 def align_proba(proba: NDArray[Any], classes: Sequence[int], wanted: Sequence[int]) -> NDArray[np.float64]:

@@ -98,6 +98,18 @@ def read_proba(model: ModelVersion) -> tuple[NDArray[np.int64], NDArray[np.float
     return items, np.concatenate([part["proba"] for part in parts]).astype(np.float64)
 
 
+def sizes_of(model: ModelVersion) -> tuple[int | None, int | None]:
+    """Bytes of a model's weights and of the probabilities beside them; None where it has none here."""
+    if not model.path:
+        return None, None
+    weights = Path(settings.MODEL_DIR) / model.path
+    shards = list(_folder(model).glob("scores-*/*.safetensors"))
+    return (
+        weights.stat().st_size if weights.is_file() else None,
+        sum(shard.stat().st_size for shard in shards) if shards else None,
+    )
+
+
 def remove_proba(model: ModelVersion) -> None:
     """Remove the shards of a model that is not the current one; its weights stay."""
     if model.path:

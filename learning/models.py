@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -31,6 +32,8 @@ class ModelVersion(models.Model):
     seed = models.BigIntegerField(null=True)
     evaluation = models.JSONField(null=True, help_text="figures on the holdout, each with interval, n or refusal")
     is_current = models.BooleanField(default=False)
+    promoted_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
+    promoted_at = models.DateTimeField(null=True, help_text="when a person last made it the current one")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -61,7 +64,9 @@ class Score(models.Model):
     choice = models.IntegerField(help_text="the most probable choice")
     probability = models.FloatField()
     utility = models.FloatField()
-    proba = models.JSONField(null=True, help_text="sent in: probabilities in the order of the model's classes")
+    proba = ArrayField(
+        models.FloatField(), null=True, help_text="sent in: probabilities in the order of the model's classes"
+    )
 
     class Meta:
         constraints = [
@@ -97,6 +102,7 @@ class Round(models.Model):
     n_selected = models.PositiveIntegerField(null=True)
     last_event_id = models.BigIntegerField(default=0, help_text="resolutions up to here are counted as used")
     note = models.TextField(blank=True, help_text="a named refusal or reason, for people")
+    costs = models.JSONField(default=dict, help_text="time, memory and sizes, as `stopwatch.Stopwatch.read` gives them")
     created_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True)
 

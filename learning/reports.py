@@ -67,6 +67,7 @@ def round_rows(project: Project, limit: int = 50) -> list[dict[str, Any]]:
             "model": str(round_.model_version) if round_.model_version else "",
             "note": round_.note,
             "error": _error_of(round_),
+            "costs": round_.costs,
         }
         for round_ in rounds
     ]
@@ -91,7 +92,7 @@ def _count_served(draws: list[int]) -> dict[int, int]:
 
 def model_rows(project: Project, limit: int = 50) -> list[dict[str, Any]]:
     """The newest models for a page, newest first."""
-    models = ModelVersion.objects.filter(project=project).order_by("-pk")[:limit]
+    models = ModelVersion.objects.filter(project=project).select_related("promoted_by").order_by("-pk")[:limit]
     names = questions_by_id(compiled_schema(project))
     return [
         {
@@ -106,6 +107,8 @@ def model_rows(project: Project, limit: int = 50) -> list[dict[str, Any]]:
             "n_train": model.n_train,
             "figure": find_metric(model.evaluation, "macro_f1"),
             "sha256": model.sha256,
+            "promoted_by": model.promoted_by.username if model.promoted_by else "",
+            "promoted_at": model.promoted_at,
         }
         for model in models
     ]

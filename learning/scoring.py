@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 MAX_FIT = 50_000
 MAX_FIT_IMAGES = 2_000
 MAX_THREADS = 4
+# What a model's weights depend on besides labels, texts and seed.
+_SOFTWARE = ("touchstone", "numpy", "scipy", "scikit-learn")
 
 Progress = Callable[[int], object]
 
@@ -106,8 +109,11 @@ def predict(
     return proba
 
 
-def pack_model(features: Features, model: Model, classes: Sequence[int]) -> bytes:
-    """Feature space and model as the bytes of one file."""
+def pack_model(features: Features, model: Model, classes: Sequence[int], training: Labelled) -> bytes:
+    """Feature space and model as the bytes of one file, with what it was taught and by which software.
+
+    `training.items` and `training.versions` in the file name the resolutions; the seed is among the model's settings.
+    """
     from learning.algorithms import weights
     from learning.algorithms.features import COUNTS_VERSION
 
@@ -115,7 +121,14 @@ def pack_model(features: Features, model: Model, classes: Sequence[int]) -> byte
     model_arrays, model_card = model.to_arrays()
     arrays = {f"features.{name}": array for name, array in feature_arrays.items()}
     arrays |= {f"model.{name}": array for name, array in model_arrays.items()}
-    card = {"features": feature_card, "model": model_card, "classes": list(classes), "counts": COUNTS_VERSION}
+    arrays |= {"training.items": training.items, "training.versions": training.versions}
+    card = {
+        "features": feature_card,
+        "model": model_card,
+        "classes": list(classes),
+        "counts": COUNTS_VERSION,
+        "software": {name: metadata.version(name) for name in _SOFTWARE},
+    }
     return weights.pack(arrays, card)
 
 
@@ -131,7 +144,7 @@ def unpack_model(version: ModelVersion) -> tuple[Features, Model]:
     arrays, card = weights.unpack(read_weights(version), version.sha256)
     if card.get("counts") != COUNTS_VERSION:
         raise weights.WeightsError("the model was fitted on words that were counted in another way")
-    parts: dict[str, dict[str, NDArray[Any]]] = {"features": {}, "model": {}}
+    parts: dict[str, dict[str, NDArray[Any]]] = {"features": {}, "model": {}, "training": {}}
     for name, array in arrays.items():
         part, _dot, rest = name.partition(".")
         parts[part][rest] = array

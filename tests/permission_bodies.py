@@ -28,6 +28,7 @@ from annotation.forms import spread_settings
 from annotation.jobs import run_job
 from annotation.media import sign_media
 from annotation.models import ApiToken, Item, Job, Project, User
+from learning.actions.models import ensure_external_model
 from learning.actions.snapshots import start_snapshot
 from learning.tasks import snapshots as _snapshot_jobs  # noqa: F401  (registers the job)
 from tests.cast import CHOICE_SCHEMA, PASSWORD, ROLES, Cast, Desk, import_rows
@@ -96,6 +97,7 @@ def build_world() -> World:
     run_job(snapshot.pk, heartbeat_seconds=600)
     assert Job.objects.get(pk=snapshot.pk).state == "done", Job.objects.get(pk=snapshot.pk).error
     job = start_job(kind="overlap", project=project, created_by=cast.olga)
+    model = ensure_external_model(project=project, question=1, name="m", version="0", classes=[1, 2])
     image, _is_new = add_media(project=project, source=io.BytesIO(PIXEL), actor=cast.olga)
     User.objects.filter(pk=dora.pk).update(is_active=False)
     users = {
@@ -124,6 +126,7 @@ def build_world() -> World:
         "lease_id": f"{held['seat']}-{held['generation']}",
         "annotation_id": str(answered.annotation_id),
         "job_id": str(job.pk),
+        "model_id": str(model.pk),
         "name": "bob",
         "person_id": str(cast.bob.pk),
         "sha256": image.sha256,

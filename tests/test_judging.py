@@ -132,3 +132,5 @@ def test_parts_of_the_holdout_stand_on_the_page(make_desk: MakeDesk) -> None:
     page = client.get("/p/forum/learning/").content.decode()
     assert "Accuracy on parts of the holdout" in page
     assert "language: sw" in page
+    assert "60 of 60 “spam” found" in page
+    assert "share that is right" in page

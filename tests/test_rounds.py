@@ -28,8 +28,10 @@ from annotation.settings import STRATEGIES
 from config.home import ROOT
 from learning.actions.models import keep_model, make_current, write_scores
 from learning.actions.rounds import Pick, begin_round, digest_frame, fail_round, raise_batch, settle_holdout_share
+from learning.algorithms import weights
 from learning.consumers import count_new, start_if_due
 from learning.loading import load_pool
+from learning.model_files import read_weights
 from learning.models import ModelVersion, Round, Score
 from learning.questions import learnable_questions
 from learning.reports import (
@@ -44,6 +46,7 @@ from learning.reports import (
 from learning.selection import drawn_by_chance
 from learning.tasks import rounds
 from learning.tasks.rounds import run_round
+from reviewers.models import Resolution
 from tests.cast import Desk, MakeDesk, import_rows
 from tests.learning_rows import BETWEEN, PLAIN, SPAM, add, ask, attempt, empty_desk, finish, names_in, play, teach
 
@@ -301,6 +304,20 @@ def test_a_kept_model_scores_again_as_it_did(desk: Desk) -> None:
     assert again.model_version == first.model_version
     assert dict(Score.objects.filter(model_version=first.model_version).values_list("item", "utility")) == before
     assert len(learning_curve(desk.project, learnable_questions(desk.project)[0])) == 1
+
+
+@pytest.mark.django_db
+def test_a_models_file_says_what_it_learned_from_and_what_made_it(desk: Desk) -> None:
+    model = play(desk).model_version
+    assert model is not None
+    arrays, card = weights.unpack(read_weights(model), model.sha256)
+    used = zip(arrays["training.items"].tolist(), arrays["training.versions"].tolist(), strict=True)
+    settled = Resolution.objects.filter(
+        project=desk.project, item__split=Item.Split.POOL, state=Resolution.State.AGREED
+    )
+    assert sorted(used) == sorted(settled.values_list("item", "version"))
+    assert set(card["software"]) == {"touchstone", "numpy", "scipy", "scikit-learn"}
+    assert card["model"]["settings"]["seed"] == model.seed
 
 
 @pytest.mark.django_db

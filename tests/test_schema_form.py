@@ -80,7 +80,7 @@ def test_buttons_change_the_choices(what: str, index: int, expected: list[Any], 
 def fill(shown: dict[str, Any], **changes: str) -> tuple[dict[str, str], dict[str, list[str]]]:
     """What a browser would send for the form of a question, with some fields filled in anew."""
     data = {"name": shown["name"], "kind": shown["kind"], "text": shown["text"], "rest": shown["rest"]}
-    data |= {"when_question": shown["when_question"]}
+    data |= {"when_question": shown["when_question"], "was_kind": shown["kind"]}
     data |= {"required": "on"} if shown["required"] else {}
     for field in shown["fields"]:
         if field["widget"] == "choices":
@@ -118,7 +118,16 @@ def test_a_form_that_is_sent_back_unchanged_changes_nothing(one: dict[str, Any])
     shown = show_question(draft, 2, [])
     assert shown is not None
     data, lists = fill(shown)
-    assert read_question(data, lists.__getitem__, draft["questions"][2]) == draft["questions"][2]
+    assert read_question(data, lists.__getitem__) == draft["questions"][2]
+
+
+def test_a_form_that_changes_the_kind_keeps_what_the_old_kind_had_however_often_it_is_sent() -> None:
+    shown = show_question({"questions": [question()]}, 0, [])
+    assert shown is not None
+    data, lists = fill(shown, kind="spans")
+    once = read_question(data, lists.__getitem__)
+    assert (once["kind"], once["choices"]) == ("spans", question()["choices"])
+    assert read_question(data, lists.__getitem__) == once
 
 
 def test_fields_are_read_as_what_they_mean() -> None:
@@ -126,7 +135,7 @@ def test_fields_are_read_as_what_they_mean() -> None:
     shown = show_question(draft, 0, [])
     assert shown is not None
     data, lists = fill(shown, **{"field-min": "7", "field-max": "many", "field-unit": "", "rest": '{"note": [1]}'})
-    read = read_question(data, lists.__getitem__, NUMBER)
+    read = read_question(data, lists.__getitem__)
     assert read == {
         "name": "price",
         "kind": "number",
@@ -140,7 +149,7 @@ def test_fields_are_read_as_what_they_mean() -> None:
 
 def test_further_fields_that_are_no_json_are_kept_and_are_a_fault() -> None:
     data, lists = fill(show_question({"questions": [NUMBER]}, 0, []) or {}, rest="{oops")
-    read = read_question(data, lists.__getitem__, NUMBER)
+    read = read_question(data, lists.__getitem__)
     assert read["not_json"] == "{oops"
     [fault] = find_faults({"questions": [read]}, None)[0]
     assert "not_json" in fault.sentence

@@ -80,6 +80,7 @@ CHIPS = {
     "done": ("chip-good", "check", gettext_lazy("done")),
     "failed": ("chip-bad", "cross", gettext_lazy("failed")),
     "dead": ("chip-bad", "cross", gettext_lazy("gave up")),
+    "current": ("chip-accent", "play", gettext_lazy("current")),
     "kept": ("chip-good", "check", gettext_lazy("kept")),
     "rejected": ("chip-warn", "cross", gettext_lazy("not used")),
     "simulated": ("chip-outline", "robot", gettext_lazy("simulated")),

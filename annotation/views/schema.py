@@ -138,7 +138,7 @@ class SchemaView(ProjectPage):
         if "was" not in data:
             return place
         was = data["was"]
-        questions[place] = read_question(data, data.getlist, questions[place])
+        questions[place] = read_question(data, data.getlist)
         if was and questions[place]["name"]:
             rename_in_conditions(draft, was, questions[place]["name"])
         return place

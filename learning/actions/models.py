@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 from django.db import connection, transaction
+from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 from numpy.typing import NDArray
 
 from annotation.actions.events import write_event
 from annotation.errors import InvalidError
-from annotation.models import Project
+from annotation.models import Project, User
 from learning.model_files import remove_proba, store_weights
 from learning.models import ModelVersion, Round
 
@@ -139,7 +140,7 @@ _BATCH_TABLE = """
 """
 _TAKE_BATCH = """
     insert into learning_score (item_id, model_version_id, choice, probability, utility, proba)
-    select item, %s, choice, probability, utility, to_jsonb(proba) from score_batch
+    select item, %s, choice, probability, utility, proba from score_batch
     on conflict (item_id, model_version_id) do update set choice = excluded.choice,
       probability = excluded.probability, utility = excluded.utility,
       proba = coalesce(excluded.proba, learning_score.proba)
@@ -185,18 +186,24 @@ def _spell_rows(
     return b"PGCOPY\n\xff\r\n\0" + bytes(8) + rows.tobytes() + b"\xff\xff"
 
 
-def make_current(*, model: ModelVersion, check: Check, evaluation: Mapping[str, Any] | None = None) -> None:
-    """The swap: from this commit on, this model's scores are the ones shown. `evaluation` replaces the stored one."""
+def make_current(
+    *, model: ModelVersion, check: Check, evaluation: Mapping[str, Any] | None = None, actor: User | None = None
+) -> None:
+    """The swap: from this commit on, this model's scores are the ones shown. `evaluation` replaces the stored one.
+
+    `actor`: who wanted this very model; None where a round or what was sent in made it the current one.
+    """
     with transaction.atomic():
         check()
         others = ModelVersion.objects.filter(project=model.project, question=model.question, is_current=True)
         others.exclude(pk=model.pk).update(is_current=False)
         fields = {} if evaluation is None else {"evaluation": dict(evaluation)}
-        changed = ModelVersion.objects.filter(pk=model.pk, is_current=False).update(is_current=True)
+        promotion = {} if actor is None else {"promoted_by": actor, "promoted_at": Now()}
+        changed = ModelVersion.objects.filter(pk=model.pk, is_current=False).update(is_current=True, **promotion)
         if fields:
             ModelVersion.objects.filter(pk=model.pk).update(**fields)
         if changed:
-            write_event(project=model.project, kind="model.turned_current", actor=None, ref_id=model.pk)
+            write_event(project=model.project, kind="model.turned_current", actor=actor, ref_id=model.pk)
     model.is_current = True
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -307,6 +307,13 @@ def _find_earlier(project: Project, chosen: set[int]) -> _Earlier:
 def _import_draw(project: Project) -> Draw | None:
     """What an item that fell back is served by: the order of the pool, as it was imported."""
     return Draw.objects.filter(project=project, stream=Draw.Stream.ACTIVE, round=None).order_by("pk").first()
+
+
+@transaction.atomic
+def note_costs(*, round: Round, costs: Mapping[str, Any], check: Check) -> None:
+    """Note what a round has taken so far, and the step that it is at."""
+    check()
+    Round.objects.filter(pk=round.pk).update(costs=dict(costs))
 
 
 @transaction.atomic

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from django.utils.translation import gettext as _
@@ -18,20 +18,21 @@ from annotation.actions.carrying import refuse_while_carrying
 from annotation.errors import TouchstoneError
 from annotation.jobs import JobFailedError, JobLostError, RunningJob, job_kind
 from annotation.kinds import Question
-from annotation.models import Project
+from annotation.models import Project, User
 from learning.actions.models import keep_model, make_current, remove_old_scores, write_scores
 from learning.actions.rounds import (
     KIND,
     Pick,
     begin_round,
     fail_round,
+    note_costs,
     raise_batch,
     settle_holdout_share,
 )
 from learning.feature_files import Shards, refresh_shards
 from learning.judging import Beside, judge, judge_beside_current, judge_by_chance, judge_sent
 from learning.loading import Pool, load_holdout, load_pool, load_sent_proba, load_training
-from learning.model_files import read_proba, store_proba
+from learning.model_files import read_proba, sizes_of, store_proba
 from learning.models import ModelVersion, Round
 from learning.questions import classes_of, learnable_questions
 from learning.reports import current_model, find_metric
@@ -46,6 +47,7 @@ from learning.scoring import (
     vectorise,
 )
 from learning.selection import Vectors, drawn_by_chance, look_at
+from learning.stopwatch import Stopwatch, clock_of_process
 
 if TYPE_CHECKING:
     from learning.algorithms.estimators import Model
@@ -55,6 +57,17 @@ if TYPE_CHECKING:
 # Items of the pool from which directions of texts and a model's shares are taken; images are read anew each time.
 MAX_SAMPLE = 10_000
 MAX_SAMPLE_IMAGES = 1_000
+
+
+class Terms(Protocol):
+    """Under which a model scores a pool: a round's, or those of a promotion."""
+
+    @property
+    def project(self) -> Project: ...
+    @property
+    def strategy(self) -> str: ...
+    @property
+    def seed(self) -> int: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,22 +96,32 @@ def run_round(running: RunningJob) -> dict[str, Any]:
 
 
 def conduct(running: RunningJob, round_: Round, *, train: bool, model_id: int | None) -> None:
-    """Carry a round out; where that cannot be done, its row says why before the error goes on."""
+    """Carry a round out, by the clock; where that cannot be done, its row says why before the error goes on."""
+    watch = Stopwatch(clock_of_process(), round_.costs)
+
+    def enter(step: str | None) -> None:
+        watch.enter(step)
+        note_costs(round=round_, costs=watch.read(), check=running.check)
+
+    running.on_step = enter
     try:
-        carry_out(running, round_, train=train, model_id=model_id)
+        carry_out(running, round_, watch, train=train, model_id=model_id)
+        enter(None)
     except JobLostError:
         raise
     except TouchstoneError as error:
+        enter(None)
         fail_round(round=round_, reason=error.detail, check=running.check)
         raise
     except Exception as error:
+        enter(None)
         if running.job.attempt >= running.job.max_attempts:
             reason = _("It stopped unexpectedly (%(error)s), each time that this was tried.")
             fail_round(round=round_, reason=reason % {"error": type(error).__name__}, check=running.check)
         raise
 
 
-def carry_out(running: RunningJob, round_: Round, *, train: bool, model_id: int | None) -> None:
+def carry_out(running: RunningJob, round_: Round, watch: Stopwatch, *, train: bool, model_id: int | None) -> None:
     """All of a round, from wherever an earlier attempt left it.
 
     JobFailedError where there is nothing to go by; StateError while labels are of two versions of the schema.
@@ -109,11 +132,21 @@ def carry_out(running: RunningJob, round_: Round, *, train: bool, model_id: int 
     if question is None:
         raise JobFailedError(_("The question of this round is no longer one that can be learned."))
     if round_.finished_at is None:
+        running.on_step("read")
         scored = _score(running, round_, question, train=train, model_id=model_id)
+        _note_sizes(watch, scored)
+        running.on_step("choose")
         _raise_batch(running, round_, question, scored)
+    running.on_step("tidy")
     # Within the job, whose lock keeps others from building scores meanwhile.
     remove_old_scores(project=project, question=round_.question, check=running.check)
     settle_holdout_share(project=project)
+
+
+def _note_sizes(watch: Stopwatch, scored: Scored) -> None:
+    if scored.model is not None:
+        of_model, of_scores = sizes_of(scored.model)
+        watch.note_sizes(model_bytes=of_model, score_bytes=of_scores, n_scores=len(scored.items))
 
 
 def _score(running: RunningJob, round_: Round, question: Question, *, train: bool, model_id: int | None) -> Scored:
@@ -177,7 +210,9 @@ def _train(running: RunningJob, round_: Round, question: Question) -> Scored:
     if len(np.unique(training.y)) < 2:
         return _without_training(running, round_, question, pool, str(TooFewClassesError(len(training))), len(training))
 
+    running.on_step("count")
     shards = _count(running, project)
+    running.on_step("fit")
     known = join_items(training, pool.items)
     progress = _Progress(running, len(holdout) + len(pool))
     features = fit_space(project, shards, known, np.random.default_rng([round_.seed, 2]))
@@ -191,7 +226,7 @@ def _train(running: RunningJob, round_: Round, question: Question) -> Scored:
         return teach(lesson.select(is_used), len(classes), round_.seed, some=some, basis=basis)
 
     model = fit(np.ones(len(training), bool))
-    running.check()
+    running.on_step("judge")
     judged = predict(project, features, shards, model, holdout.items, progress)
     beside = judge_beside_current(project, question, shards, holdout, judged, round_.seed)
     figures = judge(project, question, holdout, judged, round_.seed)
@@ -206,7 +241,8 @@ def _train(running: RunningJob, round_: Round, question: Question) -> Scored:
         "strategy": round_.strategy,
         "settings": model.settings,
     }
-    data = pack_model(features, model, classes)
+    running.on_step("keep")
+    data = pack_model(features, model, classes, training)
     kept = keep_model(
         round=round_,
         check=running.check,
@@ -218,6 +254,7 @@ def _train(running: RunningJob, round_: Round, question: Question) -> Scored:
     )
     if beside is not None and beside.is_worse:
         return _with_the_better_one(running, round_, question, kept, beside)
+    running.on_step("score")
     proba = predict(project, features, shards, model, pool.items, progress)
     _publish(running, round_, question, kept, pool.items, proba)
     return Scored(kept, pool.items, proba, len(training), vectors=_vectors(project, features, shards))
@@ -257,19 +294,25 @@ def _without_training(
     return replace(scored, note=f"{note % {'reason': reason, 'model': current}} {scored.note}".strip())
 
 
-def score_with(running: RunningJob, round_: Round, question: Question, model: ModelVersion) -> Scored:
+def score_with(
+    running: RunningJob, round_: Terms, question: Question, model: ModelVersion, *, actor: User | None = None
+) -> Scored:
     """Scores of the pool by a model that is there: stored ones where they were sent in, new ones where it was trained.
 
-    The model becomes the current one. Raises JobFailedError where its file cannot be used.
+    The model becomes the current one, where there is an `actor` by that person's will. Raises JobFailedError where its
+    file cannot be used.
     """
+    running.on_step("read")
     pool = load_pool(round_.project)
     if model.origin == ModelVersion.Origin.EXTERNAL:
-        return _score_sent(running, round_, question, model, pool)
+        return _score_sent(running, round_, question, model, pool, actor)
     project = round_.project
+    running.on_step("count")
     features, fitted, shards = _unpack(running, project, model)
+    running.on_step("score")
     raw = predict(project, features, shards, fitted, pool.items, _Progress(running, len(pool)))
     proba = align_to(question, raw, model.classes)
-    _publish(running, round_, question, model, pool.items, proba)
+    _publish(running, round_, question, model, pool.items, proba, actor)
     return Scored(model, pool.items, proba, model.n_train, vectors=_vectors(project, features, shards))
 
 
@@ -287,12 +330,13 @@ def _unpack(running: RunningJob, project: Project, model: ModelVersion) -> tuple
 
 def _write_scores(
     running: RunningJob,
-    round_: Round,
+    round_: Terms,
     question: Question,
     model: ModelVersion,
     items: NDArray[np.int64],
     proba: NDArray[np.float64],
 ) -> None:
+    running.on_step("write")
     write_scores(
         model=model,
         items=items,
@@ -305,25 +349,29 @@ def _write_scores(
 
 def _publish(
     running: RunningJob,
-    round_: Round,
+    round_: Terms,
     question: Question,
     model: ModelVersion,
     items: NDArray[np.int64],
     proba: NDArray[np.float64],
+    actor: User | None = None,
 ) -> None:
     """Build the scores beside those that are shown, then swap."""
     _write_scores(running, round_, question, model, items, proba)
     if list(model.classes) == classes_of(question):
         store_proba(model, f"{running.job.pk}-{running.job.attempt}", items, proba, running.check)
-    make_current(model=model, check=running.check)
+    make_current(model=model, check=running.check, actor=actor)
 
 
-def _score_sent(running: RunningJob, round_: Round, question: Question, model: ModelVersion, pool: Pool) -> Scored:
+def _score_sent(
+    running: RunningJob, round_: Terms, question: Question, model: ModelVersion, pool: Pool, actor: User | None
+) -> Scored:
     known, raw = load_sent_proba(model, pool.items)
     proba = align_to(question, raw, model.classes)
     items = pool.items[known]
     _write_scores(running, round_, question, model, items, proba)
-    make_current(model=model, check=running.check, evaluation=judge_sent(round_.project, question, model, round_.seed))
+    figures = judge_sent(round_.project, question, model, round_.seed)
+    make_current(model=model, check=running.check, evaluation=figures, actor=actor)
     note = ""
     if len(items) < len(pool):
         note = _("%(n)d of %(total)d open items have no scores by %(model)s and could not be chosen.") % {
@@ -353,6 +401,7 @@ def _raise_batch(running: RunningJob, round_: Round, question: Question, scored:
     note = scored.note
     if not len(frame):
         note = f"{note} {_('No open item is left to choose from.')}".strip()
+    running.on_step("raise")
     raise_batch(
         round=round_,
         check=running.check,

@@ -22,6 +22,8 @@ from learning.forms import RoundForm
 from learning.models import Round
 from learning.outlook import show_outlook
 from learning.questions import default_question, learnable_questions
+from learning.views.model_pictures import show_mistakes, show_reliability
+from learning.views.round_costs import show_costs
 
 METRICS = ("macro_f1", "accuracy", "log_loss", "calibration_error")
 
@@ -120,13 +122,14 @@ class LearningView(ProjectPage):
 
     def _show(self, access: Access, form: RoundForm, status: int = 200) -> HttpResponse:
         project = access.project
-        jobs = jobs_to_show(project, ["round", "predictions"], with_done=False)
+        jobs = jobs_to_show(project, ["round", "predictions", "promotion"], with_done=False)
         if self.request.headers.get("HX-Target") == "jobs":
             return self.show(access, "learning/learning.html", {"jobs": jobs})
         question = shown_question(project)
         context: dict[str, Any] = {"jobs": jobs, "question": None}
         if question is not None:
             model = reports.current_model(project, question)
+            evaluation = model.evaluation if model is not None else None
             outlook = show_outlook(project, question)
             texts = {choice["value"]: choice.get("text") or choice["value"] for choice in leaf_choices(question)}
             context |= {
@@ -137,10 +140,14 @@ class LearningView(ProjectPage):
                 "anchoring": anchoring_figures(project, question),
                 "curve": show_curve(outlook["points"]),
                 "advice": show_advice(outlook),
-                "rounds": reports.round_rows(project),
+                "rounds": [
+                    row | {"costs": show_costs(row["costs"], row["n_selected"])} for row in reports.round_rows(project)
+                ],
                 "models": reports.model_rows(project),
                 "per_class": [_show_class(row, texts) for row in reports.class_rows(model)],
                 "per_class_refusal": "",
+                "mistakes": show_mistakes(evaluation, texts),
+                "reliability": show_reliability(evaluation),
                 "slices": [_show_slice(row) for row in reports.slice_rows(model)],
                 "form": form,
                 "can_start": access.may("learn"),

@@ -1,0 +1,41 @@
+"""Promotion: a person makes a kept model the current one. Rolling back is the promotion of an earlier version."""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from annotation.actions.events import write_event
+from annotation.actions.jobs import start_job
+from annotation.errors import StateError
+from annotation.models import Job, Project, User
+from learning.actions.rounds import lock_name
+from learning.models import ModelVersion
+from learning.questions import learnable_questions
+
+KIND = "promotion"
+
+
+@transaction.atomic
+def start_promotion(*, model: ModelVersion, actor: User) -> Job:
+    """Queue the promotion of a model, or return the one of it that waits already. In turns with rounds.
+
+    The job scores the pool with the model and then swaps; the batch that stands first in the queue stays. Raises
+    StateError for an archived project, for the model that is current and nothing waits to replace, and for a question
+    that can no longer be learned.
+    """
+    project = model.project
+    if project.state == Project.State.ARCHIVED:
+        raise StateError(_("This project is archived."))
+    if all(question["id"] != model.question for question in learnable_questions(project)):
+        raise StateError(_("The question of this model is no longer one that can be learned."))
+    lock, args = lock_name(project), {"model": model.pk}
+    waiting = Job.objects.filter(project=project, kind=KIND, state=Job.State.QUEUED, args=args).order_by("pk").first()
+    if waiting is not None:
+        return waiting
+    is_followed = Job.objects.filter(lock=lock, state__in=[Job.State.QUEUED, Job.State.RUNNING]).exists()
+    if model.is_current and not is_followed:
+        raise StateError(_("%(model)s is the current model already.") % {"model": model})
+    job = start_job(kind=KIND, project=project, created_by=actor, args=args, lock=lock)
+    write_event(project=project, kind="promotion.requested", actor=actor, ref_id=model.pk)
+    return job
