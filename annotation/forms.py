@@ -15,7 +15,14 @@ from django.utils.translation import gettext_lazy as _
 from annotation.care import LIMITS
 from annotation.models import Member, Project
 from annotation.schema import Compiled
-from annotation.settings import LEARNABLE_KINDS, LEARNING_DEFAULTS, PROPOSED_STRATEGY, STRATEGIES, show_settings
+from annotation.settings import (
+    ESTIMATORS,
+    LEARNABLE_KINDS,
+    LEARNING_DEFAULTS,
+    PROPOSED_STRATEGY,
+    STRATEGIES,
+    show_settings,
+)
 
 
 class SignInForm(AuthenticationForm):
@@ -154,7 +161,7 @@ class MemberForm(forms.Form):
         return [tag for tag in re.split(r"[\s,;]+", self.cleaned_data["languages"]) if tag]
 
 
-_LEARNING = ("question", "every", "batch", "strategy", "random_share", "holdout_share")
+_LEARNING = ("question", "every", "batch", "strategy", "estimator", "random_share", "holdout_share")
 
 
 class SettingsForm(forms.Form):
@@ -201,6 +208,11 @@ class SettingsForm(forms.Form):
         label=_("Chosen by"),
         choices=[(name, name) for name in STRATEGIES],
         help_text=_("Adaptive needs no choosing: unsure items, spread out, and a rare label where there is one."),
+    )
+    learning_estimator = forms.ChoiceField(
+        label=_("Model"),
+        choices=[(name, name) for name in ESTIMATORS],
+        help_text=_("Auto takes what was measured to be best for these items. Embedding_bag and cnn need torch."),
     )
     learning_random_share = forms.FloatField(
         label=_("Share chosen at random"), min_value=0, max_value=1, widget=forms.NumberInput(attrs={"step": "any"})

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from annotation.kinds import Question
 from annotation.models import Project
+from annotation.settings import learning_settings
 from learning.counting import HAS_IMAGE, HAS_TEXT, count_cores
 from learning.loading import BATCH, Labelled, align_proba, load_contents
 from learning.model_files import read_weights
@@ -23,6 +24,7 @@ from learning.questions import classes_of
 
 if TYPE_CHECKING:
     from learning.algorithms.estimators import Model
+    from learning.algorithms.estimators.recipes import Recipe
     from learning.algorithms.features import Features, ImageFeatures, Matrix
     from learning.feature_files import Shard, Shards
 
@@ -56,6 +58,19 @@ def fit_space(project: Project, shards: Shards, items: NDArray[np.int64], rng: n
             if content.image is not None
         )
     return Features(text, image)
+
+
+def recipe_for(project: Project, features: Features) -> Recipe:
+    """By which estimator a project's models are made, and what the columns of its feature space are."""
+    from learning.algorithms.estimators.recipes import PIXELS, WORDS, Recipe
+
+    n_words = 0 if features.text is None else features.text.n_features
+    spans = {} if features.text is None else {WORDS: slice(0, n_words)}
+    image = features.image
+    if image is not None:
+        spans[PIXELS] = slice(n_words, n_words + image.n_features)
+    shape = None if image is None else (image.height, image.width, image.channels)
+    return Recipe(learning_settings(project)["estimator"], spans, shape)
 
 
 def vectorise(project: Project, features: Features, shards: Shards, items: NDArray[np.int64]) -> Matrix:

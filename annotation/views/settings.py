@@ -80,6 +80,7 @@ class SettingsView(ProjectPage):
                     "learning_every",
                     "learning_batch",
                     "learning_strategy",
+                    "learning_estimator",
                     "learning_random_share",
                     "learning_holdout_share",
                 ),

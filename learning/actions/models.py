@@ -17,7 +17,13 @@ from annotation.models import Project, User
 from learning.model_files import remove_proba, store_weights
 from learning.models import ModelVersion, Round
 
-TRAINED_NAME = "touchstone-logistic"
+# Of models trained here, by their estimator. The bare name of any of them asks for training.
+TRAINED_NAMES = {
+    "logistic": "touchstone-logistic",
+    "embedding_bag": "touchstone-embedding-bag",
+    "cnn": "touchstone-cnn",
+    "fusion": "touchstone-fusion",
+}
 BATCH = 50_000
 
 Check = Callable[[], Any]
@@ -27,6 +33,7 @@ def keep_model(
     *,
     round: Round,
     check: Check,
+    estimator: str,
     data: bytes,
     digest: str,
     classes: Sequence[int],
@@ -35,6 +42,7 @@ def keep_model(
 ) -> ModelVersion:
     """Store what a round has fitted, as the next version ("1", "2", ...) or in the place of the round's earlier try.
 
+    `estimator`: a key of `TRAINED_NAMES`; versions are counted over all of them, so that each says which came later.
     The file is on disk before the row says so. Not current yet. `check` is the job's: it raises where another attempt
     has taken over.
     """
@@ -42,6 +50,7 @@ def keep_model(
     version = earlier.version if earlier is not None else _next_version(round)
     path = store_weights(round, version, data, digest)
     fields: dict[str, Any] = {
+        "name": TRAINED_NAMES[estimator],
         "classes": list(classes),
         "n_train": n_train,
         "path": path,
@@ -58,7 +67,6 @@ def keep_model(
             model = ModelVersion.objects.create(
                 project=round.project,
                 question=round.question,
-                name=TRAINED_NAME,
                 version=version,
                 origin=ModelVersion.Origin.TRAINED,
                 **fields,
@@ -71,7 +79,7 @@ def keep_model(
 
 def _next_version(round_: Round) -> str:
     taken = ModelVersion.objects.filter(
-        project=round_.project, question=round_.question, name=TRAINED_NAME
+        project=round_.project, question=round_.question, origin=ModelVersion.Origin.TRAINED
     ).values_list("version", flat=True)
     return str(1 + max((int(version) for version in taken if version.isdigit()), default=0))
 

@@ -7,7 +7,7 @@ throughout, so that a difference is the strategy's own.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from learning.algorithms.estimators import Model, TooFewClassesError
-from learning.algorithms.label_errors import foretell
+from learning.algorithms.estimators.recipes import cook
+from learning.algorithms.folds import score_unseen
 from learning.algorithms.simulation import LabelledFile, Step, run_rounds
 from learning.algorithms.thresholds import DEFAULT_THRESHOLD, best_threshold
 from reviewers.algorithms.figures import Figure
@@ -164,8 +165,13 @@ def score_at_threshold(step: Step, file: LabelledFile, positive: int, seed: int)
         return 0.0
     is_labelled = step.labels >= 0
     X, y = file.X[is_labelled], step.labels[is_labelled]
+    recipe = replace(file.recipe, estimator=step.model.settings["estimator"])
+
+    def fit(is_taught: NDArray[np.bool_]) -> Model:
+        return cook(recipe, X[is_taught], y[is_taught], file.n_classes, seed, basis=file.basis)
+
     try:
-        unseen = foretell(X, y, file.n_classes, seed, THRESHOLD_FOLDS, basis=file.basis)
+        unseen = score_unseen(fit, X, y, file.n_classes, seed, THRESHOLD_FOLDS)
     except TooFewClassesError:
         threshold = DEFAULT_THRESHOLD
     else:

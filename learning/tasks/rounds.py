@@ -42,6 +42,7 @@ from learning.scoring import (
     join_items,
     pack_model,
     predict,
+    recipe_for,
     unpack_model,
     utilities_for,
     vectorise,
@@ -201,8 +202,8 @@ class _Progress:
 def _train(running: RunningJob, round_: Round, question: Question) -> Scored:
     from learning.algorithms import weights
     from learning.algorithms.basis import fit_basis
-    from learning.algorithms.estimators import TooFewClassesError
-    from learning.algorithms.teaching import Lesson, teach
+    from learning.algorithms.estimators import TooFewClassesError, UnsuitableError
+    from learning.algorithms.teaching import Lesson, choose, teach
 
     project, classes = round_.project, classes_of(question)
     begin_round(round=round_, check=running.check)
@@ -223,9 +224,13 @@ def _train(running: RunningJob, round_: Round, question: Question) -> Scored:
     basis = fit_basis(some, np.random.default_rng([round_.seed, 3]))
 
     def fit(is_used: NDArray[np.bool_]) -> Model:
-        return teach(lesson.select(is_used), len(classes), round_.seed, some=some, basis=basis)
+        return teach(lesson.select(is_used), len(classes), round_.seed, recipe=recipe, some=some, basis=basis)
 
-    model = fit(np.ones(len(training), bool))
+    try:
+        recipe = choose(recipe_for(project, features), lesson, len(classes), round_.seed, basis=basis)
+        model = fit(np.ones(len(training), bool))
+    except UnsuitableError as error:
+        raise JobFailedError(_("No model could be made: %(reason)s") % {"reason": error}) from error
     running.on_step("judge")
     judged = predict(project, features, shards, model, holdout.items, progress)
     beside = judge_beside_current(project, question, shards, holdout, judged, round_.seed)
@@ -246,6 +251,7 @@ def _train(running: RunningJob, round_: Round, question: Question) -> Scored:
     kept = keep_model(
         round=round_,
         check=running.check,
+        estimator=model.settings["estimator"],
         data=data,
         digest=weights.sha256(data),
         classes=classes,

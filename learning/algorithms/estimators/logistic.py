@@ -205,6 +205,7 @@ def fit_logistic(
         n_features=X.shape[1],
         n_train=len(y_train),
         settings={
+            "estimator": "logistic",
             "C": C,
             "class_weight": class_weight,
             "seed": seed,
