@@ -13,16 +13,10 @@ from django.utils.text import slugify
 from django.utils.translation import gettext_lazy as _
 
 from annotation.care import LIMITS
+from annotation.learnable import learnable_of
 from annotation.models import Member, Project
 from annotation.schema import Compiled
-from annotation.settings import (
-    ESTIMATORS,
-    LEARNABLE_KINDS,
-    LEARNING_DEFAULTS,
-    PROPOSED_STRATEGY,
-    STRATEGIES,
-    show_settings,
-)
+from annotation.settings import ESTIMATORS, LEARNING_DEFAULTS, PROPOSED_STRATEGY, STRATEGIES, show_settings
 
 
 class SignInForm(AuthenticationForm):
@@ -161,7 +155,7 @@ class MemberForm(forms.Form):
         return [tag for tag in re.split(r"[\s,;]+", self.cleaned_data["languages"]) if tag]
 
 
-_LEARNING = ("question", "every", "batch", "strategy", "estimator", "random_share", "holdout_share")
+_LEARNING = ("question", "every", "every_hours", "batch", "strategy", "estimator", "random_share", "holdout_share")
 
 
 class SettingsForm(forms.Form):
@@ -201,7 +195,13 @@ class SettingsForm(forms.Form):
         label=_("New round after"),
         required=False,
         min_value=1,
-        help_text=_("This many newly accepted labels. Leave empty to start rounds by hand only."),
+        help_text=_("This many newly accepted labels. Leave empty to start none by number."),
+    )
+    learning_every_hours = forms.IntegerField(
+        label=_("Hours between rounds"),
+        required=False,
+        min_value=1,
+        help_text=_("Where something new was accepted. Leave empty for none by the clock."),
     )
     learning_batch = forms.IntegerField(label=_("Items chosen in a round"), min_value=1)
     learning_strategy = forms.ChoiceField(
@@ -280,7 +280,7 @@ class SettingsForm(forms.Form):
 
     def __init__(self, data: Mapping[str, Any] | None = None, *, project: Project, compiled: Compiled) -> None:
         super().__init__(data, initial=spread_settings(project))
-        names = [question["name"] for question in compiled["questions"] if question["kind"] in LEARNABLE_KINDS]
+        names = [question["name"] for question in learnable_of(compiled)]
         field = self.fields["learning_question"]
         assert isinstance(field, forms.ChoiceField)
         field.choices = [("", _("the only one there is")), *((name, name) for name in names)]

@@ -269,12 +269,13 @@ JOB_WORDS = {
     "snapshot.withdraw": lambda job: _("Taking erased content out of snapshots"),
     "round": lambda job: _("Learning round"),
     "predictions": lambda job: _("Predictions"),
+    "comparison": lambda job: _("Comparing models on the holdout"),
     "promotion": lambda job: _("Putting a kept model in the place of the current one"),
     "overlap": lambda job: _("New number of answers for waiting items"),
     "rule": lambda job: _("Bringing the changed rule to the items"),
     "consensus": lambda job: _("Finding out how good the annotators are"),
     "label_errors": lambda job: _("Search for labels that may be wrong"),
-    "features": lambda job: _("Counting the words of new items"),
+    "features": lambda job: _("Getting new items ready for the models"),
     "erase": lambda job: _("Erasing content"),
     "schema": lambda job: _("Carrying labels over to the new questions"),
     "agreement.strata": lambda job: _("Counting where people agree and where not"),
@@ -344,7 +345,7 @@ def _told_result(kind: str, result: dict[str, Any]) -> str:
         return ngettext("%(n)d label is doubted.", "%(n)d labels are doubted.", n) % {"n": n}
     if kind == "features":
         n = int(result.get("items", 0))
-        return ngettext("The words of %(n)d item are counted.", "The words of %(n)d items are counted.", n) % {"n": n}
+        return ngettext("%(n)d item is ready.", "%(n)d items are ready.", n) % {"n": n}
     if kind == "predictions":
         n = int(result.get("accepted", 0))
         return ngettext("%(n)d score taken.", "%(n)d scores taken.", n) % {"n": n}

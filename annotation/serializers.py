@@ -12,7 +12,7 @@ from annotation import media
 from annotation.access import OWNER, Access
 from annotation.animations import is_animation
 from annotation.hints import read_hint
-from annotation.kinds import LabelValue
+from annotation.kinds import KINDS, LabelValue
 from annotation.models import Job, Member, Project, QueueLane
 from annotation.schema import show_answers, show_schema
 from annotation.settings import show_settings
@@ -49,13 +49,19 @@ def show_suggestion(told: list[dict[str, Any]], schema_id: int) -> dict[str, Any
     Where several models say something, each of another question, all are named and the score is the lowest one.
     """
     compiled = read_schema(schema_id).compiled
-    offered = {question["id"]: question.get("leaf_ids", ()) for question in compiled["questions"]}
-    told = [one for one in told if one["choice"] in offered.get(one["question"], ())]
+    questions = {question["id"]: question for question in compiled["questions"]}
+    values: dict[int, LabelValue] = {}
+    for one in told:
+        question = questions.get(one["question"])
+        value = None if question is None else KINDS[question["kind"]].from_codes(question, [one["choice"]])
+        if value is not None:
+            values[one["question"]] = value
+    told = [one for one in told if one["question"] in values]
     if not told:
         return None
     return {
         "model": ", ".join(dict.fromkeys(one["model"] for one in told)),
-        "answers": show_answers(compiled, {one["question"]: LabelValue(choice=one["choice"]) for one in told}),
+        "answers": show_answers(compiled, values),
         "score": min(one["score"] for one in told),
     }
 

@@ -11,12 +11,14 @@ from django.utils.translation import gettext as _
 
 from annotation.care import LIMITS, parse_support, parse_words
 from annotation.errors import InvalidError, NotYetError
+from annotation.learnable import learnable_of, tell_unlearnable
 from annotation.models import Organisation, Project
 from annotation.plain_text import find_line_fault, quote
 
 LEARNING_DEFAULTS: dict[str, Any] = {
     "question": None,
     "every": 100,
+    "every_hours": None,
     "batch": 100,
     "strategy": "margin",
     "estimator": "auto",
@@ -39,7 +41,6 @@ PROPOSED_STRATEGY = STRATEGIES[0]
 # By what models are made (`learning.algorithms.estimators.recipes`), and those that need torch.
 ESTIMATORS = ("auto", "logistic", "embedding_bag", "cnn", "fusion")
 TORCH_ESTIMATORS = ("embedding_bag", "cnn")
-LEARNABLE_KINDS = ("choice",)
 RULES = ("majority", "unanimous", "posterior")
 CONSENSUS_METHODS = ("evidence", "one_coin", "mace", "dawid_skene")
 POSTERIOR_DEFAULTS: dict[str, Any] = {"threshold": 0.95, "method": "evidence"}
@@ -269,16 +270,18 @@ def _learning(value: Any, compiled: Mapping[str, Any], *_rest: Any) -> dict[str,
         return {"learning": None, "holdout_share_now": LEARNING_DEFAULTS["holdout_share"]}
     sent = {**LEARNING_DEFAULTS, **_known_keys(value, tuple(LEARNING_DEFAULTS))}
     if sent["question"] is not None:
-        names = [q["name"] for q in compiled["questions"] if q["kind"] in LEARNABLE_KINDS]
+        names = [question["name"] for question in learnable_of(compiled)]
         if sent["question"] not in names:
-            raise _Fault(
-                _("`question`: one of: %(names)s.") % {"names": ", ".join(names) or _("(none can be learned)")}
-            )
+            asked = next((q for q in compiled["questions"] if q["name"] == sent["question"]), None)
+            told = "" if asked is None else f"{tell_unlearnable(asked)} "
+            known = {"names": ", ".join(names) or _("(none can be learned)")}
+            raise _Fault(told + _("`question`: one of: %(names)s.") % known)
     if sent["strategy"] not in STRATEGIES:
         raise _Fault(_("`strategy`: one of: %(known)s.") % {"known": ", ".join(STRATEGIES)})
     _check_estimator(sent["estimator"])
-    if sent["every"] is not None:
-        _whole(sent["every"], 1, 10_000_000)
+    for name in ("every", "every_hours"):
+        if sent[name] is not None:
+            _whole(sent[name], 1, 10_000_000)
     _whole(sent["batch"], 1, 1_000_000)
     sent["random_share"] = _share(sent["random_share"])
     sent["holdout_share"] = _share(sent["holdout_share"])

@@ -23,7 +23,8 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from benchmarks.label_efficiency import FILES, ROOT, load
 from benchmarks.measuring import describe_machine
-from learning.algorithms.estimators.recipes import PIXELS, WORDS, Recipe, cook, log_loss, settle
+from learning.algorithms.estimators.recipes import Recipe, cook, log_loss, settle
+from learning.algorithms.features import PIXELS, WORDS
 from learning.algorithms.label_efficiency import split_holdout
 from learning.algorithms.simulation import LabelledFile
 

@@ -34,7 +34,7 @@ def prepare(folder: Path, n_shards: int) -> None:
     from learning.algorithms.estimators import fit_logistic
     from learning.algorithms.features import fit_text
     from learning.counting import count_payloads
-    from learning.feature_files import SHARD, write_shard
+    from learning.shard_files import SHARD, Rows, write_shard
 
     texts = list(make_texts(SHARD, seed=5))
     part = {"name": "text", "kind": "text", "role": "target"}
@@ -42,7 +42,10 @@ def prepare(folder: Path, n_shards: int) -> None:
     space = fit_text(counted.words)
     y = [("lantern" in text) + ("harbour" in text) for text in texts[:2000]]
     model = fit_logistic(space.weigh(counted.words[:2000]), y, N_CLASSES, seed=0)
-    digests = [write_shard(folder, np.arange(SHARD) + number * SHARD, counted).sha256 for number in range(n_shards)]
+    digests = []
+    for number in range(n_shards):
+        rows = Rows(np.arange(SHARD) + number * SHARD, counted.kinds, counted.words)
+        digests.append(write_shard(folder, rows).sha256)
     arrays, card = model.to_arrays()
     (folder / "model").write_bytes(weights.pack({**arrays, "idf": space.idf}, {**card, "shards": digests}))
 
@@ -60,22 +63,29 @@ def score(folder: Path, cores: set[int], turn: int, n_turns: int, begin: float) 
     """Score every `n_turns`-th shard on these cores, from the moment `begin` on: when that began, and ended."""
     os.sched_setaffinity(0, cores)
     start(folder)
+    from annotation.models import Project
     from learning.algorithms import weights
     from learning.algorithms.estimators import LogisticModel
     from learning.algorithms.features import Features, TextFeatures
-    from learning.feature_files import Shards, open_shard
+    from learning.feature_files import Shards
+    from learning.feature_stores import Listed, WordStore
     from learning.scoring import predict
+    from learning.shard_files import ShardList, open_shard
 
     data = (folder / "model").read_bytes()
     arrays, card = weights.unpack(data, weights.sha256(data))
-    features = Features(TextFeatures(arrays["idf"]), None)
+    features = Features({"words": TextFeatures(arrays["idf"])})
     model = LogisticModel.from_arrays(arrays, card)
-    shards = Shards([open_shard(folder, digest) for digest in card["shards"][turn::n_turns]])
-    items = np.concatenate([shard.items for shard in shards.shards])
-    predict(None, features, shards, model, items[:10], lambda _n: None)  # type: ignore[arg-type]
+    found = [open_shard(folder, digest) for digest in card["shards"][turn::n_turns]]
+    stored = ShardList(found, found[0].rows.matrix.shape[1], is_sparse=True)
+    items = stored.items
+    project = Project(pk=1)
+    store = WordStore(Listed(project, items, np.zeros(len(items), np.uint8)))
+    shards = Shards(store.listed, lambda: None, [(store, stored)])
+    predict(project, features, shards, model, items[:10], lambda _n: None)
     time.sleep(max(0.0, begin - time.time()))
     began = time.time()
-    predict(None, features, shards, model, items, lambda _n: None)  # type: ignore[arg-type]
+    predict(project, features, shards, model, items, lambda _n: None)
     return began, time.time()
 
 

@@ -23,8 +23,8 @@ MIN_PER_ARM = 30  # answers; with fewer the interval would say nothing
 
 # The answers that stand, of people. A model's own or a simulated answer follows nobody.
 _ARMS = """
-    select s.arm, count(*), count(*) filter (where l.choice = t.choice), count(distinct s.item_id),
-      count(distinct s.person_id)
+    select s.arm, count(*), count(*) filter (where coalesce(l.choice, l.number::int) = t.choice),
+      count(distinct s.item_id), count(distinct s.person_id)
     from annotation_seat s
     join annotation_annotation a on a.id = s.annotation_id and a.source = 'human'
     join annotation_label l on l.annotation_id = s.annotation_id and l.question = %(question)s

@@ -1,12 +1,16 @@
 """What learning does by itself: when items are settled, count them, start the next round, close the holdout's tap; when
-items come or must go, have their words counted or what was counted of them removed.
+items come or must go, have their features made or removed.
 
-Called by whoever reads the events, within a second or so; never by the submit itself.
+Called by whoever reads the events, within a second or so, never by the submit itself; and by the clock, for the rounds
+that a project wants by time.
 """
 
 from __future__ import annotations
 
 import logging
+from datetime import datetime, timedelta
+
+from django.utils import timezone
 
 from annotation.errors import TouchstoneError
 from annotation.models import Event, Job, Project
@@ -32,7 +36,7 @@ def read_events(events: list[Event]) -> None:
 
 
 def read_items(events: list[Event]) -> None:
-    """Start the counting of words where items came into a project that learns, or left one with stored counts."""
+    """Have features made where items came into a project that learns, removed where they left one that has any."""
     kinds: dict[int, set[str]] = {}
     for event in events:
         if event.project_id is not None and event.kind in (*COME, *GONE):
@@ -46,7 +50,12 @@ def is_learning(project: Project) -> bool:
     """Whether rounds are to be expected: by themselves, or because somebody has asked for one."""
     if default_question(project) is None:
         return False
-    return learning_settings(project)["every"] is not None or Round.objects.filter(project=project).exists()
+    settings = learning_settings(project)
+    return (
+        settings["every"] is not None
+        or settings["every_hours"] is not None
+        or Round.objects.filter(project=project).exists()
+    )
 
 
 def read_resolutions(events: list[Event]) -> None:
@@ -55,13 +64,13 @@ def read_resolutions(events: list[Event]) -> None:
     concerned = {event.project_id for event in settled if event.project_id is not None}
     for project in Project.objects.filter(pk__in=concerned, state=Project.State.ACTIVE).select_related("schema"):
         settle_holdout_share(project=project)
-        start_if_due(project)
+        start_if_due(project, timezone.now())
 
 
-def start_if_due(project: Project) -> Job | None:
-    """Start a round if as many items were settled since the last one as the project says, unless one waits already."""
-    every = learning_settings(project)["every"]
-    if every is None or count_new(project) < every:
+def start_if_due(project: Project, now: datetime) -> Job | None:
+    """Start a round where the project's settings ask for one by number or by time, unless one waits already."""
+    trigger = find_trigger(project, now)
+    if trigger is None:
         return None
     if Job.objects.filter(project=project, kind=KIND, state=Job.State.QUEUED).exists():
         return None
@@ -69,12 +78,25 @@ def start_if_due(project: Project) -> Job | None:
     if question is None:
         return None
     try:
-        return start_round(
-            project=project, actor=None, trigger=Round.Trigger.RESOLUTIONS, question=question["name"], train=True
-        )
+        return start_round(project=project, actor=None, trigger=trigger, question=question["name"], train=True)
     except TouchstoneError as error:
         logger.warning("no round for project %s: %s", project.pk, error.code)
         return None
+
+
+def find_trigger(project: Project, now: datetime) -> Round.Trigger | None:
+    """What asks for a round now: as many newly settled items as the project says; or the hours since the last round
+    began, where anything was settled. None: nothing does."""
+    settings = learning_settings(project)
+    every, hours = settings["every"], settings["every_hours"]
+    last = Round.objects.filter(project=project).order_by("-number").first()
+    is_time = hours is not None and (last is None or last.created_at <= now - timedelta(hours=hours))
+    if every is None and not is_time:
+        return None
+    n_new = count_new(project)
+    if every is not None and n_new >= every:
+        return Round.Trigger.RESOLUTIONS
+    return Round.Trigger.CLOCK if is_time and n_new else None
 
 
 def count_new(project: Project) -> int:

@@ -8,15 +8,16 @@ from django.db import connection
 
 from annotation.kinds import Question
 from annotation.models import Job, Project
-from annotation.schema import leaf_choices
 from annotation.serializers import show_time
 from learning.actions.label_errors import KIND
+from learning.questions import class_names, classes_of
 
 # Still accepted as it was, by a vote: a reviewer's decision is not doubted.
 _STANDING = """
     select i.id, i.external_id from annotation_item i
     join reviewers_resolution r on r.item_id = i.id and r.question = %(question)s and r.state = 1
-    join unnest(%(items)s::bigint[], %(choices)s::int[]) d(item, choice) on d.item = i.id and d.choice = r.choice
+    join unnest(%(items)s::bigint[], %(choices)s::int[]) d(item, choice) on d.item = i.id
+      and d.choice = coalesce(r.choice, r.number::int)
     where i.project_id = %(project)s and i.lifecycle = 0
       and not exists (select 1 from reviewers_resolution n
                       where n.item_id = r.item_id and n.question = r.question and n.pass_no > r.pass_no)
@@ -34,15 +35,16 @@ def show_doubts(project: Project, question: Question) -> dict[str, Any]:
 
     `{"question", "searched_at": str or None, "n_labels", "n_doubted", "n_sure", "doubts": [{"item": {"id",
     "external_id"}, "given", "looks_like", "belief", "is_sure"}]}`, choices by their values, the least believed label
-    first, at most 500. Left out are those that have another label by now, that a reviewer has decided, and that were
-    put away, and choices that the schema no longer has. Nulls and an empty list before the first search.
+    first (of a scale: the most points off first), at most 500. Left out are those that have another label by now, that
+    a reviewer has decided, and that were put away, and choices that the schema no longer has. Nulls and an empty list
+    before the first search.
     """
     job = newest_search(project, question)
     if job is None or job.result is None:
         empty: dict[str, Any] = {"searched_at": None, "n_labels": None, "n_doubted": None, "n_sure": None, "doubts": []}
         return {"question": question["name"]} | empty
     found = job.result
-    values = {choice["id"]: choice["value"] for choice in leaf_choices(question)}
+    values = dict(zip(classes_of(question), class_names(question), strict=True))
     known = [row for row in found["doubts"] if row[1] in values and row[2] in values]
     with connection.cursor() as cursor:
         about = {"project": project.pk, "question": question["id"]}

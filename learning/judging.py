@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from annotation.kinds import Question
 from annotation.models import Project
-from learning.loading import Labelled, load_chosen, load_holdout, load_sent_proba
+from learning.loading import Labelled, load_holdout, load_sent_proba
 from learning.models import ModelVersion
-from learning.questions import class_names
+from learning.questions import class_names, scale_of
 from learning.reports import current_model
 from learning.scoring import align_to, predict, unpack_model
 from learning.slices import slice_figures
@@ -43,14 +43,19 @@ def judge(project: Project, question: Question, holdout: Labelled, proba: NDArra
     """Figures on holdout labels, ready for JSON: each with its interval and n, or why there is none.
 
     `metrics` as everywhere, with how the items were drawn and the guideline in force; `classes` and `confusion` by the
-    choices' values in `choices`; `slices` by what the items' metadata say.
+    classes' values in `choices`; `slices` by what the items' metadata say. Of a scale also how far off the model is.
     """
     from learning.algorithms.evaluation import evaluate
+    from learning.algorithms.ordered import judge_distance
 
     names = class_names(question)
     by_class = proba.reshape(len(holdout), len(names))
     found = evaluate(holdout.y, by_class, rng=np.random.default_rng([seed, 1])).as_dict()
     slices = slice_figures(holdout.items, holdout.y, by_class)
+    scale = scale_of(question)
+    if scale is not None:
+        far_off = judge_distance(found["confusion"], scale, rng=np.random.default_rng([seed, 6]))
+        found["metrics"] += [figure.as_dict() for figure in far_off]
     _say_how_drawn(project, [*found["metrics"], *(part["figure"] for part in slices)])
     for figures in found["classes"]:
         figures["choice"] = names[figures.pop("code")]
@@ -77,7 +82,6 @@ def judge_beside_current(
 
     None where there is no current model, or its file is not on this host.
     """
-    from learning.algorithms.evaluation import compare_macro_f1
     from learning.algorithms.weights import WeightsError
 
     current = current_model(project, question)
@@ -93,16 +97,25 @@ def judge_beside_current(
             return None
         raw = predict(project, features, shards, model, holdout.items, lambda _n: None)
     other = align_to(question, raw, current.classes)
-    gain = compare_macro_f1(holdout.y[known], proba[known], other, rng=np.random.default_rng([seed, 5])).as_dict()
+    return Beside(current, compare(project, holdout.y[known], proba[known], other, seed))
+
+
+def compare(
+    project: Project, y: NDArray[np.int64], proba: NDArray[np.float64], other: NDArray[np.float64], seed: int
+) -> Figures:
+    """By how much one model's macro-F1 is above another's on the same items: a figure, ready for JSON."""
+    from learning.algorithms.evaluation import compare_macro_f1
+
+    gain = compare_macro_f1(y, proba, other, rng=np.random.default_rng([seed, 5])).as_dict()
     _say_how_drawn(project, [gain])
-    return Beside(current, gain)
+    return gain
 
 
 def judge_by_chance(
     project: Project,
     features: Features,
     shards: Shards,
-    training: Labelled,
+    is_drawn: NDArray[np.bool_],
     fit: Callable[[NDArray[np.bool_]], Model],
     holdout: Labelled,
     of_all: Figures,
@@ -110,16 +123,15 @@ def judge_by_chance(
 ) -> Figures | None:
     """What the labels that chance drew would have taught by themselves: `{"n_train", "macro_f1": figure}`.
 
-    Drawn by chance are the random share of each batch and what was served in the order of the pool, which is random.
-    `fit`: a model of those training items that are marked, as the round's own is made. None where no two classes occur
-    among them. `of_all`: the macro-F1 of the round's own model, which it is where chance drew every label.
+    `is_drawn`: which training items chance drew (`drawn_by_chance`). `fit`: a model of those training items that are
+    marked, as the round's own is made. None where no two classes occur among them. `of_all`: the macro-F1 of the
+    round's own model, which it is where chance drew every label.
     """
     from learning.algorithms.estimators import TooFewClassesError
     from learning.algorithms.evaluation import evaluate
 
-    is_drawn = ~np.isin(training.items, load_chosen(project))
     if is_drawn.all():
-        return {"n_train": len(training), "macro_f1": of_all}
+        return {"n_train": len(is_drawn), "macro_f1": of_all}
     try:
         model = fit(is_drawn)
     except TooFewClassesError:

@@ -1,12 +1,11 @@
-"""Rows to arrays: accepted labels, the pool, the content of items in batches, probabilities that were sent in.
+"""Rows to arrays: accepted labels, the pool, the content of items, probabilities that were sent in.
 
 Everything is read in short statements: nothing here holds a transaction open while a model is fitted.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,15 +14,15 @@ from django.db import connection
 from numpy.typing import NDArray
 
 from annotation.kinds import Question
-from annotation.media import media_path
 from annotation.models import Item, Project
-from learning.counting import Payload, read_images, read_texts
+from learning.counting import Payload
 from learning.models import ModelVersion
 from learning.questions import classes_of
 from learning.snapshots.accepted import ACCEPTED, accepted_parameters
 from reviewers.columns import ColumnType, read_columns
 
-BATCH = 2000
+# The class that an accepted value (or a label) is of: a choice's id, or a rating.
+CODE = "coalesce(a.choice, a.number::int)"
 
 # An audit draw measures the world: its items teach nothing, whatever other draws they are in.
 _AUDITED = """exists (select 1 from annotation_drawitem di join annotation_draw d on d.id = di.draw_id
@@ -75,18 +74,10 @@ class Pool:
         return len(self.items)
 
 
-@dataclass(frozen=True)
-class Content:
-    """What a model sees of one item: its target texts as one, the bytes of its first target image; None for neither."""
-
-    text: str | None
-    image: bytes | None
-
-
 def load_training(project: Project, question: Question) -> Labelled:
     """The accepted labels that a model may learn from: of the pool, and in no audit draw.
 
-    Accepted as for a snapshot (agreed or adjudicated, newest pass, open item). A choice that left the schema teaches
+    Accepted as for a snapshot (agreed or adjudicated, newest pass, open item). A class that left the schema teaches
     nothing. Empty arrays where there is none.
     """
     return _load_accepted(project, question, Item.Split.POOL, f"not {_AUDITED.format(item='a.item_id')}")
@@ -97,23 +88,12 @@ def load_holdout(project: Project, question: Question) -> Labelled:
     return _load_accepted(project, question, Item.Split.HOLDOUT, "true")
 
 
-def load_chosen(project: Project) -> NDArray[np.int64]:
-    """The ids of the items that rounds chose for what they would teach (not by chance), ascending."""
-    found = read_columns(
-        """select distinct di.item_id as item from annotation_drawitem di join annotation_draw d on d.id = di.draw_id
-           where d.project_id = %(project)s and d.round is not null and di.probability is null order by di.item_id""",
-        {"project": project.pk},
-        item="int8",
-    )
-    return np.asarray(found["item"], np.int64)
-
-
 def _load_accepted(project: Project, question: Question, split: Item.Split, condition: str) -> Labelled:
     classes = classes_of(question)
     rows = read_columns(
-        f"select a.item_id as item, array_position(%(classes)s::int[], a.choice) - 1 as y, a.version"  # noqa: S608
+        f"select a.item_id as item, array_position(%(classes)s::int[], {CODE}) - 1 as y, a.version"  # noqa: S608
         f" from ({ACCEPTED}) a"
-        f" where a.choice = any(%(classes)s::int[]) and {condition} order by a.item_id",
+        f" where {CODE} = any(%(classes)s::int[]) and {condition} order by a.item_id",
         {
             **accepted_parameters(project_id=project.pk, questions=[question["id"]], split=split.value),
             "classes": classes,
@@ -184,31 +164,6 @@ def load_payloads(items: NDArray[np.int64]) -> list[Payload]:
         copy.set_types(["int8", "bytea"])  # a text as the bytes that it is
         found.update(copy.rows())
     return [found.get(item) for item in items.tolist()]
-
-
-def load_contents(
-    project: Project, items: Sequence[int] | NDArray[np.int64], batch: int = BATCH
-) -> Iterator[list[Content]]:
-    """What a model sees of the items, `batch` at a time, in the order of the ids.
-
-    An item that was erased meanwhile, and an image that is not on this host, count as empty.
-    """
-    for start in range(0, len(items), batch):
-        ids = [int(item) for item in items[start : start + batch]]
-        rows = _fetch("select item_id, parts from annotation_itempayload where item_id = any(%(ids)s)", {"ids": ids})
-        parts = {item: json.loads(text) if isinstance(text, str) else text for item, text in rows}
-        yield [_read_content(project, parts.get(item, [])) for item in ids]
-
-
-def _read_content(project: Project, parts: Sequence[dict[str, Any]]) -> Content:
-    images = read_images(parts)
-    image = None
-    if images:
-        try:
-            image = media_path(project.pk, images[0]).read_bytes()
-        except OSError:
-            image = None
-    return Content(read_texts(parts), image)
 
 
 def load_sent_proba(model: ModelVersion, items: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:

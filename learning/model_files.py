@@ -110,6 +110,23 @@ def sizes_of(model: ModelVersion) -> tuple[int | None, int | None]:
     )
 
 
+def as_stored(proba: NDArray[Any]) -> NDArray[np.float64]:
+    """Probabilities as `read_proba` gives them back: who goes on from the files chooses as the first would have."""
+    return proba.astype(np.float32).astype(np.float64)
+
+
+def remove_strays(model: ModelVersion) -> None:
+    """Remove what attempts that were cut off left beside a model's files: unfinished ones, weights that do not count.
+
+    To be called by an attempt that owns its job.
+    """
+    if model.path:
+        folder = _folder(model)
+        for path in (*folder.glob(".incoming-*"), *folder.glob("model-*.safetensors")):
+            if path.name != Path(model.path).name:
+                path.unlink(missing_ok=True)
+
+
 def remove_proba(model: ModelVersion) -> None:
     """Remove the shards of a model that is not the current one; its weights stay."""
     if model.path:

@@ -7,13 +7,23 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from annotation.kinds import Question
 from annotation.models import Draw, Item, Job, Project, User
+
+
+class ModelVersionQuerySet(models.QuerySet["ModelVersion"]):
+    """Models, narrowed."""
+
+    def of_question(self, project: Project, question: Question) -> ModelVersionQuerySet:
+        """Those of a question as it is now: of its present kind."""
+        return self.filter(project=project, question=question["id"], kind=question["kind"])
 
 
 class ModelVersion(models.Model):
     """One fitted model, or one outside model that sends scores. Its arrays lie under MODEL_DIR, in `path`.
 
-    `is_current`: its scores are the ones shown and selected from; at most one per project and question.
+    `is_current`: its scores are the ones shown and selected from; at most one per project and question. A question may
+    turn into another kind, and then a class of the same number is another one: `of_question` leaves such models out.
     """
 
     class Origin(models.TextChoices):
@@ -22,10 +32,13 @@ class ModelVersion(models.Model):
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="model_versions")
     question = models.PositiveSmallIntegerField()
+    kind = models.CharField(
+        max_length=16, default="choice", help_text="the question's, when it was fitted or first sent"
+    )
     name = models.CharField(max_length=100)
     version = models.CharField(max_length=100)
     origin = models.CharField(max_length=8, choices=Origin.choices)
-    classes = models.JSONField(help_text="choice ids, in the order of the columns of the probabilities")
+    classes = models.JSONField(help_text="choice ids or ratings, in the order of the columns of the probabilities")
     n_train = models.PositiveIntegerField(null=True)
     path = models.CharField(max_length=200, blank=True)
     sha256 = models.CharField(max_length=64, blank=True)
@@ -35,6 +48,8 @@ class ModelVersion(models.Model):
     promoted_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
     promoted_at = models.DateTimeField(null=True, help_text="when a person last made it the current one")
     created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = ModelVersionQuerySet.as_manager()
 
     class Meta:
         constraints = [
@@ -46,6 +61,10 @@ class ModelVersion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} {self.version}"
+
+    def is_of(self, question: Question) -> bool:
+        """Whether it is a model of this question as it is now: of its present kind."""
+        return (self.question, self.kind) == (question["id"], question["kind"])
 
 
 class Score(models.Model):
@@ -61,7 +80,7 @@ class Score(models.Model):
     model_version = models.ForeignKey(
         ModelVersion, on_delete=models.CASCADE, related_name="scores", db_constraint=False, db_index=False
     )
-    choice = models.IntegerField(help_text="the most probable choice")
+    choice = models.IntegerField(help_text="the most probable choice or rating")
     probability = models.FloatField()
     utility = models.FloatField()
     proba = ArrayField(
@@ -85,6 +104,7 @@ class Round(models.Model):
         DEMAND = "demand", _("on demand")
         RESOLUTIONS = "resolutions", _("after new resolutions")
         PREDICTIONS = "predictions", _("after predictions")
+        CLOCK = "clock", _("by the clock")
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="rounds")
     number = models.PositiveIntegerField()

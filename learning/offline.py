@@ -183,8 +183,8 @@ def find_positive(file: TextFile, wanted: str | None) -> int:
 def prepare(file: TextFile, seed: int, n_annotators: int, keywords: str | None, estimator: str) -> LabelledFile:
     """Features and a fixed split: a fifth of each class judges. The features know the pool only."""
     from learning.algorithms.basis import fit_basis
-    from learning.algorithms.estimators.recipes import WORDS, Recipe
-    from learning.algorithms.features import count_words, fit_text
+    from learning.algorithms.estimators.recipes import Recipe
+    from learning.algorithms.features import WORDS, count_words, fit_text
     from learning.algorithms.label_efficiency import split_holdout
     from learning.algorithms.simulation import LabelledFile
     from learning.algorithms.strategies.keywords import similarity_to

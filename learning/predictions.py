@@ -9,10 +9,10 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from annotation.kinds import Question
+from annotation.kinds import KINDS, AnswerError, Question
 from annotation.plain_text import find_line_fault, quote
 from learning.actions.models import TRAINED_NAMES
-from learning.questions import class_names
+from learning.questions import class_names, classes_of, only_one, scale_of
 
 DEFAULT_VERSION = "1"
 MAX_NAME = 100
@@ -26,7 +26,7 @@ class PredictionError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """Probabilities of one item: `proba` over the choices of the question, summing to 1."""
+    """Probabilities of one item: `proba` over the classes of the question, summing to 1."""
 
     external_id: str
     model: str
@@ -37,23 +37,57 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Learnable:
-    """A question that can be learned, as lines speak of it: looked up once for a million of them."""
+    """A question that can be learned, as lines speak of it: looked up once for a million of them.
 
+    `values` are its classes as `proba` names them, `classes` their codes; `is_meant`: where a line names no question.
+    """
+
+    question: Question
     id: int
     name: str
     values: tuple[str, ...]
+    classes: tuple[int, ...]
+    is_meant: bool
+
+    def read_answer(self, answer: object) -> tuple[float, ...]:
+        """An answer as probabilities: 1 for what it says. Raises PredictionError."""
+        kind = KINDS[self.question["kind"]]
+        try:
+            said = kind.codes(self.question, kind.parse_answer(self.question, answer))
+        except AnswerError as error:
+            raise PredictionError(error.detail) from error
+        return tuple(float(code in said) for code in self.classes)
+
+    def tell_unknown(self, value: str) -> str:
+        """That no class is so named, as a sentence."""
+        if scale_of(self.question) is None:
+            return _("%(value)s is not one of the choices.") % {"value": quote(value)}
+        ends = {"value": quote(value), "low": self.values[0], "high": self.values[-1]}
+        return _("%(value)s is not on the scale from %(low)s to %(high)s.") % ends
 
 
 def list_learnable(questions: Sequence[Question]) -> list[Learnable]:
     """The questions (`learnable_questions`), ready for `parse_prediction`."""
-    return [Learnable(question["id"], question["name"], tuple(class_names(question))) for question in questions]
+    meant = only_one(list(questions))
+    return [
+        Learnable(
+            question=question,
+            id=question["id"],
+            name=question["name"],
+            values=tuple(class_names(question)),
+            classes=tuple(classes_of(question)),
+            is_meant=question is meant,
+        )
+        for question in questions
+    ]
 
 
 def parse_prediction(row: Mapping[str, Any], learnable: Sequence[Learnable]) -> list[Prediction]:
     """Check one line; one prediction for each question that it speaks about.
 
-    `learnable` are the questions that can be learned. `proba`: choice -> probability; choices left out share what is
-    missing to 1 equally. `answers`: question -> choice, which gets probability 1. Raises PredictionError.
+    `learnable` are the questions that can be learned. `proba`: choice, or point of a scale as text -> probability;
+    those left out share what is missing to 1 equally. `answers`: question -> answer, which gets probability 1. Raises
+    PredictionError.
     """
     if not row.keys() <= _KEYS:
         raise PredictionError(
@@ -69,7 +103,7 @@ def parse_prediction(row: Mapping[str, Any], learnable: Sequence[Learnable]) -> 
         raise PredictionError(_("Give either `proba` or `answers`."))
     if "proba" in row:
         question = _find_question(row, learnable)
-        found = {question.id: _read_proba(row["proba"], question.values)}
+        found = {question.id: _read_proba(row["proba"], question)}
     else:
         found = _read_answers(row, learnable)
     return [Prediction(external_id, model, version, number, proba) for number, proba in found.items()]
@@ -86,8 +120,9 @@ def _read_name(row: Mapping[str, Any], field: str, most: int) -> str:
 def _find_question(row: Mapping[str, Any], learnable: Sequence[Learnable]) -> Learnable:
     name = row.get("question")
     if name is None:
-        if len(learnable) == 1:
-            return learnable[0]
+        meant = next((question for question in learnable if question.is_meant), None)
+        if meant is not None:
+            return meant
         raise PredictionError(_("Say which `question`: one of: %(names)s.") % {"names": _names(learnable)})
     for question in learnable:
         if question.name == name:
@@ -102,12 +137,13 @@ def _names(learnable: Sequence[Learnable]) -> str:
     return ", ".join(question.name for question in learnable) or "-"
 
 
-def _read_proba(sent: object, values: Sequence[str]) -> tuple[float, ...]:
+def _read_proba(sent: object, question: Learnable) -> tuple[float, ...]:
+    values = question.values
     if not isinstance(sent, dict):
         raise PredictionError(_('`proba` must be an object: {"CHOICE": probability}.'))
     unknown = [str(value) for value in sent if value not in values]
     if unknown:
-        raise PredictionError(_("%(value)s is not one of the choices.") % {"value": quote(min(unknown))})
+        raise PredictionError(question.tell_unknown(min(unknown)))
     for value, p in sent.items():
         if (
             isinstance(p, bool)
@@ -142,7 +178,5 @@ def _read_answers(row: Mapping[str, Any], learnable: Sequence[Learnable]) -> dic
     found: dict[int, tuple[float, ...]] = {}
     for name in names:
         question = _find_question({"question": name}, learnable)
-        if answers[name] not in question.values:
-            raise PredictionError(_("%(value)s is not one of the choices.") % {"value": quote(answers[name])})
-        found[question.id] = tuple(float(value == answers[name]) for value in question.values)
+        found[question.id] = question.read_answer(answers[name])
     return found

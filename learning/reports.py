@@ -22,7 +22,7 @@ def current_model(project: Project, question: Question | None) -> ModelVersion |
     """The model whose scores are shown for the question; None where there is none."""
     if question is None:
         return None
-    return ModelVersion.objects.filter(project=project, question=question["id"], is_current=True).first()
+    return ModelVersion.objects.of_question(project, question).filter(is_current=True).first()
 
 
 def rounds_of(project: Project) -> QuerySet[Round]:
@@ -120,9 +120,11 @@ def learning_curve(project: Project, question: Question) -> list[dict[str, Any]]
     `{"n_train", "macro_f1": figure, "by_chance": the same of the labels that chance drew or None, "round": number,
     "strategy", "model", "is_used"}`; a refused figure keeps its place.
     """
-    models = ModelVersion.objects.filter(
-        project=project, question=question["id"], origin=ModelVersion.Origin.TRAINED, evaluation__isnull=False
-    ).order_by("pk")
+    models = (
+        ModelVersion.objects.of_question(project, question)
+        .filter(origin=ModelVersion.Origin.TRAINED, evaluation__isnull=False)
+        .order_by("pk")
+    )
     points: list[dict[str, Any]] = []
     for model in models:
         evaluation = model.evaluation or {}
@@ -166,9 +168,11 @@ def holdout_state(project: Project) -> dict[str, Any]:
     }
 
 
-def next_round(project: Project) -> dict[str, int] | None:
-    """`{"every", "n_until_next"}`, or None where no round starts by itself."""
-    every = learning_settings(project)["every"]
-    if every is None:
+def next_round(project: Project) -> dict[str, int | None] | None:
+    """`{"every", "n_until_next", "every_hours"}`, None for what is not set; None where no round starts by itself."""
+    settings = learning_settings(project)
+    every, hours = settings["every"], settings["every_hours"]
+    if every is None and hours is None:
         return None
-    return {"every": every, "n_until_next": max(0, every - count_new(project))}
+    n_until_next = None if every is None else max(0, every - count_new(project))
+    return {"every": every, "n_until_next": n_until_next, "every_hours": hours}

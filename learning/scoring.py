@@ -16,21 +16,23 @@ from numpy.typing import NDArray
 from annotation.kinds import Question
 from annotation.models import Project
 from annotation.settings import learning_settings
-from learning.counting import HAS_IMAGE, HAS_TEXT, count_cores
-from learning.loading import BATCH, Labelled, align_proba, load_contents
+from learning.counting import count_cores
+from learning.loading import Labelled, align_proba
 from learning.model_files import read_weights
 from learning.models import ModelVersion
 from learning.questions import classes_of
+from learning.shard_files import MAX_CELLS, Shard
 
 if TYPE_CHECKING:
     from learning.algorithms.estimators import Model
     from learning.algorithms.estimators.recipes import Recipe
-    from learning.algorithms.features import Features, ImageFeatures, Matrix
-    from learning.feature_files import Shard, Shards
+    from learning.algorithms.features import Block, Features, Matrix
+    from learning.feature_files import Shards
 
 # Weights of words hardly change beyond this many items.
 MAX_FIT = 50_000
-MAX_FIT_IMAGES = 2_000
+# Items that are scored at once where a space has several blocks.
+MAX_PART = 20_000
 MAX_THREADS = 4
 # What a model's weights depend on besides labels, texts and seed.
 _SOFTWARE = ("touchstone", "numpy", "scipy", "scikit-learn")
@@ -39,54 +41,31 @@ Progress = Callable[[int], object]
 
 
 def fit_space(project: Project, shards: Shards, items: NDArray[np.int64], rng: np.random.Generator) -> Features:
-    """The feature space of these items, or of a random sample where there are more than 50,000 (images: 2,000)."""
-    from learning.algorithms.features import Features, fit_images, fit_text
+    """The feature space of these items, or of a random sample where there are more than 50,000."""
+    from learning.algorithms.features import Features
 
     if len(items) > MAX_FIT:
         items = np.sort(rng.choice(items, MAX_FIT, replace=False))
-    counted = shards.gather(items)
-    text = fit_text(counted.words) if (counted.kinds & HAS_TEXT).any() else None
-    image = None
-    if (counted.kinds & HAS_IMAGE).any():
-        some = items
-        if len(items) > MAX_FIT_IMAGES:
-            some = np.sort(rng.choice(items, MAX_FIT_IMAGES, replace=False))
-        image = fit_images(
-            content.image
-            for contents in load_contents(project, some, batch=100)
-            for content in contents
-            if content.image is not None
-        )
-    return Features(text, image)
+    fitted = {store.name: store.fit(shards.of_store(store), items) for store in shards.stores}
+    return Features({name: block for name, block in fitted.items() if block is not None})
 
 
 def recipe_for(project: Project, features: Features) -> Recipe:
     """By which estimator a project's models are made, and what the columns of its feature space are."""
-    from learning.algorithms.estimators.recipes import PIXELS, WORDS, Recipe
+    from learning.algorithms.estimators.recipes import Recipe
+    from learning.algorithms.features import PIXELS, ImageFeatures
 
-    n_words = 0 if features.text is None else features.text.n_features
-    spans = {} if features.text is None else {WORDS: slice(0, n_words)}
-    image = features.image
-    if image is not None:
-        spans[PIXELS] = slice(n_words, n_words + image.n_features)
-    shape = None if image is None else (image.height, image.width, image.channels)
-    return Recipe(learning_settings(project)["estimator"], spans, shape)
+    image = features.blocks.get(PIXELS)
+    shape = (image.height, image.width, image.channels) if isinstance(image, ImageFeatures) else None
+    return Recipe(learning_settings(project)["estimator"], features.spans, shape)
 
 
 def vectorise(project: Project, features: Features, shards: Shards, items: NDArray[np.int64]) -> Matrix:
     """The items as one matrix, (n_items, n_features), in their order; whatever their order is.
 
-    Words are read from the shards, images from their files. An item that was erased meanwhile is a row of zeros.
+    An item of which nothing is stored (it was erased meanwhile) is a row of zeros.
     """
-    words = None if features.text is None else features.text.weigh(shards.gather(items).words)
-    pixels = None if features.image is None else _read_pixels(project, features.image, items)
-    return features.join(words, pixels, len(items))
-
-
-def _read_pixels(project: Project, image: ImageFeatures, items: NDArray[np.int64]) -> NDArray[np.float32]:
-    parts = [np.zeros((0, image.n_features), np.float32)]
-    parts += [image.transform([content.image for content in some]) for some in load_contents(project, items)]
-    return np.concatenate(parts)
+    return shards.vectorise(features, items)
 
 
 def predict(
@@ -99,29 +78,54 @@ def predict(
 ) -> NDArray[np.float64]:
     """Probabilities of the items (ascending), (n_items, n_classes): the pool never lies in memory as features.
 
-    Words are scored shard by shard, in as many threads as there are cores: what takes long leaves the interpreter's
-    lock alone.
+    In as many threads as there are cores: what takes long leaves the interpreter's lock alone. Of a space with one
+    block the shards are scored as they lie there.
     """
-    if features.text is None or features.image is not None:
-        parts = [np.zeros((0, model.n_classes))]
-        for start in range(0, len(items), BATCH):
-            some = items[start : start + BATCH]
-            parts.append(model.predict_proba(vectorise(project, features, shards, some)))
-            progress(len(some))
-        return np.concatenate(parts)
-    text = features.text
-
-    def score(shard: Shard) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        places, counted = shard.select(items)
-        return places, model.predict_proba(text.weigh(counted.words))
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     proba = np.empty((len(items), model.n_classes))
-    proba[:] = model.predict_proba(text.weigh(shards.make_empty(1).words))  # stands where an item has no words
-    with ThreadPoolExecutor(min(MAX_THREADS, count_cores())) as threads:
-        for places, found in threads.map(score, shards.shards):
+    if len(features.blocks) == 1:
+        ((name, block),) = features.blocks.items()
+        stored = shards.of(name, block)
+        proba[:] = model.predict_proba(block.weigh(stored.make_empty(1)))  # stands where an item has no row
+        parts: Sequence[Any] = stored.shards
+        score: Callable[[Any], Scored] = _score_shard(block, model, items)
+    else:
+        parts = _cut(features, shards, len(items))
+        score = _score_part(features, shards, model, items)
+    # Each of these threads alone: more of a library's own in every one of them would only contend.
+    with threadpool_limits(limits=1), ThreadPoolExecutor(min(MAX_THREADS, count_cores())) as threads:
+        for places, found in threads.map(score, parts):
             proba[places] = found
-            progress(len(places))
+            progress(len(found))
     return proba
+
+
+Scored = tuple[Any, NDArray[np.float64]]  # where among the items, and their probabilities
+
+
+def _score_shard(block: Block, model: Model, items: NDArray[np.int64]) -> Callable[[Shard], Scored]:
+    def score(shard: Shard) -> Scored:
+        places, rows = shard.select(items)
+        return places, model.predict_proba(block.weigh(rows.matrix))
+
+    return score
+
+
+def _score_part(
+    features: Features, shards: Shards, model: Model, items: NDArray[np.int64]
+) -> Callable[[slice], Scored]:
+    return lambda part: (part, model.predict_proba(shards.vectorise(features, items[part])))
+
+
+def _cut(features: Features, shards: Shards, n: int) -> list[slice]:
+    """Parts of `n` items of which a few fit into memory as features."""
+    n_dense = 0
+    for name, block in features.blocks.items():
+        shards.of(name, block)  # here, where it may have to be made, and not in a thread
+        n_dense += 0 if block.is_sparse else block.n_features
+    step = min(MAX_PART, max(1, MAX_CELLS // max(1, n_dense)))
+    return [slice(start, min(start + step, n)) for start in range(0, n, step)]
 
 
 def pack_model(features: Features, model: Model, classes: Sequence[int], training: Labelled) -> bytes:
@@ -130,7 +134,6 @@ def pack_model(features: Features, model: Model, classes: Sequence[int], trainin
     `training.items` and `training.versions` in the file name the resolutions; the seed is among the model's settings.
     """
     from learning.algorithms import weights
-    from learning.algorithms.features import COUNTS_VERSION
 
     feature_arrays, feature_card = features.to_arrays()
     model_arrays, model_card = model.to_arrays()
@@ -141,7 +144,6 @@ def pack_model(features: Features, model: Model, classes: Sequence[int], trainin
         "features": feature_card,
         "model": model_card,
         "classes": list(classes),
-        "counts": COUNTS_VERSION,
         "software": {name: metadata.version(name) for name in _SOFTWARE},
     }
     return weights.pack(arrays, card)
@@ -150,23 +152,22 @@ def pack_model(features: Features, model: Model, classes: Sequence[int], trainin
 def unpack_model(version: ModelVersion) -> tuple[Features, Model]:
     """What `pack_model` packed, checked against the recorded digest. Raises OSError, WeightsError.
 
-    WeightsError as well where the model was fitted on words that were counted in another way than now.
+    WeightsError as well where the model was fitted on features that were made in another way than now.
     """
     from learning.algorithms import weights
     from learning.algorithms.estimators import read_model
-    from learning.algorithms.features import COUNTS_VERSION, Features
+    from learning.algorithms.features import Features
 
     arrays, card = weights.unpack(read_weights(version), version.sha256)
-    if card.get("counts") != COUNTS_VERSION:
-        raise weights.WeightsError("the model was fitted on words that were counted in another way")
     parts: dict[str, dict[str, NDArray[Any]]] = {"features": {}, "model": {}, "training": {}}
     for name, array in arrays.items():
         part, _dot, rest = name.partition(".")
         parts[part][rest] = array
-    return (
-        Features.from_arrays(parts["features"], card["features"]),
-        read_model(parts["model"], card["model"]),
-    )
+    try:
+        features = Features.from_arrays(parts["features"], card["features"])
+    except ValueError as error:
+        raise weights.WeightsError(str(error)) from error
+    return features, read_model(parts["model"], card["model"])
 
 
 def utilities_for(strategy: str, proba: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotation.kinds import Question
-from annotation.models import Draw, DrawItem, Project
-from learning.loading import Content, load_contents, load_training
+from annotation.models import Project
+from learning.loading import load_training
+from reviewers.columns import read_columns
 
 if TYPE_CHECKING:
     from learning.algorithms.basis import Basis
-    from learning.algorithms.features import Features, Matrix
+    from learning.algorithms.features import Matrix
     from learning.algorithms.strategies import Candidates
 
 # Items from which the directions are fitted along which candidates are compared.
@@ -30,18 +31,14 @@ def look_at(
     question: Question,
     items: NDArray[np.int64],
     proba: NDArray[Any],
-    vectors: Vectors | None,
+    vectors: Vectors,
     rng: np.random.Generator,
 ) -> Candidates:
-    """The items as candidates of a batch.
-
-    `vectors`: the items as the model sees them. Where the model is not of this house there are none: then the contents
-    of those items are read that the strategy asks for.
-    """
+    """The items as candidates of a batch. `vectors`: the items as a model sees them, for strategies that compare."""
     from learning.algorithms.strategies import Candidates
 
     training = load_training(project, question)
-    space = _Space(items, vectors or _Contents(project, items, rng), rng)
+    space = _Space(items, vectors, rng)
     return Candidates(
         n=len(items),
         proba=proba,
@@ -52,11 +49,32 @@ def look_at(
 
 
 def drawn_by_chance(project: Project, items: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which of the items were put into a batch by chance, with a recorded probability; no others are a fair sample."""
-    drawn = DrawItem.objects.filter(
-        draw__project=project, draw__stream=Draw.Stream.ACTIVE, probability__isnull=False
-    ).values_list("item_id", flat=True)
-    return np.isin(items, np.fromiter(drawn.distinct(), np.int64))
+    """Which of the items chance put before people: a fair sample of what was not chosen.
+
+    Decided by the draw under which an item was first answered or skipped, in its first pass: the order of the pool,
+    which is random, or a round's pick with a recorded probability. Not by draws in which an item merely was: what a
+    round chose and nobody took comes by the order of the pool later, and what chance picked once may be chosen after
+    all; left out or counted by that, the sample would lean to or from what a strategy likes. Nor does a later choice
+    take back how an item came: it only hastens its second answer. How imported annotations were drawn nobody knows.
+
+    What strategies chose is missing from the sample, so compare it with what they did not choose, not with the pool.
+    """
+    found = read_columns(
+        """
+        select f.item_id as item from (
+          select distinct on (s.item_id) s.item_id, s.draw_id, coalesce(a.source, '') as source
+          from annotation_seat s
+          join annotation_queuerow q on q.id = s.queue_row_id and q.pass_no = 1
+          left join annotation_annotation a on a.id = s.annotation_id
+          where s.item_id = any(%(items)s::bigint[]) and s.kind = 1 and s.state in (2, 3)
+          order by s.item_id, s.id) f
+        join annotation_draw d on d.id = f.draw_id and d.project_id = %(project)s and d.stream = 'active'
+        left join annotation_drawitem i on i.draw_id = f.draw_id and i.item_id = f.item_id
+        where f.source <> 'imported' and (d.round is null or i.probability is not null)""",
+        {"project": project.pk, "items": items.tolist()},
+        item="int8",
+    )
+    return np.isin(items, found["item"])
 
 
 class _Space:
@@ -76,27 +94,6 @@ class _Space:
 
         X = self.vectors(items)
         return X if self.basis is None else self.basis.embed(sparse.csr_matrix(X))
-
-
-class _Contents:
-    """Features from the contents of items, in a space that is fitted when first asked."""
-
-    def __init__(self, project: Project, items: NDArray[np.int64], rng: np.random.Generator) -> None:
-        self.project, self.items, self.rng = project, items, rng
-
-    @cached_property
-    def features(self) -> Features:
-        from learning.algorithms.features import fit_features
-
-        contents = self._read(_sample(self.items, self.rng))
-        return fit_features([content.text for content in contents], [content.image for content in contents])
-
-    def __call__(self, items: NDArray[np.int64]) -> Matrix:
-        contents = self._read(items)
-        return self.features.transform([one.text for one in contents], [one.image for one in contents])
-
-    def _read(self, items: NDArray[np.int64]) -> list[Content]:
-        return [content for some in load_contents(self.project, items) for content in some]
 
 
 def _sample(items: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:

@@ -7,7 +7,7 @@ from django.urls import URLPattern, URLResolver, path
 from learning.views.doubts import DoubtsView
 from learning.views.items import ItemsView
 from learning.views.learning import LearningView
-from learning.views.models import PromotionView
+from learning.views.models import ComparisonView, PromotionView
 from learning.views.overview import OverviewView
 from learning.views.snapshots import SnapshotsView, SnapshotView
 
@@ -16,6 +16,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("p/<slug:slug>/items/", ItemsView.as_view(), name="project-items"),
     path("p/<slug:slug>/learning/", LearningView.as_view(), name="project-learning"),
     path("p/<slug:slug>/learning/doubts/", DoubtsView.as_view(), name="project-doubts"),
+    path("p/<slug:slug>/learning/models/", ComparisonView.as_view(), name="project-models"),
     path("p/<slug:slug>/learning/models/<str:model_id>/promote/", PromotionView.as_view(), name="project-promotion"),
     path("p/<slug:slug>/snapshots/", SnapshotsView.as_view(), name="project-snapshots"),
     path("p/<slug:slug>/snapshots/<str:version>/", SnapshotView.as_view(), name="project-snapshot"),

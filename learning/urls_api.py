@@ -5,12 +5,13 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, path
 
 from learning.api import AnchoringView, LabelErrorsView, LearningCurveView, ModelsView, PredictionsView, RoundsView
-from learning.api_models import PromotionView
+from learning.api_models import ComparisonView, PromotionView
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("projects/<slug:slug>/predictions", PredictionsView.as_view(), name="api-predictions"),
     path("projects/<slug:slug>/rounds", RoundsView.as_view(), name="api-rounds"),
     path("projects/<slug:slug>/models", ModelsView.as_view(), name="api-models"),
+    path("projects/<slug:slug>/models/compare", ComparisonView.as_view(), name="api-comparison"),
     path("projects/<slug:slug>/models/<str:model_id>/promote", PromotionView.as_view(), name="api-promotion"),
     path("projects/<slug:slug>/anchoring", AnchoringView.as_view(), name="api-anchoring"),
     path("projects/<slug:slug>/learning-curve", LearningCurveView.as_view(), name="api-learning-curve"),

@@ -39,6 +39,7 @@ PAGES = [
     "items/import/",
     "learning/",
     "learning/doubts/",
+    "learning/models/",
     "snapshots/",
     "guideline/",
     "members/",

@@ -18,14 +18,14 @@ from annotation.actions.quarantine import ask_release, confirm_release
 from annotation.events import dispatch_events
 from annotation.jobs import JobFailedError, JobLostError, RunningJob, run_job
 from annotation.models import Item, Job, QueueRow
-from learning import counting, feature_files
+from learning import counting, shard_files
 from learning.actions import models
 from learning.actions.features import start_features
-from learning.algorithms import features as feature_code
-from learning.algorithms.features import count_words
+from learning.algorithms.features import TextFeatures, count_words
 from learning.counting import HAS_TEXT, count_blocks, count_payloads
-from learning.feature_files import Shards, refresh_shards
+from learning.feature_files import refresh_shards
 from learning.models import ModelVersion, Round, Score
+from learning.shard_files import ShardList
 from learning.tasks.features import run_features
 from learning.tasks.rounds import run_round
 from tests.cast import Desk, MakeDesk
@@ -42,8 +42,8 @@ def folders(tmp_path: Path, settings: Any) -> None:
 @pytest.fixture
 def desk(make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch) -> Desk:
     """Ten items, in shards of four."""
-    monkeypatch.setattr(feature_files, "SHARD", 4)
-    monkeypatch.setattr(feature_files, "BLOCK", 3)
+    monkeypatch.setattr(shard_files, "SHARD", 4)
+    monkeypatch.setattr(shard_files, "BLOCK", 3)
     monkeypatch.setattr(counting, "MIN_BLOCKS", 100)  # a process takes seconds to start
     desk = empty_desk(make_desk)
     add(desk, 6, SPAM, "s")
@@ -61,12 +61,14 @@ def stored(desk: Desk) -> set[int]:
     """The items that the files hold counts of, whatever the index says."""
     found: set[int] = set()
     for name, data in files(desk).items():
-        found |= set() if name == "index.json" else set(feature_files._view(data)[0]["items"].tolist())  # type: ignore[arg-type]
+        found |= set() if name == "index.json" else set(shard_files.view(data)[0]["items"].tolist())
     return found
 
 
-def refresh(desk: Desk, check: Callable[[], object] = lambda: None) -> Shards:
-    return refresh_shards(desk.project, check)
+def refresh(desk: Desk, check: Callable[[], object] = lambda: None) -> ShardList:
+    """The stored words."""
+    shards = refresh_shards(desk.project, check)
+    return shards.of_store(shards.stores[0])
 
 
 def listed(desk: Desk) -> list[int]:
@@ -89,8 +91,8 @@ def test_stored_counts_are_those_of_the_texts_in_any_order(desk: Desk) -> None:
     shards = refresh(desk)
     assert [len(shard.items) for shard in shards.shards] == [4, 4, 2]
     counted = shards.gather(np.array(asked))
-    assert same(counted.words, count_words(texts(asked)))
-    assert counted.kinds.tolist() == [HAS_TEXT] * len(asked)
+    assert same(counted.matrix, count_words(texts(asked)))
+    assert counted.marks.tolist() == [HAS_TEXT] * len(asked)
 
 
 @pytest.mark.django_db
@@ -101,7 +103,7 @@ def test_items_that_come_later_fill_up_the_last_shard_and_leave_the_full_ones_al
     assert [shard.sha256 for shard in after.shards[:2]] == [shard.sha256 for shard in before[:2]]
     assert [len(shard.items) for shard in after.shards] == [4, 4, 4, 1]
     items = listed(desk)
-    assert same(after.gather(np.array(items)).words, count_words(texts(items)))
+    assert same(after.gather(np.array(items)).matrix, count_words(texts(items)))
     assert len(files(desk)) == 5
 
 
@@ -116,7 +118,7 @@ def test_a_shard_that_is_lost_or_damaged_is_made_again(
     (path,) = settings.FEATURE_DIR.glob(f"*/*/{shards[1].path}")
     harm(path)
     items = listed(desk)
-    assert same(refresh(desk).gather(np.array(items)).words, count_words(texts(items)))
+    assert same(refresh(desk).gather(np.array(items)).matrix, count_words(texts(items)))
     assert stored(desk) == set(items)
 
 
@@ -130,7 +132,7 @@ def test_what_was_sealed_or_erased_is_in_no_file_and_counts_as_empty(desk: Desk,
     erase_items(project=desk.project, item_ids=[erased], actor=desk.cast.olga, reason="asked")
     shards = refresh(desk)
     assert stored(desk) == set(rest)
-    assert shards.gather(np.array([erased, sealed])).words.nnz == 0
+    assert shards.gather(np.array([erased, sealed])).matrix.sum() == 0
     erase_items(project=desk.project, item_ids=rest, actor=desk.cast.olga, reason="asked")
     assert refresh(desk).shards == []
     assert list(files(desk)) == ["index.json"]
@@ -215,7 +217,7 @@ def cut_off_at(running: RunningJob, number: int) -> list[int]:
 def test_a_round_cut_off_at_any_of_its_steps_is_finished_by_the_next_attempt(
     make_desk: MakeDesk, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feature_files, "SHARD", 6)
+    monkeypatch.setattr(shard_files, "SHARD", 6)
     monkeypatch.setattr(models, "BATCH", 2)
     desk = empty_desk(make_desk, learning={"every": None, "holdout_share": 0, "random_share": 0})
     teach(desk)
@@ -276,7 +278,7 @@ def test_counts_of_another_version_are_not_used_and_its_models_neither(
     teach(desk)
     play(desk)
     before = set(files(desk))
-    monkeypatch.setattr(feature_code, "COUNTS_VERSION", feature_code.COUNTS_VERSION + 1)
+    monkeypatch.setattr(TextFeatures, "VERSION", TextFeatures.VERSION + 1)
     running = attempt(ask(desk, train=False))
     with pytest.raises(JobFailedError, match="Train a new one"):
         run_round(running)
@@ -287,11 +289,11 @@ def test_counts_of_another_version_are_not_used_and_its_models_neither(
 
 
 def test_whoever_counts_in_another_way_raises_the_version() -> None:
-    """If this fails, `count_words` counts otherwise than before: raise COUNTS_VERSION and put the new digest here."""
+    """If this fails, `count_words` counts otherwise than before: raise VERSION and put the new digest here."""
     counts = count_words(["Buy buy NOW, it's 50% off!", "Füße, 東京 and été_2", ""])
     counts.sort_indices()
     digest = hashlib.sha256(counts.indices.astype("<i4").tobytes() + counts.data.astype("<f4").tobytes()).hexdigest()
-    assert (feature_code.COUNTS_VERSION, digest[:16]) == (1, "3a88e89a0bc06e98")
+    assert (TextFeatures.VERSION, digest[:16]) == (1, "3a88e89a0bc06e98")
 
 
 def payload(text: str) -> bytes:

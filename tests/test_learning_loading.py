@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import io
-from typing import Any
-
 import numpy as np
 import pytest
-from PIL import Image
 
 from annotation.actions.items import erase_items, quarantine_item
-from annotation.actions.media import add_media
 from annotation.kinds import Question
 from annotation.models import Import, Item
-from learning.loading import align_proba, load_contents, load_holdout, load_pool, load_training
+from learning.loading import align_proba, load_holdout, load_pool, load_training
 from learning.questions import learnable_questions
 from reviewers.actions.adjudication import adjudicate
-from tests.cast import Desk, MakeDesk, import_rows
+from tests.cast import Desk, MakeDesk
 from tests.learning_rows import PLAIN, SPAM, add, audit, empty_desk
 
 pytestmark = pytest.mark.django_db
@@ -91,35 +86,6 @@ def test_an_item_that_is_all_taken_is_in_the_pool_and_has_no_place(desk: Desk) -
     pool = load_pool(desk.project)
     assert pool.items.tolist() == sorted(waiting)
     assert pool.items[pool.has_place].tolist() == [item for item in waiting if item != taken]
-
-
-def picture() -> bytes:
-    out = io.BytesIO()
-    Image.new("L", (2, 2), 255).save(out, "PNG")
-    return out.getvalue()
-
-
-def test_contents_are_the_target_parts_in_the_order_asked_for(desk: Desk, settings: Any, tmp_path: Any) -> None:
-    settings.MEDIA_DIR = tmp_path / "media"
-    kept, _is_new = add_media(project=desk.project, source=io.BytesIO(picture()), actor=None)
-    rows: list[dict[str, Any]] = [
-        {
-            "external_id": "both",
-            "parts": [
-                {"kind": "text", "text": "title"},
-                {"kind": "text", "text": "before", "role": "context"},
-                {"kind": "text", "text": "body"},
-                {"kind": "image", "media": kept.sha256},
-            ],
-        },
-        {"external_id": "image", "parts": [{"kind": "image", "media": kept.sha256}]},
-        {"external_id": "text", "text": "alone"},
-    ]
-    import_rows(desk.project, rows)
-    ids = [desk.item(row["external_id"]).pk for row in rows]
-    found = [content for batch in load_contents(desk.project, [*ids, 1], batch=2) for content in batch]
-    assert [content.text for content in found] == ["title\nbody", None, "alone", None]
-    assert [content.image for content in found] == [picture(), picture(), None, None]
 
 
 def test_probabilities_follow_the_choices_when_the_schema_changes() -> None:

@@ -14,7 +14,8 @@ from annotation import settings
 from learning.actions.models import TRAINED_NAMES
 from learning.algorithms.estimators import FusionModel, TooFewClassesError, UnsuitableError, cnn, read_model, recipes
 from learning.algorithms.estimators.descent import has_torch
-from learning.algorithms.estimators.recipes import PIXELS, WORDS, Recipe, cook, settle
+from learning.algorithms.estimators.recipes import Recipe, cook, settle
+from learning.algorithms.features import PIXELS, WORDS
 from learning.algorithms.weights import pack, sha256, unpack
 
 with_torch = pytest.mark.skipif(not has_torch(), reason="torch is not installed")

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 from PIL import Image
 
 from annotation.actions.jobs import claim_job
@@ -46,6 +48,7 @@ from learning.reports import (
 from learning.selection import drawn_by_chance
 from learning.tasks import rounds
 from learning.tasks.rounds import run_round
+from learning.tasks.schedules import run_schedules
 from reviewers.models import Resolution
 from tests.cast import Desk, MakeDesk, import_rows
 from tests.learning_rows import BETWEEN, PLAIN, SPAM, add, ask, attempt, empty_desk, finish, names_in, play, teach
@@ -125,15 +128,24 @@ def test_every_strategy_on_offer_chooses_a_batch(desk: Desk, strategy: str) -> N
 
 @pytest.mark.django_db
 def test_only_what_chance_drew_counts_as_a_fair_sample(desk: Desk) -> None:
+    """Imported labels do not; a chance pick does, and so does what was chosen, not taken, and came by its turn."""
     items = load_pool(desk.project).items
     done = play(desk, random_share=0.5, batch=4, seed=7)
-    by_chance = set(items[drawn_by_chance(desk.project, items)].tolist())
-    picks = DrawItem.objects.filter(draw=done.draw, probability__isnull=False)
-    assert by_chance == set(picks.values_list("item_id", flat=True))
-    assert len(by_chance) == 2
     assert done.model_version is not None
-    evaluation = done.model_version.evaluation or {}
-    assert evaluation["settings"]["shift"] == [0, 0]  # no label was drawn by chance yet
+    assert (done.model_version.evaluation or {})["settings"]["shift"] == [0, 0]  # no label was drawn by chance yet
+    picks = {pick.item.external_id: pick for pick in DrawItem.objects.filter(draw=done.draw).select_related("item")}
+    chosen = [name for name, pick in picks.items() if pick.probability is None]
+    drawn = [name for name in picks if name not in chosen]
+    for name in (chosen[0], *drawn):
+        desk.vote(name, alice="none")
+    others = [one.external_id for one in Item.objects.filter(pk__in=items) if one.external_id not in picks]
+    later = Round.objects.get(job=ask(desk))
+    raise_two(later, lambda: None, [desk.item(name).pk for name in others][:1])
+    desk.vote(chosen[1], alice="none")
+    known = {item.pk: item.external_id for item in Item.objects.filter(project=desk.project)}
+    by_chance = np.array(sorted(known))[drawn_by_chance(desk.project, np.array(sorted(known)))]
+    assert {known[item] for item in by_chance.tolist()} == {chosen[1], *drawn}
+    assert set(by_chance.tolist()) <= set(items.tolist())
 
 
 @pytest.mark.django_db
@@ -591,7 +603,7 @@ def test_a_round_starts_by_itself_after_every_n_new_resolutions(make_desk: MakeD
         desk.vote(name, alice="none")
     dispatch_events()
     assert Round.objects.count() == 0
-    assert next_round(desk.project) == {"every": 4, "n_until_next": 1}
+    assert next_round(desk.project) == {"every": 4, "n_until_next": 1, "every_hours": None}
     desk.vote(names[3], alice="spam")
     dispatch_events()
     dispatch_events()
@@ -618,8 +630,29 @@ def test_never_two_rounds_wait_at_once(make_desk: MakeDesk) -> None:
 
 @pytest.mark.django_db
 def test_without_the_setting_no_round_starts(desk: Desk) -> None:
-    assert start_if_due(desk.project) is None
+    assert start_if_due(desk.project, timezone.now()) is None
     assert next_round(desk.project) is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_round_starts_by_the_clock_where_something_is_new(make_desk: MakeDesk) -> None:
+    desk = empty_desk(make_desk, learning={"every": None, "every_hours": 6, "holdout_share": 0})
+    run_schedules()
+    assert not Round.objects.exists()  # nothing to learn from
+    add(desk, 2, PLAIN, "p", "none")
+    run_schedules()
+    run_schedules()
+    (first,) = Round.objects.all()
+    assert first.trigger == "clock"
+    assert first.job_id is not None
+    run_job(first.job_id)
+    add(desk, 2, SPAM, "s", "spam")
+    run_schedules()
+    assert Round.objects.count() == 1
+    Round.objects.update(created_at=timezone.now() - timedelta(hours=6))
+    run_schedules()
+    assert Round.objects.count() == 2
+    assert next_round(desk.project) == {"every": None, "n_until_next": None, "every_hours": 6}
 
 
 @pytest.mark.django_db

@@ -35,6 +35,18 @@ def test_a_share_that_chance_labels_rule_out_moves_to_the_nearest_one_they_allow
     assert moved.settings["shift"][1] > 0 > moved.settings["shift"][0]
 
 
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_a_model_that_hardly_tells_items_apart_is_matched_too(n_classes: int) -> None:
+    """Steps by the ratio of shares went to and fro here, and ended with hardly any item called the rarer class."""
+    rng = np.random.default_rng(2)
+    weak = fit_logistic(X[:60], rng.integers(n_classes, size=60), n_classes, 0, C=1e-3)
+    counts = np.array([70, 30, 20][:n_classes])
+    found = shares_of(match_shares(weak, X, counts))
+    for share, count in zip(found, counts, strict=True):
+        low, high = wilson(int(count), int(counts.sum()))
+        assert low - 0.005 <= share <= high + 0.005
+
+
 def test_what_chance_labels_allow_stays_as_it_is() -> None:
     model = fit()
     n_positive = round(100 * shares_of(model)[1])

@@ -1,4 +1,4 @@
-"""Asking for the words of a project's items to be counted; the counts themselves are files, not rows."""
+"""Asking for the features of a project's items to be made; they are files, not rows."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ KIND = "features"
 
 
 def start_features(*, project: Project) -> Job | None:
-    """Queue what makes the stored counts those of today's items; None where such a job waits already.
+    """Queue what makes the stored features those of today's items; None where such a job waits already.
 
-    It takes turns with rounds, which would count what is missing themselves.
+    It takes turns with rounds, which would make what is missing themselves.
     """
     if Job.objects.filter(project=project, kind=KIND, state=Job.State.QUEUED).exists():
         return None

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from annotation.actions.events import write_event
 from annotation.errors import InvalidError
 from annotation.models import Project, User
-from learning.model_files import remove_proba, store_weights
+from learning.model_files import remove_proba, remove_strays, store_weights
 from learning.models import ModelVersion, Round
+from reviewers.answers import compiled_schema, questions_by_id
 
 # Of models trained here, by their estimator. The bare name of any of them asks for training.
 TRAINED_NAMES = {
@@ -67,6 +68,7 @@ def keep_model(
             model = ModelVersion.objects.create(
                 project=round.project,
                 question=round.question,
+                kind=_kind_of(round.project, round.question),
                 version=version,
                 origin=ModelVersion.Origin.TRAINED,
                 **fields,
@@ -84,6 +86,11 @@ def _next_version(round_: Round) -> str:
     return str(1 + max((int(version) for version in taken if version.isdigit()), default=0))
 
 
+def _kind_of(project: Project, question: int) -> str:
+    kind: str = questions_by_id(compiled_schema(project))[question]["kind"]
+    return kind
+
+
 def ensure_external_model(
     *, project: Project, question: int, name: str, version: str, classes: Sequence[int]
 ) -> ModelVersion:
@@ -91,16 +98,20 @@ def ensure_external_model(
 
     Raises InvalidError where the version was sent under another list of choices: its old scores would not compare.
     """
+    kind = _kind_of(project, question)
     model, _is_new = ModelVersion.objects.get_or_create(
         project=project,
         question=question,
         name=name,
         version=version,
-        defaults={"origin": ModelVersion.Origin.EXTERNAL, "classes": list(classes)},
+        defaults={"kind": kind, "origin": ModelVersion.Origin.EXTERNAL, "classes": list(classes)},
     )
-    if list(model.classes) != list(classes):
+    if (model.kind, list(model.classes)) != (kind, list(classes)):
         raise InvalidError(
-            _("The choices of this question have changed since this version was first sent. Send a new `version`.")
+            _(
+                "The choices or the scale of this question have changed since this version was first sent. Send a new"
+                " `version`."
+            )
         )
     return model
 
@@ -218,7 +229,7 @@ def make_current(
 def remove_old_scores(*, project: Project, question: int, check: Check) -> None:
     """Remove the scores of models trained here that are no longer current, in batches; weights and versions stay.
 
-    Scores that were sent in stay as well: nothing else holds them.
+    Scores that were sent in stay as well: nothing else holds them. Files that kills left go too.
     """
     old = ModelVersion.objects.filter(
         project=project, question=question, origin=ModelVersion.Origin.TRAINED, is_current=False
@@ -232,6 +243,10 @@ def remove_old_scores(*, project: Project, question: int, check: Check) -> None:
                     cursor.execute(_REMOVE_SCORES, [model.pk, after, BATCH])
                     (after,) = cursor.fetchone() or (None,)
         remove_proba(model)
+    with transaction.atomic():
+        check()
+        for model in ModelVersion.objects.filter(project=project, question=question).exclude(path=""):
+            remove_strays(model)
 
 
 # From the highest utility down: what a batch has left dead, the next one does not pass again. Places as an array are

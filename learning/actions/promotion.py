@@ -27,7 +27,7 @@ def start_promotion(*, model: ModelVersion, actor: User) -> Job:
     project = model.project
     if project.state == Project.State.ARCHIVED:
         raise StateError(_("This project is archived."))
-    if all(question["id"] != model.question for question in learnable_questions(project)):
+    if not any(model.is_of(question) for question in learnable_questions(project)):
         raise StateError(_("The question of this model is no longer one that can be learned."))
     lock, args = lock_name(project), {"model": model.pk}
     waiting = Job.objects.filter(project=project, kind=KIND, state=Job.State.QUEUED, args=args).order_by("pk").first()

@@ -135,7 +135,7 @@ def _check_fields(
 
 
 def _find_model(project: Project, question: Question, wanted: str) -> ModelVersion:
-    models = ModelVersion.objects.filter(project=project, question=question["id"]).order_by("-pk")
+    models = ModelVersion.objects.of_question(project, question).order_by("-pk")
     found = models.filter(name=wanted).first()
     if found is None and "@" in wanted:
         name, _at, version = wanted.rpartition("@")

@@ -177,7 +177,7 @@ def evaluate(
     n = len(codes)
     predicted = p.argmax(axis=1) if n else codes
     confusion = np.bincount(codes * n_classes + predicted, minlength=n_classes**2).reshape(n_classes, n_classes)
-    refusal = _too_few(n, minimum)
+    refusal = tell_too_few(n, minimum)
     accuracy, macro_f1, log_loss = _figures(codes, p, confusion, rng, minimum, n_resamples)
     calibration_error, reliability = _calibration(codes, p, refusal, rng, n_resamples)
     ranked = [_rank_class(codes == code, p[:, code], refusal) for code in range(n_classes)]
@@ -232,7 +232,7 @@ def _figures(
 ) -> tuple[Figure, Figure, Figure]:
     n = len(y)
     size: dict[str, Any] = {"n_items": n, "n_labels": n}
-    refusal = _too_few(n, minimum)
+    refusal = tell_too_few(n, minimum)
     if refusal is not None:
         accuracy, macro_f1, log_loss = (
             Figure.refused(metric, refusal, **size) for metric in ("accuracy", "macro_f1", "log_loss")
@@ -297,7 +297,7 @@ def compare_macro_f1(
     is_known = codes >= 0
     codes = codes[is_known]
     size: dict[str, Any] = {"n_items": len(codes), "n_labels": len(codes)}
-    refusal = _too_few(len(codes), minimum) or (ONE_CLASS if len(np.unique(codes)) == 1 else None)
+    refusal = tell_too_few(len(codes), minimum) or (ONE_CLASS if len(np.unique(codes)) == 1 else None)
     if refusal is not None:
         return Figure.refused("macro_f1_gain", refusal, **size)
     said, said_two = one[is_known].argmax(axis=1), two[is_known].argmax(axis=1)
@@ -378,7 +378,8 @@ def _rank_class(
     return value, (float(low), float(high))
 
 
-def _too_few(n: int, minimum: int) -> str | None:
+def tell_too_few(n: int, minimum: int) -> str | None:
+    """Why so few labels are not judged by; None where they are enough."""
     needed = max(1, minimum)
     return f"holdout has {n} label{'s' * (n != 1)}, {needed} needed" if n < needed else None
 

@@ -7,7 +7,7 @@ calls hardly anything by the rarer names. Labels drawn by chance say how much th
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from learning.algorithms.estimators import Matrix, Model
 from reviewers.algorithms.intervals import wilson
@@ -55,12 +55,26 @@ def match_shares(model: Model, X: Matrix, counts: ArrayLike) -> Model:
     shift = np.zeros(len(model.classes))
     if n_drawn and X.shape[0]:
         limits = np.array([wilson(int(drawn[code]), n_drawn) for code in model.classes])
-        logits = np.log(model.predict_proba(X)[:, model.classes] + 1e-300)
-        for _step in range(_MAX_STEPS):
-            shares = np.bincount((logits + shift).argmax(axis=1), minlength=len(shift)) / len(logits)
-            wanted = np.clip(shares, limits[:, 0], limits[:, 1])
-            if np.abs(wanted - shares).max() <= _NEAR_ENOUGH:
-                break
-            # Half of the way: moving one class moves the shares of the others too.
-            shift += np.clip(np.log(np.maximum(wanted, 1e-4) / np.maximum(shares, 1e-4)), -1, 1) / 2
+        shift = _bring_within(np.log(model.predict_proba(X)[:, model.classes] + 1e-300), limits)
     return model.shifted(shift)
+
+
+def _bring_within(logits: NDArray[np.float64], limits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How far each column, (n_items, n_seen), must move until the share of rows that it leads is within its limits.
+
+    The column that is farthest off is moved to where it leads exactly as many rows as its nearest limit says, again and
+    again. What it gains or loses the others lose or gain: the sum of what is beyond the limits never grows. Steps by
+    the ratio of the shares, in its place, overshoot where columns differ by little, and go to and fro for ever.
+    """
+    n, shift = len(logits), np.zeros(logits.shape[1])
+    for _step in range(_MAX_STEPS):
+        moved = logits + shift
+        shares = np.bincount(moved.argmax(axis=1), minlength=len(shift)) / n
+        wanted = np.clip(shares, limits[:, 0], limits[:, 1])
+        worst = int(np.abs(wanted - shares).argmax())
+        if abs(wanted[worst] - shares[worst]) <= _NEAR_ENOUGH:
+            break
+        lacking = np.sort(np.delete(moved, worst, axis=1).max(axis=1) - moved[:, worst])
+        n_wanted = min(max(round(wanted[worst] * n), 1), n - 1)
+        shift[worst] += (lacking[n_wanted - 1] + lacking[n_wanted]) / 2
+    return np.asarray(shift - shift.mean())

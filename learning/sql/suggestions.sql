@@ -1,7 +1,7 @@
 -- What the queue asks of the learning app when it opens a seat in a project that shows suggestions.
 
--- What the current models say of an item, for each question of kind choice that the schema still asks and whose answer it still
--- offers: [{question, choice, score, model, model_id}] in the order of the questions; null where there is nothing to say.
+-- What the current models say of an item, for each question that the schema still asks and whose answer it still offers: [{question,
+-- choice, score, model, model_id}] in the order of the questions, choice a choice's id or a rating; null where there is nothing to say.
 -- Current models are few, and each has one score of an item: a handful of probes whatever the size of the project.
 create or replace function learning_suggestion(p_project bigint, p_schema bigint, p_item bigint) returns jsonb language plpgsql stable as $$
 declare v_told jsonb;
@@ -13,7 +13,9 @@ begin
     cross join lateral (select x.choice, x.probability from learning_score x where x.model_version_id = m.id and x.item_id = p_item offset 0) s
     where m.project_id = p_project and m.is_current and exists (
       select 1 from annotation_labelschema l cross join jsonb_array_elements(l.compiled -> 'questions') q
-      where l.id = p_schema and (q ->> 'id')::int = m.question and q ->> 'kind' = 'choice' and q -> 'leaf_ids' @> to_jsonb(s.choice));
+      where l.id = p_schema and (q ->> 'id')::int = m.question and q ->> 'kind' = m.kind and case q ->> 'kind'
+        when 'choice' then q -> 'leaf_ids' @> to_jsonb(s.choice)
+        when 'rating' then s.choice between (q ->> 'min')::int and (q ->> 'max')::int else false end);
   return v_told;
 end $$;
 

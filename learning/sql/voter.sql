@@ -7,10 +7,13 @@ create or replace function learning_origin(p_project bigint, p_name text) return
 $$;
 
 -- The versions of the models that were sent in, of each question the newest first, and whether they have said p_least answers or more.
+-- Of questions that are weighed only: one answer out of several. What was sent when a question was of another kind does not count.
 create or replace function learning_outside(p_project bigint, p_least int, out question smallint, out name text, out version text, out model bigint, out has_enough boolean)
 returns setof record language sql stable as $$
   select m.question, m.name, m.version, m.id, (select count(*) from (select from learning_score s where s.model_version_id = m.id limit p_least) x) = p_least
-  from learning_modelversion m where m.project_id = p_project and m.origin = 'external'
+  from annotation_project p join annotation_labelschema l on l.id = p.schema_id cross join jsonb_array_elements(l.compiled -> 'questions') q
+    join learning_modelversion m on m.project_id = p.id and m.question = (q ->> 'id')::int and m.kind = q ->> 'kind'
+  where p.id = p_project and m.origin = 'external' and m.kind in ('choice', 'rating')
   order by m.question, m.id desc
 $$;
 

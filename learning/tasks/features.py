@@ -1,4 +1,4 @@
-"""The job that counts the words of new items ahead of the next round, and drops what was counted of sealed ones."""
+"""The job that makes the features of new items ahead of the next round, and drops those of items that must go."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from learning.feature_files import refresh_shards
 
 @job_kind(KIND)
 def run_features(running: RunningJob) -> dict[str, int]:
-    """Count what is missing; the result is `{"items"}`, of how many items words are stored now."""
+    """Make what is missing; the result is `{"items"}`, of how many items features are stored now."""
     shards = refresh_shards(running.project, running.check, running.progress)
-    return {"items": sum(len(shard.items) for shard in shards.shards)}
+    return {"items": len(shards.listed.items)}

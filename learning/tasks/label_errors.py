@@ -12,7 +12,7 @@ from annotation.jobs import JobFailedError, RunningJob, job_kind
 from learning.actions.label_errors import KIND
 from learning.feature_files import refresh_shards
 from learning.loading import load_holdout, load_training
-from learning.questions import classes_of, learnable_questions
+from learning.questions import classes_of, learnable_questions, scale_of
 from learning.scoring import fit_space, vectorise
 
 MIN_LABELS = 100  # with fewer a model doubts whatever is rare
@@ -25,7 +25,8 @@ def search_label_errors(running: RunningJob) -> dict[str, Any]:
     """Foretell every accepted label from the others, and keep the 500 that are believed least.
 
     `{"n_labels", "n_doubted", "n_sure", "doubts": [[item, given, looks_like, belief, is_sure]]}`, choices by their ids.
-    Those of the holdout are among them: a wrong label there misjudges every model. JobFailedError with fewer than 100
+    Of a scale those that look the most points off come first, then the least believed: one point off is often no error.
+    Labels of the holdout are among them: a wrong one there misjudges every model. JobFailedError with fewer than 100
     labels or a single class; StateError while labels are of two versions of the schema.
     """
     from learning.algorithms.estimators import TooFewClassesError
@@ -55,7 +56,11 @@ def search_label_errors(running: RunningJob) -> dict[str, Any]:
     except TooFewClassesError as error:
         raise JobFailedError(_("Nothing can be told apart: %(reason)s.") % {"reason": error}) from error
     found = doubt_labels(y, proba)
-    rows = zip(found.index, found.suggested, found.belief, found.is_sure, strict=True)
+    scale = scale_of(question)
+    rows = list(zip(found.index, found.suggested, found.belief, found.is_sure, strict=True))
+    if scale is not None:
+        # Stable: among those as far off the least believed stay first.
+        rows.sort(key=lambda row: -abs(scale[y[row[0]]] - scale[row[1]]))
     return {
         "n_labels": len(items),
         "n_doubted": len(found.index),

@@ -42,7 +42,7 @@ def run_promotion(running: RunningJob) -> dict[str, Any]:
     project = running.project
     refuse_while_carrying(project)
     model = ModelVersion.objects.get(pk=running.args["model"], project=project)
-    question = next((q for q in learnable_questions(project) if q["id"] == model.question), None)
+    question = next((q for q in learnable_questions(project) if model.is_of(q)), None)
     if question is None:
         raise JobFailedError(_("The question of this model is no longer one that can be learned."))
     if not model.is_current:

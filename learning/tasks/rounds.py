@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -32,7 +33,7 @@ from learning.actions.rounds import (
 from learning.feature_files import Shards, refresh_shards
 from learning.judging import Beside, judge, judge_beside_current, judge_by_chance, judge_sent
 from learning.loading import Pool, load_holdout, load_pool, load_sent_proba, load_training
-from learning.model_files import read_proba, sizes_of, store_proba
+from learning.model_files import as_stored, read_proba, sizes_of, store_proba
 from learning.models import ModelVersion, Round
 from learning.questions import classes_of, learnable_questions
 from learning.reports import current_model, find_metric
@@ -55,9 +56,8 @@ if TYPE_CHECKING:
     from learning.algorithms.features import Features, Matrix
     from learning.algorithms.strategies import Batch
 
-# Items of the pool from which directions of texts and a model's shares are taken; images are read anew each time.
+# Items of the pool from which directions of texts and a model's shares are taken.
 MAX_SAMPLE = 10_000
-MAX_SAMPLE_IMAGES = 1_000
 
 
 class Terms(Protocol):
@@ -75,7 +75,7 @@ class Terms(Protocol):
 class Scored:
     """Probabilities of items of the pool, or none (a cold start).
 
-    `vectors`: the items as the model sees them; None where the model is not of this house, or not there.
+    `vectors`: the items as the model sees them, or as one of this house would; None where there is no model.
     """
 
     model: ModelVersion | None
@@ -182,8 +182,23 @@ def _vectors_of(running: RunningJob, project: Project, model: ModelVersion) -> V
     return vectors
 
 
+def _vectors_for(running: RunningJob, round_: Terms, items: NDArray[np.int64]) -> Vectors:
+    """Items as a model of this house would see them, in a space that is fitted on `items` when first asked for."""
+
+    @cache
+    def fit() -> tuple[Features, Shards]:
+        shards = _count(running, round_.project)
+        return fit_space(round_.project, shards, items, np.random.default_rng([round_.seed, 2])), shards
+
+    def vectors(asked: NDArray[np.int64]) -> Matrix:
+        features, shards = fit()
+        return vectorise(round_.project, features, shards, asked)
+
+    return vectors
+
+
 def _count(running: RunningJob, project: Project) -> Shards:
-    """The words of all items, counted now where they were not."""
+    """The features of all items, made now where they were not."""
     return refresh_shards(project, running.check, running.progress)
 
 
@@ -240,7 +255,7 @@ def _train(running: RunningJob, round_: Round, question: Question) -> Scored:
         **figures,
         "beside": None if beside is None else {"model": str(beside.current), "gain": beside.gain},
         "is_worse": beside is not None and beside.is_worse,
-        "by_chance": judge_by_chance(project, features, shards, training, fit, holdout, of_all, round_.seed),
+        "by_chance": judge_by_chance(project, features, shards, lesson.is_by_chance, fit, holdout, of_all, round_.seed),
         "n_train": len(training),
         "round": round_.number,
         "strategy": round_.strategy,
@@ -261,7 +276,7 @@ def _train(running: RunningJob, round_: Round, question: Question) -> Scored:
     if beside is not None and beside.is_worse:
         return _with_the_better_one(running, round_, question, kept, beside)
     running.on_step("score")
-    proba = predict(project, features, shards, model, pool.items, progress)
+    proba = as_stored(predict(project, features, shards, model, pool.items, progress))
     _publish(running, round_, question, kept, pool.items, proba)
     return Scored(kept, pool.items, proba, len(training), vectors=_vectors(project, features, shards))
 
@@ -281,9 +296,8 @@ def _with_the_better_one(
 
 def _sample(project: Project, features: Features, shards: Shards, items: NDArray[np.int64], seed: int) -> Matrix:
     """Features of a fair sample: what the model is told of the pool besides its labels."""
-    most = MAX_SAMPLE_IMAGES if features.text is None else MAX_SAMPLE
-    if len(items) > most:
-        items = np.sort(np.random.default_rng([seed, 5]).choice(items, most, replace=False))
+    if len(items) > MAX_SAMPLE:
+        items = np.sort(np.random.default_rng([seed, 5]).choice(items, MAX_SAMPLE, replace=False))
     return vectorise(project, features, shards, items)
 
 
@@ -316,7 +330,7 @@ def score_with(
     running.on_step("count")
     features, fitted, shards = _unpack(running, project, model)
     running.on_step("score")
-    raw = predict(project, features, shards, fitted, pool.items, _Progress(running, len(pool)))
+    raw = as_stored(predict(project, features, shards, fitted, pool.items, _Progress(running, len(pool))))
     proba = align_to(question, raw, model.classes)
     _publish(running, round_, question, model, pool.items, proba, actor)
     return Scored(model, pool.items, proba, model.n_train, vectors=_vectors(project, features, shards))
@@ -385,7 +399,7 @@ def _score_sent(
             "total": len(pool),
             "model": model,
         }
-    return Scored(model, items, proba, model.n_train, note)
+    return Scored(model, items, proba, model.n_train, note, _vectors_for(running, round_, items))
 
 
 def _raise_batch(running: RunningJob, round_: Round, question: Question, scored: Scored) -> None:
@@ -397,7 +411,7 @@ def _raise_batch(running: RunningJob, round_: Round, question: Question, scored:
     frame = scored.items[is_candidate]
     rng = np.random.default_rng([round_.seed, 0])
     strategy = round_.strategy
-    if scored.proba is None:
+    if scored.proba is None or scored.vectors is None:
         strategy = RANDOM
         candidates = Candidates(n=len(frame))
     else:

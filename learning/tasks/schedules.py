@@ -1,4 +1,4 @@
-"""What beat asks for every minute: snapshots that are due, content to take out of them, builds that were given up."""
+"""What beat asks for every minute: snapshots and rounds that are due, content to withdraw, builds to give up."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from annotation.models import Item, Job, Project
 from learning.actions.snapshots import WITHDRAW_KIND, fail_snapshot, start_snapshot, start_withdrawal
+from learning.consumers import start_if_due
 from learning.models import Snapshot
 from learning.snapshots.files import remove_leftovers
 from learning.snapshots.rows import WITHDRAWN
@@ -26,18 +27,32 @@ def run_schedules() -> None:
             _start_if_due(project)
         except Exception:
             logger.exception("the snapshot schedule of project %s", project.pk)
+    for project in Project.objects.filter(state=Project.State.ACTIVE, learning__every_hours__gt=0).order_by("pk"):
+        try:
+            _start_round_if_due(project)
+        except Exception:
+            logger.exception("the rounds by time of project %s", project.pk)
     give_up_abandoned()
     withdraw_content()
 
 
 def _start_if_due(project: Project) -> None:
     with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute("select pg_try_advisory_xact_lock(hashtext('snapshot schedule'), %s::int)", [project.pk])
-            if not cursor.fetchone()[0]:
-                return
-        if is_due(project, timezone.now()):
+        if _take_turn("snapshot schedule", project) and is_due(project, timezone.now()):
             start_snapshot(project=project, actor=None)
+
+
+def _start_round_if_due(project: Project) -> None:
+    with transaction.atomic():
+        if _take_turn("round schedule", project):
+            start_if_due(project, timezone.now())
+
+
+def _take_turn(schedule: str, project: Project) -> bool:
+    """Whether nobody else looks at this schedule just now; until the end of the transaction nobody does."""
+    with connection.cursor() as cursor:
+        cursor.execute("select pg_try_advisory_xact_lock(hashtext(%s), %s::int)", [schedule, project.pk])
+        return bool(cursor.fetchone()[0])
 
 
 def give_up_abandoned() -> None:

@@ -13,12 +13,13 @@ from annotation.access import Access
 from annotation.errors import AbsentError, TouchstoneError
 from annotation.faces import Face, find_faces
 from annotation.kinds import Question
+from annotation.learnable import tell_learnable
 from annotation.models import ItemPayload, Project
 from annotation.progress import jobs_to_show
-from annotation.schema import leaf_choices
 from annotation.views.page import ProjectPage, sentence_of
 from learning.actions.label_errors import KIND, start_search
 from learning.doubts import show_doubts
+from learning.questions import class_texts
 from learning.views.learning import shown_question
 
 MOST_SHOWN = 100
@@ -50,7 +51,7 @@ class DoubtsView(ProjectPage):
         template = "learning/doubts.html"
         jobs = jobs_to_show(access.project, [KIND])
         question = shown_question(access.project)
-        context: dict[str, Any] = {"jobs": jobs, "question": None}
+        context: dict[str, Any] = {"jobs": jobs, "question": None, "learnable": tell_learnable()}
         if question is not None:
             found = show_doubts(access.project, question)
             context |= {
@@ -69,7 +70,7 @@ class DoubtsView(ProjectPage):
 
 def show_rows(access: Access, question: Question, doubts: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Doubts as rows of the page: with a face of the item, choices in words, and where a reviewer decides."""
-    texts = {choice["value"]: choice.get("text") or choice["value"] for choice in leaf_choices(question)}
+    texts = class_texts(question)
     ids = [int(one["item"]["id"]) for one in doubts]
     parts = dict(ItemPayload.objects.filter(item__in=ids).values_list("item", "parts"))
     faces = find_faces(access, {pk: parts.get(pk, []) for pk in ids})

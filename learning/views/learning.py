@@ -11,21 +11,28 @@ from django.utils.translation import gettext as _
 from annotation.access import Access
 from annotation.errors import TouchstoneError
 from annotation.kinds import Question
+from annotation.learnable import tell_learnable
 from annotation.models import Project
 from annotation.progress import jobs_to_show, keep_if_large
-from annotation.schema import leaf_choices
 from annotation.views.page import ProjectPage, add_error
 from learning import reports
 from learning.actions.rounds import start_round
 from learning.anchoring import anchoring
 from learning.forms import RoundForm
-from learning.models import Round
+from learning.models import ModelVersion, Round
 from learning.outlook import show_outlook
-from learning.questions import default_question, learnable_questions
+from learning.questions import class_texts, default_question, learnable_questions
 from learning.views.model_pictures import show_mistakes, show_reliability
 from learning.views.round_costs import show_costs
 
-METRICS = ("macro_f1", "accuracy", "log_loss", "calibration_error")
+METRICS = (
+    "macro_f1",
+    "accuracy",
+    "mean_absolute_error",
+    "cohen_kappa_quadratic",
+    "log_loss",
+    "calibration_error",
+)
 
 
 def metric_words() -> dict[str, str]:
@@ -33,6 +40,8 @@ def metric_words() -> dict[str, str]:
     return {
         "macro_f1": _("Macro-F1, holdout"),
         "accuracy": _("Accuracy, holdout"),
+        "mean_absolute_error": _("Points of the scale off, on average, holdout; lower is better"),
+        "cohen_kappa_quadratic": _("Weighted kappa with the accepted ratings, holdout"),
         "log_loss": _("Log-loss, holdout; lower is better"),
         "calibration_error": _("Calibration error, holdout; lower is better"),
         "alpha_nominal": _("Krippendorff's alpha"),
@@ -63,11 +72,25 @@ def model_figures(project: Project, question: Question) -> list[dict[str, Any]]:
     for name in METRICS:
         figure = reports.find_metric(model.evaluation, name)
         if figure is not None:
-            end = {"end": max(1.0, *(figure["interval"] or [0.0]))} if name == "log_loss" else {}
-            figures.append(figure | {"label": words[name], "note": f"{model.name} {model.version}"} | end)
+            figures.append(
+                figure | {"label": words[name], "note": f"{model.name} {model.version}"} | _axis_of(figure, model)
+            )
     if not figures:
         return [{"label": words["macro_f1"], "refusal": _("This model has not been judged yet."), "note": model.name}]
     return figures
+
+
+def _axis_of(figure: dict[str, Any], model: ModelVersion) -> dict[str, float]:
+    """Where the axis of a figure begins and ends, if not at 0 and 1."""
+    low, high = figure["interval"] or (0.0, 0.0)
+    match figure["metric"]:
+        case "log_loss":
+            return {"end": max(1.0, high)}
+        case "mean_absolute_error":  # in points: as far as the scale is long
+            return {"end": float(model.classes[-1] - model.classes[0])}
+        case "cohen_kappa_quadratic":
+            return {"start": min(0.0, low)}
+    return {}
 
 
 def anchoring_figures(project: Project, question: Question) -> list[dict[str, Any]]:
@@ -126,12 +149,12 @@ class LearningView(ProjectPage):
         if self.request.headers.get("HX-Target") == "jobs":
             return self.show(access, "learning/learning.html", {"jobs": jobs})
         question = shown_question(project)
-        context: dict[str, Any] = {"jobs": jobs, "question": None}
+        context: dict[str, Any] = {"jobs": jobs, "question": None, "learnable": tell_learnable()}
         if question is not None:
             model = reports.current_model(project, question)
             evaluation = model.evaluation if model is not None else None
             outlook = show_outlook(project, question)
-            texts = {choice["value"]: choice.get("text") or choice["value"] for choice in leaf_choices(question)}
+            texts = class_texts(question)
             context |= {
                 "question": question.get("text") or question["name"],
                 "learns_by_itself": reports.next_round(project),

@@ -15,12 +15,11 @@ from learning.algorithms.estimators.embedding_bag import fit_embedding_bag
 from learning.algorithms.estimators.fusion import N_FOLDS, fit_fusion
 from learning.algorithms.estimators.logistic import fit_logistic
 from learning.algorithms.estimators.model import FloatArray, Matrix, Model, UnsuitableError
+from learning.algorithms.features import PIXELS, WORDS
 from learning.algorithms.folds import deal_folds, score_unseen
 
 AUTO, LOGISTIC, EMBEDDING_BAG, CNN, FUSION = ESTIMATORS = ("auto", "logistic", "embedding_bag", "cnn", "fusion")
 NEEDS_TORCH = (EMBEDDING_BAG, CNN)
-# What `features` calls the two blocks that have an estimator of their own.
-WORDS, PIXELS = "words", "pixels"
 # With fewer labels of images logistic regression is as good, and folds of so few tell nothing.
 MIN_TO_COMPARE = 50
 

@@ -1,0 +1,47 @@
+"""Which questions a model can learn. Settings name one of them; the learning app works with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from annotation.kinds import Question, choice, rating
+from annotation.plain_text import quote
+from annotation.schema import leaf_choices
+
+# As many as the desk has buttons for: of a longer scale each point has too few labels to be a class of its own.
+MOST_POINTS = rating.MAX_BUTTONS
+
+
+def tell_unlearnable(question: Question) -> str | None:
+    """Why no model can learn a question, as a sentence; None where one can."""
+    name = {"name": quote(question["name"])}
+    match question["kind"]:
+        case choice.NAME:
+            if len(leaf_choices(question)) > 1:
+                return None
+            return _("%(name)s has a single choice: there is nothing to tell apart.") % name
+        case rating.NAME:
+            n = question["max"] - question["min"] + 1
+            if n <= MOST_POINTS:
+                return None
+            return _("The scale of %(name)s has %(n)d points: a model can learn one of at most %(most)d.") % {
+                **name,
+                "n": n,
+                "most": MOST_POINTS,
+            }
+    return _("%(name)s cannot be learned.") % name + f" {tell_learnable()}"
+
+
+def tell_learnable() -> str:
+    """What can be learned, as a sentence."""
+    return _(
+        "A model learns a single choice out of two or more, or a rating on a scale of at most %(most)d points."
+    ) % {"most": MOST_POINTS}
+
+
+def learnable_of(compiled: Mapping[str, Any]) -> list[Question]:
+    """The questions of a compiled schema that a model can learn, in schema order."""
+    return [question for question in compiled["questions"] if tell_unlearnable(question) is None]

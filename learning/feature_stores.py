@@ -1,0 +1,232 @@
+"""How rows of each kind of feature are made of a project's items, and which items have any.
+
+A store knows its folder, whose name says all that its rows depend on besides the items: the version of the code, the
+size of images. In another folder everything is made anew.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+import numpy as np
+from django.conf import settings
+from numpy.typing import NDArray
+
+from annotation.media import media_path
+from annotation.models import Project
+from learning.counting import HAS_IMAGE, HAS_TEXT, NICENESS, count_blocks, count_cores, count_processes, read_images
+from learning.loading import load_payloads
+from learning.shard_files import Ids, Making, Rows, ShardList, is_among, read_shards
+
+if TYPE_CHECKING:
+    from learning.algorithms.features import Block
+    from learning.algorithms.features.pixels import ImageFeatures, Size
+
+MAX_THREADS = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Listed:
+    """The items of a project whose content may be used.
+
+    Attributes
+    ----------
+    project : Project
+    items : ndarray of int64, (n_items,)
+        Ids, ascending.
+    kinds : ndarray of whole numbers, (n_items,)
+        HAS_TEXT, HAS_IMAGE, their sum, or 0; all 0 before the words were counted.
+    """
+
+    project: Project
+    items: Ids
+    kinds: NDArray[Any]
+
+    @property
+    def folder(self) -> Path:
+        """Where the project's features lie."""
+        return project_folder(self.project)
+
+    def having(self, kind: int) -> Ids:
+        """The items that have parts of a kind."""
+        return self.items[(self.kinds & kind) > 0]
+
+
+class Store(Making, Protocol):
+    """Rows of one kind, as blocks of that kind take them."""
+
+    name: str
+
+    @classmethod
+    def find(cls, listed: Listed) -> Sequence[Self]:
+        """What there is of this kind among the items of today."""
+        ...
+
+    @classmethod
+    def of(cls, listed: Listed, name: str, block: Any) -> Self:
+        """What a block that was fitted before takes its rows from."""
+        ...
+
+    def fit(self, stored: ShardList, items: Ids) -> Block | None:
+        """Columns for the rows of these items; None where they have nothing of this kind."""
+        ...
+
+
+def project_folder(project: Project) -> Path:
+    """Where all features of a project lie."""
+    return Path(settings.FEATURE_DIR) / str(project.pk)
+
+
+class WordStore:
+    """Counts of words, of every item; an item's mark says which kinds of part it has."""
+
+    name = "words"
+    is_sparse = True
+
+    def __init__(self, listed: Listed) -> None:
+        from learning.algorithms.features import N_HASHED, TextFeatures
+
+        self.folder = listed.folder / f"words-{TextFeatures.VERSION}"
+        self.n_columns = N_HASHED
+        self.listed = listed
+
+    @classmethod
+    def find(cls, listed: Listed) -> Sequence[Self]:
+        """Always: their marks are needed where nobody wrote a word."""
+        return [cls(listed)]
+
+    @classmethod
+    def of(cls, listed: Listed, name: str, block: Any) -> Self:
+        """The words, whatever the block."""
+        return cls(listed)
+
+    def wanted(self) -> tuple[Ids, None]:
+        """Every item."""
+        return self.listed.items, None
+
+    def make(self, blocks: Sequence[Ids]) -> Iterator[Rows]:
+        """Count, in processes where there is much to count."""
+        counted = count_blocks(map(load_payloads, blocks), count_processes(len(blocks)))
+        for items, found in zip(blocks, counted, strict=True):
+            yield Rows(items, found.kinds, found.words)
+
+    def fit(self, stored: ShardList, items: Ids) -> Block | None:
+        """None where none has a text."""
+        from learning.algorithms.features import fit_text
+
+        rows = stored.gather(items)
+        return fit_text(rows.matrix) if (rows.marks & HAS_TEXT).any() else None
+
+
+class PixelStore:
+    """Pixels of the items that have an image; an item's mark is the size of its own, 0 where it cannot be read."""
+
+    name = "pixels"
+    is_sparse = False
+
+    def __init__(self, listed: Listed, block: ImageFeatures) -> None:
+        size = f"{block.width}x{block.height}x{block.channels}"
+        self.folder = listed.folder / f"pixels-{block.VERSION}-{size}"
+        self.n_columns = block.n_features
+        self.block = block
+        self.listed = listed
+
+    @classmethod
+    def find(cls, listed: Listed) -> Sequence[Self]:
+        """At the size of the largest."""
+        block = find_image_size(listed)
+        return [] if block is None else [cls(listed, block)]
+
+    @classmethod
+    def of(cls, listed: Listed, name: str, block: ImageFeatures) -> Self:
+        """At the block's own size, whatever is the largest now."""
+        return cls(listed, block)
+
+    def wanted(self) -> tuple[Ids, None]:
+        """The items with an image."""
+        return self.listed.having(HAS_IMAGE), None
+
+    def make(self, blocks: Sequence[Ids]) -> Iterator[Rows]:
+        """Decode each image. One whose file is not on this host is left out, and tried again the next time."""
+        with ThreadPoolExecutor(max(1, min(MAX_THREADS, count_cores() - 1)), initializer=_give_way) as threads:
+            for items in blocks:
+                found = list(threads.map(_or_none(self.block.read), image_paths(self.listed.project, items)))
+                is_there = np.array([one is not None for one in found], bool)
+                pixels = np.zeros((int(is_there.sum()), self.n_columns), np.uint8)
+                marks = np.zeros(len(pixels), np.int64)
+                for number, (row, size) in enumerate(one for one in found if one is not None):
+                    pixels[number], marks[number] = row, _mark_of(size)
+                yield Rows(items[is_there], marks, pixels)
+
+    def fit(self, stored: ShardList, items: Ids) -> Block | None:
+        """None where none has an image."""
+        return self.block if is_among(items, stored.items).any() else None
+
+
+def find_image_size(listed: Listed) -> ImageFeatures | None:
+    """The size of the largest image, of those that are on this host; None where none can be read.
+
+    What was read once stands in the shards; of the others the headers are read, until none can be larger.
+    """
+    from learning.algorithms.features.pixels import ImageFeatures, fit_sizes, read_size
+
+    items = listed.having(HAS_IMAGE)
+    folders = listed.folder.glob(f"pixels-{ImageFeatures.VERSION}-*")
+    known = [shard.rows for folder in folders for shard in read_shards(folder)]
+    unknown = items[~is_among(items, np.unique(np.concatenate([np.zeros(0, np.int64), *(k.items for k in known)])))]
+
+    def sizes() -> Iterator[Size]:
+        for rows in known:
+            for mark in np.unique(rows.marks[is_among(rows.items, items)]).tolist():
+                yield _size_of(mark)
+        for start in range(0, len(unknown), 1000):
+            for path in image_paths(listed.project, unknown[start : start + 1000]):
+                size = _or_none(read_size)(path)
+                if size is not None:
+                    yield size
+
+    return fit_sizes(sizes())
+
+
+def _mark_of(size: Size) -> int:
+    width, height, channels = size
+    return (width << 16) + (height << 8) + channels
+
+
+def _size_of(mark: int) -> Size:
+    return mark >> 16, mark >> 8 & 255, mark & 255
+
+
+def image_paths(project: Project, items: Ids) -> list[Path | None]:
+    """Where the first target image of each item lies; None where it has none (any more)."""
+    digests = [read_images([] if payload is None else json.loads(payload)) for payload in load_payloads(items)]
+    return [media_path(project.pk, found[0]) if found else None for found in digests]
+
+
+def _give_way() -> None:
+    """Let what people wait for go before this thread, on systems on which a thread can."""
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+
+
+def _or_none(read: Callable[[Path], Any]) -> Callable[[Path | None], Any]:
+    """Reads a file, or gives None where there is none."""
+
+    def read_there(path: Path | None) -> Any:
+        with suppress(OSError):
+            return None if path is None else read(path)
+        return None
+
+    return read_there
+
+
+# In the order of the columns.
+STORES: dict[str, type[Store]] = {"words": WordStore, "pixels": PixelStore}
