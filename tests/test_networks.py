@@ -32,8 +32,7 @@ pytestmark = pytest.mark.skipif(not has_torch(), reason="torch is not installed"
 
 @pytest.fixture(autouse=True)
 def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cnn, "LEAST_STEPS", 60)
-    monkeypatch.setattr(cnn, "STEPS_PER_LABEL", 0)
+    monkeypatch.setattr(cnn, "MOST_STEPS", 60)
 
 
 def digits() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -67,8 +66,7 @@ def fit_images(X: Any, y: Any, n_classes: int = 10, **settings: Any) -> CnnModel
 def of_digits() -> CnnModel:
     X, y = digits()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cnn, "LEAST_STEPS", 300)
-        patch.setattr(cnn, "STEPS_PER_LABEL", 0)
+        patch.setattr(cnn, "MOST_STEPS", 300)
         return fit_cnn(X[:200], y[:200], 10, seed=3, shape=(8, 8, 1))
 
 

@@ -25,8 +25,7 @@ SHAPE = (8, 8, 1)
 
 @pytest.fixture(autouse=True)
 def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cnn, "LEAST_STEPS", 150)
-    monkeypatch.setattr(cnn, "STEPS_PER_LABEL", 0)
+    monkeypatch.setattr(cnn, "MOST_STEPS", 150)
 
 
 def images(n: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

@@ -29,8 +29,8 @@ NAME = "cnn"
 N_KERNELS = (16, 32)
 BATCH = 32
 RATE, DECAY, DROPPED = 0.003, 0.01, 0.3
-# Few labels are gone through often, each time moved by a pixel; many need more steps than few.
-LEAST_STEPS, STEPS_PER_LABEL, MOST_STEPS = 800, 2, 8000
+# So many steps for each square root of the labels: few labels are gone through often, each time moved by a pixel.
+STEPS, MOST_STEPS = 80, 8000
 # Halved after a layer where both sides have at least so many pixels; after the first only where it is no thumbnail.
 _HALVED_FROM = (16, 4)
 _CHUNK = 256
@@ -190,7 +190,7 @@ def fit_cnn(
     images = _as_images(X[is_labelled], shape)
     classes, places = np.unique(codes[is_labelled], return_inverse=True)
     mean, spread = float(images.mean()), float(images.std()) or 1.0
-    n_steps = min(LEAST_STEPS + STEPS_PER_LABEL * len(images), MOST_STEPS)
+    n_steps = min(round(STEPS * len(images) ** 0.5), MOST_STEPS)
     device, arrays = _learn((images - mean) / spread, places.astype(np.int64), counted, len(classes), seed, n_steps)
     return CnnModel(
         classes=classes,
