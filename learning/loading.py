@@ -156,9 +156,12 @@ def load_payloads(items: NDArray[np.int64]) -> list[Payload]:
     with (
         connection.cursor() as cursor,
         cursor.copy(
-            "copy (select item_id, parts::text from annotation_itempayload where item_id = any(%s::int8[]))"
-            " to stdout (format binary)",
-            [items.tolist()],
+            # Django's cursor that logs statements takes no parameters here.
+            cursor.mogrify(
+                "copy (select item_id, parts::text from annotation_itempayload where item_id = any(%s::int8[]))"
+                " to stdout (format binary)",
+                [items.tolist()],
+            )
         ) as copy,
     ):
         copy.set_types(["int8", "bytea"])  # a text as the bytes that it is

@@ -41,7 +41,8 @@ def read_columns(sql: str, params: Mapping[str, Any], **columns: ColumnType) -> 
     """
     strings = ", ".join(f"string_agg({type_}send(x.{name}::{type_}), '')" for name, type_ in columns.items())
     whole = f"copy (select count(*), {strings} from ({sql}) x) to stdout (format binary)"  # noqa: S608  (our own names)
-    with connection.cursor() as cursor, cursor.copy(whole, params) as copy:
+    # Django's cursor that logs statements takes no parameters here.
+    with connection.cursor() as cursor, cursor.copy(cursor.mogrify(whole, params)) as copy:
         data = b"".join(bytes(block) for block in copy)
     fields = _fields(memoryview(data))
     n_rows = int.from_bytes(next(fields), "big")

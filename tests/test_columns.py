@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from reviewers.columns import read_columns
 
@@ -20,6 +22,11 @@ def test_columns_come_as_arrays_of_their_type_in_the_order_of_the_query() -> Non
     assert found["whole"].tolist() == [least, -7, 0]
     np.testing.assert_array_equal(found["part"], [0.5, -1e300, np.nan])
     found["whole"][0] = 1  # it is the caller's own
+
+
+def test_columns_are_read_while_statements_are_logged() -> None:
+    with CaptureQueriesContext(connection):
+        assert read_columns(ROWS, {"least": 0}, id="int8")["id"].tolist() == [1, 2, 3]
 
 
 def test_no_rows_are_empty_arrays() -> None:
