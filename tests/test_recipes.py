@@ -78,6 +78,20 @@ def test_auto_keeps_logistic_regression_where_place_tells_nothing_more() -> None
     assert settle(asked, X.astype(np.float32), y, 2, 0).estimator == "logistic"
 
 
+@pytest.mark.parametrize(("n", "chosen"), [(150, "fusion"), (40, "logistic")])
+def test_auto_fuses_parts_where_that_foretells_better(n: int, chosen: str) -> None:
+    X, y = both_parts(n, wrong=0.3)
+    assert settle(Recipe("auto", SPANS, SHAPE), X, y, 10, 0).estimator == chosen
+
+
+def test_auto_learns_parts_together_where_neither_says_anything_alone() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 84))
+    first, second = X[:, :20] @ rng.normal(size=20), X[:, 20:] @ rng.normal(size=64) / 3
+    y = (first + second > 0).astype(np.int64)
+    assert settle(Recipe("auto", {"emb:a": slice(0, 20), "emb:b": slice(20, 84)}), X, y, 2, 0).estimator == "logistic"
+
+
 @pytest.mark.parametrize(
     ("spans", "n"),
     [({WORDS: slice(0, 64)}, 150), ({PIXELS: slice(0, 64)}, 40), ({"emb:a": slice(0, 64)}, 150), ({}, 150)],
@@ -158,7 +172,8 @@ def test_stored_fusion_comes_back_as_it_was() -> None:
     again = read_model(*unpack(data, sha256(data)))
     np.testing.assert_array_equal(again.predict_proba(X), moved.predict_proba(X))
     assert again.settings == moved.settings
-    assert again.predict_proba(X)[:, 9].mean() > model.predict_proba(X)[:, 9].mean() + 0.005
+    expected = model.predict_proba(X) * np.exp(np.arange(10) / 10)
+    np.testing.assert_allclose(again.predict_proba(X), expected / expected.sum(axis=1, keepdims=True), atol=1e-6)
 
 
 def test_class_that_nobody_labelled_and_one_that_occurs_in_one_part_only_stay_possible() -> None:
