@@ -269,6 +269,7 @@ JOB_WORDS = {
     "snapshot.withdraw": lambda job: _("Taking erased content out of snapshots"),
     "round": lambda job: _("Learning round"),
     "predictions": lambda job: _("Predictions"),
+    "embeddings": lambda job: _("Embeddings"),
     "comparison": lambda job: _("Comparing models on the holdout"),
     "promotion": lambda job: _("Putting a kept model in the place of the current one"),
     "overlap": lambda job: _("New number of answers for waiting items"),
@@ -346,6 +347,9 @@ def _told_result(kind: str, result: dict[str, Any]) -> str:
     if kind == "features":
         n = int(result.get("items", 0))
         return ngettext("%(n)d item is ready.", "%(n)d items are ready.", n) % {"n": n}
+    if kind == "embeddings":
+        n = int(result.get("accepted", 0))
+        return ngettext("%(n)d vector taken.", "%(n)d vectors taken.", n) % {"n": n}
     if kind == "predictions":
         n = int(result.get("accepted", 0))
         return ngettext("%(n)d score taken.", "%(n)d scores taken.", n) % {"n": n}

@@ -1,16 +1,24 @@
 """Features that are made once: how long the first time takes, and how long reading them takes ever after.
 
     python -m benchmarks.feature_speed images      # 20,000 pictures
+    python -m benchmarks.feature_speed given       # 100,000 vectors of 128 numbers
 
 `images`: JPEG of 640 x 480 and PNG of 320 x 240, half and half, in a project of their own. First every file is decoded
 in one thread, as each round did before pixels were stored; then the shards are made; then they are read, in turns.
+`given`: vectors for the items of `benchmarks.round_speed`, over HTTP until their job is done, once as numbers and once
+as base64; then the shards are made; then a round on the words and both vectors of each item, in this process.
 """
 
 from __future__ import annotations
 
 import argparse
+import base64
 import hashlib
+import http.client
 import io
+import json
+import resource
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -19,8 +27,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from benchmarks.installation import SCHEMA, add_options, make_owner, open_site
+from benchmarks.installation import SCHEMA, Site, add_options, make_owner, open_site
 from benchmarks.measuring import Check, Measurement, say
+from benchmarks.round_speed import Memory, fill, play_here, wait_for, wait_for_counting
 
 if TYPE_CHECKING:
     from annotation.models import Project
@@ -107,14 +116,87 @@ def time_images(project: Project, turns: int) -> dict[str, Any]:
     return {"decoding": round(decoding, 2), "making": round(making, 2), "finding": finding, "reading": reading}
 
 
+def send_vectors(site: Site, project: Project, name: str, vectors: Iterator[Any], n: int) -> float:
+    """Vectors a second, from the request to the end of the job."""
+    from annotation.actions.people import create_token
+    from annotation.models import User
+
+    owner = User.objects.get(username="owner")
+    lines = (
+        json.dumps({"external_id": f"item-{number:08d}", "name": name, "vector": vector})
+        for number, vector in enumerate(vectors, start=1)
+    )
+    body = "\n".join(lines).encode()
+    say(f"{name}: {len(body) / 1e6:.0f} MB")
+    token = create_token(user=owner, actor=owner)[1]
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/x-ndjson"}
+    connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=600)
+    started = time.perf_counter()
+    connection.request("POST", f"/api/v1/projects/{project.slug}/embeddings", body, headers)
+    answer = connection.getresponse()
+    told = json.loads(answer.read())
+    connection.close()
+    assert answer.status == 202, told
+    wait_for(int(told["job"]))
+    return round(n / (time.perf_counter() - started))
+
+
+def time_given(site: Site, args: argparse.Namespace) -> dict[str, Any]:
+    """Vectors a second, seconds to make the shards, seconds of a round by step, the worker's memory."""
+    from annotation.models import Organisation
+    from learning.feature_files import refresh_shards
+    from learning.feature_stores import project_folder
+
+    Organisation.objects.update(max_upload_bytes=20 * 2**30)
+    project = fill(args.items, 2000)
+    rng = np.random.default_rng(8)
+    vectors = rng.normal(size=(args.items, 128)).astype(np.float32)
+    memory = Memory(site.parts.worker)
+    memory.start()
+    rates = {
+        "base64": send_vectors(
+            site, project, "base64", (base64.b64encode(row.tobytes()).decode() for row in vectors), len(vectors)
+        ),
+        "numbers": send_vectors(
+            site, project, "numbers", (row.round(6).tolist() for row in vectors.astype(float)), len(vectors)
+        ),
+    }
+    peak = memory.end()
+    wait_for_counting()
+    shutil.rmtree(project_folder(project), ignore_errors=True)
+    started = time.perf_counter()
+    refresh_shards(project, lambda: None)
+    making = time.perf_counter() - started
+    found = []
+    for _turn in range(args.turns):
+        started = time.perf_counter()
+        refresh_shards(project, lambda: None)
+        found.append(round(time.perf_counter() - started, 2))
+    rounds = [play_here(project) for _turn in range(args.turns)]
+    return {
+        "vectors_per_second": rates,
+        "worker_anon_mib": peak,
+        "making_words_and_vectors": round(making, 2),
+        "finding": found,
+        "rounds": rounds,
+        "peak_here_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["images"])
+    parser.add_argument("what", choices=["images", "given"])
     add_options(parser)
     parser.add_argument("--images", type=int, default=20_000)
+    parser.add_argument("--items", type=int, default=100_000, help="that get vectors")
     parser.add_argument("--turns", type=int, default=3)
     args = parser.parse_args()
     with open_site(args) as site:
+        if args.what == "given":
+            measurement = Measurement("feature_speed", args.out)
+            figures = {**site.server, "items": args.items, **time_given(site, args)}
+            fine = measurement.finish(figures)
+            sys.exit(0 if fine else 1)
         project = fill_images(args.images)
         site.settle_down()
         measurement = Measurement("feature_speed", args.out)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.db import transaction
@@ -113,20 +115,25 @@ class PredictionsView(ApiView):
         access = project_for(self.caller, slug, "learn")
         query = read_query(request, ("select",))
         is_selecting = read_choice(query, "select", ("0", "1"), "1") == "1"
-        source = _detect(request)
-        most = Organisation.objects.get().max_upload_bytes
-        if int(request.META.get("CONTENT_LENGTH") or 0) > most:
-            raise TooLargeError
-        path = spool(open_body(request), most)
-        try:
-            with transaction.atomic():
-                job = start_predictions(
-                    project=access.project, actor=access.user, path=path, compression=source, select=is_selecting
-                )
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
-        return accept_job(job)
+        return take_lines(
+            request, partial(start_predictions, project=access.project, actor=access.user, select=is_selecting)
+        )
+
+
+def take_lines(request: Request, start: Callable[..., Job]) -> Response:
+    """Spool a body of JSON lines and start its job: `start(path=, compression=)`."""
+    compression = _detect(request)
+    most = Organisation.objects.get().max_upload_bytes
+    if int(request.META.get("CONTENT_LENGTH") or 0) > most:
+        raise TooLargeError
+    path = spool(open_body(request), most)
+    try:
+        with transaction.atomic():
+            job = start(path=path, compression=compression)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return accept_job(job)
 
 
 def _detect(request: Request) -> str | None:

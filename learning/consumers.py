@@ -8,13 +8,17 @@ that a project wants by time.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from django.utils import timezone
 
+from annotation.actions.imports import vectors_path
 from annotation.errors import TouchstoneError
-from annotation.models import Event, Job, Project
+from annotation.models import Event, Import, Job, Project
 from annotation.settings import learning_settings
+from learning.actions.embeddings import KIND as EMBEDDINGS
+from learning.actions.embeddings import STORED, start_embeddings
 from learning.actions.features import start_features
 from learning.actions.rounds import KIND, settle_holdout_share, start_round
 from learning.feature_files import has_shards
@@ -23,7 +27,8 @@ from learning.questions import default_question
 
 CONSUMER = "learning"
 RESOLVED = ("agreed", "adjudicated")
-COME = ("items.imported", "item.released")
+IMPORTED = "items.imported"
+COME = (IMPORTED, "item.released", STORED)
 GONE = ("item.erased", "item.quarantined")
 
 logger = logging.getLogger(__name__)
@@ -42,8 +47,19 @@ def read_items(events: list[Event]) -> None:
         if event.project_id is not None and event.kind in (*COME, *GONE):
             kinds.setdefault(event.project_id, set()).add(event.kind)
     for project in Project.objects.filter(pk__in=kinds).select_related("schema"):
+        if IMPORTED in kinds[project.pk]:
+            take_spooled(project, [event.ref_id for event in events if event.kind == IMPORTED])
         if has_shards(project) or (kinds[project.pk] & set(COME) and is_learning(project)):
             start_features(project=project)
+
+
+def take_spooled(project: Project, imports: Iterable[int | None]) -> None:
+    """Start the job for vectors that came with rows of these imports; those of other projects are left alone."""
+    own = Import.objects.filter(project=project, pk__in=[pk for pk in imports if pk is not None])
+    for import_id in own.values_list("pk", flat=True):
+        path = vectors_path(import_id)
+        if path.exists() and not Job.objects.filter(kind=EMBEDDINGS, project=project, args__file=path.name).exists():
+            start_embeddings(project=project, actor=None, path=path)
 
 
 def is_learning(project: Project) -> bool:

@@ -18,16 +18,19 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 from django.conf import settings
+from django.db import connection
 from numpy.typing import NDArray
 
 from annotation.media import media_path
 from annotation.models import Project
 from learning.counting import HAS_IMAGE, HAS_TEXT, NICENESS, count_blocks, count_cores, count_processes, read_images
 from learning.loading import load_payloads
+from learning.models import EmbeddingSpace
 from learning.shard_files import Ids, Making, Rows, ShardList, is_among, read_shards
+from reviewers.columns import read_columns
 
 if TYPE_CHECKING:
-    from learning.algorithms.features import Block
+    from learning.algorithms.features import Block, GivenFeatures
     from learning.algorithms.features.pixels import ImageFeatures, Size
 
 MAX_THREADS = 4
@@ -171,6 +174,65 @@ class PixelStore:
         return self.block if is_among(items, stored.items).any() else None
 
 
+class GivenStore:
+    """Vectors that were sent in, of the items that have one; an item's mark is the vector's stamp."""
+
+    is_sparse = False
+
+    def __init__(self, listed: Listed, block: GivenFeatures, name: str) -> None:
+        self.name, self.block, self.listed = name, block, listed
+        self.folder = listed.folder / f"given-{block.VERSION}-{block.space}"
+        self.n_columns = block.n_features
+
+    @classmethod
+    def find(cls, listed: Listed) -> Sequence[Self]:
+        """One for each name under which vectors were sent."""
+        from learning.algorithms.features import GivenFeatures
+
+        spaces = EmbeddingSpace.objects.filter(project=listed.project).order_by("name")
+        return [cls(listed, GivenFeatures(one.n_dimensions, one.pk), f"given:{one.name}") for one in spaces]
+
+    @classmethod
+    def of(cls, listed: Listed, name: str, block: GivenFeatures) -> Self:
+        """Those of the block's space, whatever is sent under that name now."""
+        return cls(listed, block, name)
+
+    def wanted(self) -> tuple[Ids, NDArray[Any]]:
+        """The items with a vector, and which one that is."""
+        found = read_columns(
+            "select item_id as item, stamp from learning_embedding where space_id = %(space)s order by item_id",
+            {"space": self.block.space},
+            item="int8",
+            stamp="int8",
+        )
+        is_listed = is_among(found["item"], self.listed.items)
+        return found["item"][is_listed], found["stamp"][is_listed]
+
+    def make(self, blocks: Sequence[Ids]) -> Iterator[Rows]:
+        """Read the vectors out of their table."""
+        for items in blocks:
+            with (
+                connection.cursor() as cursor,
+                cursor.copy(
+                    "copy (select item_id, stamp, vector from learning_embedding where space_id = %s"
+                    " and item_id = any(%s::int8[]) order by item_id) to stdout (format binary)",
+                    [self.block.space, items.tolist()],
+                ) as copy,
+            ):
+                copy.set_types(["int8", "int8", "bytea"])
+                rows = list(copy.rows())
+            vectors = np.frombuffer(b"".join(vector for _item, _stamp, vector in rows), "<f4")
+            yield Rows(
+                np.array([item for item, _stamp, _vector in rows], np.int64),
+                np.array([stamp for _item, stamp, _vector in rows], np.int64),
+                vectors.reshape(len(rows), self.n_columns).astype(np.float32, copy=False),
+            )
+
+    def fit(self, stored: ShardList, items: Ids) -> Block | None:
+        """None where none has a vector."""
+        return self.block if is_among(items, stored.items).any() else None
+
+
 def find_image_size(listed: Listed) -> ImageFeatures | None:
     """The size of the largest image, of those that are on this host; None where none can be read.
 
@@ -229,4 +291,4 @@ def _or_none(read: Callable[[Path], Any]) -> Callable[[Path | None], Any]:
 
 
 # In the order of the columns.
-STORES: dict[str, type[Store]] = {"words": WordStore, "pixels": PixelStore}
+STORES: dict[str, type[Store]] = {"words": WordStore, "pixels": PixelStore, "given": GivenStore}

@@ -97,6 +97,34 @@ class Score(models.Model):
         return f"score of {self.item_id}"
 
 
+class EmbeddingSpace(models.Model):
+    """Vectors of a project's items by one outside model: all of one length, and comparable with each other."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="embedding_spaces")
+    name = models.CharField(max_length=60)
+    n_dimensions = models.PositiveSmallIntegerField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["project", "name"], name="embedding_space_once")]
+
+    def __str__(self) -> str:
+        return f"embeddings {self.name} of {self.project_id}"
+
+
+class Embedding(models.Model):
+    """The newest vector of one item in one space. It goes when the item is sealed or erased (trigger)."""
+
+    pk = models.CompositePrimaryKey("space_id", "item_id")
+    space = models.ForeignKey(EmbeddingSpace, on_delete=models.CASCADE, related_name="embeddings", db_index=False)
+    item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="+", db_constraint=False, db_index=False)
+    stamp = models.BigIntegerField(help_text="another one for another vector: what was made of the one before is old")
+    vector = models.BinaryField(help_text="float32, little-endian")
+
+    def __str__(self) -> str:
+        return f"embedding of {self.item_id}"
+
+
 class Round(models.Model):
     """One turn of the loop: train (or take scores sent in), score the pool, select a batch, raise its priorities."""
 

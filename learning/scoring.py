@@ -19,7 +19,7 @@ from annotation.settings import learning_settings
 from learning.counting import count_cores
 from learning.loading import Labelled, align_proba
 from learning.model_files import read_weights
-from learning.models import ModelVersion
+from learning.models import EmbeddingSpace, ModelVersion
 from learning.questions import classes_of
 from learning.shard_files import MAX_CELLS, Shard
 
@@ -152,11 +152,11 @@ def pack_model(features: Features, model: Model, classes: Sequence[int], trainin
 def unpack_model(version: ModelVersion) -> tuple[Features, Model]:
     """What `pack_model` packed, checked against the recorded digest. Raises OSError, WeightsError.
 
-    WeightsError as well where the model was fitted on features that were made in another way than now.
+    WeightsError as well where the model was fitted on features that were made in another way than now, or removed.
     """
     from learning.algorithms import weights
     from learning.algorithms.estimators import read_model
-    from learning.algorithms.features import Features
+    from learning.algorithms.features import Features, GivenFeatures
 
     arrays, card = weights.unpack(read_weights(version), version.sha256)
     parts: dict[str, dict[str, NDArray[Any]]] = {"features": {}, "model": {}, "training": {}}
@@ -167,6 +167,9 @@ def unpack_model(version: ModelVersion) -> tuple[Features, Model]:
         features = Features.from_arrays(parts["features"], card["features"])
     except ValueError as error:
         raise weights.WeightsError(str(error)) from error
+    spaces = {block.space for block in features.blocks.values() if isinstance(block, GivenFeatures)}
+    if EmbeddingSpace.objects.filter(pk__in=spaces).count() < len(spaces):
+        raise weights.WeightsError("the embeddings that the model was fitted on were removed")
     return features, read_model(parts["model"], card["model"])
 
 

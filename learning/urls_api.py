@@ -5,10 +5,12 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, path
 
 from learning.api import AnchoringView, LabelErrorsView, LearningCurveView, ModelsView, PredictionsView, RoundsView
+from learning.api_embeddings import EmbeddingsView
 from learning.api_models import ComparisonView, PromotionView
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("projects/<slug:slug>/predictions", PredictionsView.as_view(), name="api-predictions"),
+    path("projects/<slug:slug>/embeddings", EmbeddingsView.as_view(), name="api-embeddings"),
     path("projects/<slug:slug>/rounds", RoundsView.as_view(), name="api-rounds"),
     path("projects/<slug:slug>/models", ModelsView.as_view(), name="api-models"),
     path("projects/<slug:slug>/models/compare", ComparisonView.as_view(), name="api-comparison"),

@@ -144,6 +144,7 @@ ITEM = PROJECT + "/items/<str:item_id>"
 LEASE = API + "leases/<str:lease_id>"
 _SUBMIT = as_json({"answers": {"verdict": "none"}}, headers={"Idempotency-Key": "a-key"})
 _PREDICTION = b'{"external_id": "t-4", "model": "m", "proba": {"none": 0.5}}'
+_EMBEDDING = b'{"external_id": "t-4", "vector": [1, 2]}'
 _GUIDELINE = {"change": "minor", "clauses": [{"id": "a", "title": "A", "text": "Newer"}]}
 _DECISION = {"answers": {"verdict": "spam"}, "reason": "ambiguous", "note": "", "expected_version": None}
 
@@ -228,6 +229,7 @@ BODIES: dict[tuple[str, str], MakeBody] = {
     (PROJECT + "/snapshots/<str:version>/files/<str:name>", "GET"): lambda w: Body(path={"name": "labels.jsonl"}),
     (PROJECT + "/snapshots", "POST"): lambda w: as_json({}),
     (PROJECT + "/predictions", "POST"): lambda w: Body(data=_PREDICTION, content_type="application/x-ndjson"),
+    (PROJECT + "/embeddings", "POST"): lambda w: Body(data=_EMBEDDING, content_type="application/x-ndjson"),
     (PROJECT + "/rounds", "POST"): lambda w: as_json({"train": False, "strategy": "random"}),
     (PROJECT + "/leases", "POST"): lambda w: as_json({"n": 1}),
     (LEASE + "/annotation", "POST"): lambda w: _SUBMIT,

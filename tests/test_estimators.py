@@ -88,7 +88,7 @@ def test_features_that_never_occurred_weigh_nothing() -> None:
 
 def test_weighted_labels_of_a_class_weigh_as_much_together_as_those_of_another() -> None:
     found = weigh_labels(np.array([0, 0, 0, 1, -1]), 3, [1.0, 2.0, 1.0, 5.0, 9.0])
-    np.testing.assert_allclose(found, [0.5, 1.0, 0.5, 2.0, 0.0])
+    np.testing.assert_allclose(found, [1.125, 2.25, 1.125, 4.5, 0.0])
     np.testing.assert_allclose(weigh_labels(np.array([0, 0, 0, 1]), 2, None), [2 / 3, 2 / 3, 2 / 3, 2])
 
 

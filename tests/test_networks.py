@@ -221,3 +221,14 @@ def test_where_torch_is_absent_the_refusal_says_what_to_install(monkeypatch: pyt
 def test_card_of_something_else_is_refused(kind: str, reader: Any) -> None:
     with pytest.raises(ValueError, match=rf"^the card describes 'logistic', not {kind}$"):
         reader.from_arrays({}, {"kind": "logistic"})
+
+
+@pytest.mark.parametrize("fit", [fit_bag, fit_images])
+def test_scaled_model_is_surer_and_says_the_same(fit: Any) -> None:
+    X, y = digits()
+    rows = sparse.csr_matrix(X[:60]) if fit is fit_bag else X[:60]
+    model: Model = fit(rows, y[:60])
+    surer = model.scaled(2.0).noting(seen="twice")
+    squared = model.predict_proba(rows) ** 2
+    np.testing.assert_allclose(surer.predict_proba(rows), squared / squared.sum(axis=1, keepdims=True), atol=1e-5)
+    assert (surer.settings["scale"], surer.settings["seen"]) == (2.0, "twice")

@@ -64,7 +64,7 @@ def test_names_that_the_settings_know_are_those_that_can_be_fitted() -> None:
 
 @with_torch
 def test_auto_takes_the_network_for_images_that_it_foretells_better() -> None:
-    X, y = images(150)
+    X, y = images(80)
     asked = Recipe("auto", {PIXELS: slice(0, 64)}, SHAPE)
     assert settle(asked, X, y, 10, 0).estimator == "cnn"
 
@@ -72,7 +72,7 @@ def test_auto_takes_the_network_for_images_that_it_foretells_better() -> None:
 @with_torch
 def test_auto_keeps_logistic_regression_where_place_tells_nothing_more() -> None:
     rng = np.random.default_rng(0)
-    X = rng.random((120, 64))
+    X = rng.random((80, 64))
     y = ((X - 0.5) @ rng.normal(size=64) > 0).astype(np.int64)
     asked = Recipe("auto", {PIXELS: slice(0, 64)}, SHAPE)
     assert settle(asked, X.astype(np.float32), y, 2, 0).estimator == "logistic"
@@ -86,10 +86,10 @@ def test_auto_fuses_parts_where_that_foretells_better(n: int, chosen: str) -> No
 
 def test_auto_learns_parts_together_where_neither_says_anything_alone() -> None:
     rng = np.random.default_rng(0)
-    X = rng.normal(size=(200, 84))
-    first, second = X[:, :20] @ rng.normal(size=20), X[:, 20:] @ rng.normal(size=64) / 3
-    y = (first + second > 0).astype(np.int64)
-    assert settle(Recipe("auto", {"emb:a": slice(0, 20), "emb:b": slice(20, 84)}), X, y, 2, 0).estimator == "logistic"
+    y = np.arange(120) % 2
+    noise = rng.normal(size=(120, 5)) * 4
+    X = np.hstack([noise + y[:, np.newaxis], noise])  # the second part says what to take off the first
+    assert settle(Recipe("auto", {"emb:a": slice(0, 5), "emb:b": slice(5, 10)}), X, y, 2, 0).estimator == "logistic"
 
 
 @pytest.mark.parametrize(
@@ -199,3 +199,24 @@ def test_part_in_which_one_class_occurs_is_left_out() -> None:
 def test_same_labels_give_the_same_bytes() -> None:
     first, again = (pack(*fused(80)[0].to_arrays()) for _ in range(2))
     assert first == again
+
+
+def test_scaled_fusion_is_surer_even_of_what_lacks_every_part() -> None:
+    model, _X, _y = fused(80)
+    rows = sparse.vstack([both_parts(100)[0][80:], sparse.csr_matrix((1, 84), dtype=np.float32)], format="csr")
+    surer = model.scaled(2.0).noting(seen="twice")
+    squared = model.predict_proba(rows) ** 2
+    np.testing.assert_allclose(surer.predict_proba(rows), squared / squared.sum(axis=1, keepdims=True), atol=1e-6)
+    assert (surer.settings["scale"], surer.settings["seen"]) == (2.0, "twice")
+
+
+def test_item_with_two_labels_stays_in_one_fold() -> None:
+    X, y = both_parts(60)
+    twice = np.repeat(np.arange(60), 2)
+    weights = np.full(120, 0.5)
+    once = cook(Recipe("fusion", SPANS, SHAPE), X, y, 10, 0)
+    halves = cook(Recipe("fusion", SPANS, SHAPE), X[twice], y[twice], 10, 0, weights=weights, items=twice)
+    assert isinstance(once, FusionModel)
+    assert isinstance(halves, FusionModel)
+    np.testing.assert_allclose(halves.shares, once.shares, atol=0.02)
+    assert halves.n_train == 60

@@ -14,8 +14,10 @@ project (the job's lock), and each transaction calls `check`, so that an attempt
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
+import os
 import secrets
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
@@ -38,7 +40,7 @@ from annotation.errors import StateError, TouchstoneError
 from annotation.hints import LaneKey, lane_of
 from annotation.importing.ahead import read_ahead
 from annotation.importing.archive import detect_archive
-from annotation.importing.formats import detect_source
+from annotation.importing.formats import RowProblem, detect_source
 from annotation.importing.rows import ItemRow
 from annotation.importing.sorting import SHOWN_ERRORS, Numbered, Rows, Sorter, batches, generated_id, parts_of
 from annotation.models import Draw, Event, Import, Item, Job, LabelSchema, Project, QueueLane, QueueRow, User
@@ -197,6 +199,7 @@ def _recall_counts(import_row: Import, outcome: Outcome) -> int:
 def discard_unfinished(*, project: Project, check: Check = lambda: None) -> None:
     """Remove what imports that never became visible left. Only a job with the project's import lock calls this."""
     for import_row in Import.objects.filter(project=project, is_visible=False):
+        vectors_path(import_row.pk).unlink(missing_ok=True)
         items = Item.objects.filter(imported_by=import_row).values_list("pk", flat=True)
         while ids := list(items[:10_000]):
             with transaction.atomic(), connection.cursor() as cursor:
@@ -306,7 +309,12 @@ class _Loader:
             refuse_archived(self._project)
             _gather_words()
             found = self._sorter.sort(batch)
-            self._copy([record for place in found.fresh if (record := records[place]) is not None])
+            fresh = [(batch[place][1], record) for place in found.fresh if (record := records[place]) is not None]
+            self._copy([record for _row, record in fresh])
+            self._spool_vectors(
+                [(record.item[3], row) for row, record in fresh]
+                + [(row.external_id, row) for row, _item in found.known]
+            )
         for line, reason in found.wrong:
             self.outcome.reject(line, reason)
         self.outcome.imported += len(found.fresh)
@@ -314,6 +322,21 @@ class _Loader:
         # Of rows with one id in one batch nothing is in the table yet to compare with: the second pass tells.
         if self._update_metadata and any(item is None or item.metadata != row.metadata for row, item in found.known):
             self.has_new_metadata = True
+
+    def _spool_vectors(self, rows: list[tuple[str | None, ItemRow | RowProblem]]) -> None:
+        """Keep the embeddings that came along, as lines: learning takes them in once it hears of the import."""
+        lines = [
+            json.dumps({"external_id": name, "vector": base64.b64encode(row.embedding).decode()})
+            for name, row in rows
+            if isinstance(row, ItemRow) and row.embedding is not None
+        ]
+        if lines:
+            path = vectors_path(self._import.pk)
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "a", encoding="ascii") as file:
+                file.write("\n".join(lines) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
 
     def _copy(self, records: list[_Record]) -> None:
         """Store items, payloads and queue rows. The rows that wait for their annotations are closed until then."""
@@ -381,6 +404,11 @@ class _Loader:
                 own,
             )
         queue.bump_lanes(lane_ids=sorted(self._used_lanes))
+
+
+def vectors_path(import_id: int) -> Path:
+    """Where the embeddings that came with an import's rows wait, as lines in the shape of `POST embeddings`."""
+    return Path(settings.UPLOAD_DIR) / f"embeddings-{import_id}.jsonl"
 
 
 def _gather_words() -> None:

@@ -18,6 +18,7 @@ from annotation.importing.formats import MAX_DEPTH, RowProblem, parse_json_objec
 from annotation.kinds import LabelValue, Part
 from annotation.plain_text import find_line_fault, find_storage_fault, quote
 from annotation.schema import AnswersError, Compiled, parse_answers
+from annotation.vectors import VectorError, parse_vector
 
 MAX_ID = 200
 MAX_TEXT = 1_000_000  # code points
@@ -31,7 +32,7 @@ PART_KINDS = ("text", "image", "audio", "video")
 ROLES = ("target", "context")
 
 _COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
-_ROW_KEYS = frozenset({"external_id", "group", "parts", "metadata", "annotations", "gold"})
+_ROW_KEYS = frozenset({"external_id", "group", "parts", "metadata", "annotations", "gold", "embedding"})
 _PART_KEYS = frozenset({"name", "kind", "role", "text", "media", "url"})
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _LANGUAGE = re.compile(r"(?:[a-z]{2,3}(?:-[a-z0-9]{1,8})*|[xi](?:-[a-z0-9]{1,8})+)", re.IGNORECASE | re.ASCII)
@@ -73,7 +74,10 @@ class AnnotationRow:
 
 @dataclass(frozen=True, slots=True)
 class ItemRow:
-    """A row that has passed every rule that needs no database. `gold`: question id -> value, of some questions."""
+    """A row that has passed every rule that needs no database. `gold`: question id -> value, of some questions.
+
+    `embedding`: a vector of its content, as float32.
+    """
 
     external_id: str | None
     group: str | None
@@ -81,6 +85,7 @@ class ItemRow:
     metadata: dict[str, Any] = field(default_factory=dict)
     annotations: tuple[AnnotationRow, ...] = ()
     gold: dict[int, LabelValue] | None = None
+    embedding: bytes | None = None
 
     def media(self) -> list[tuple[str, str]]:
         """Return (kind, SHA-256) of each part with media: the caller checks that the project holds them."""
@@ -91,8 +96,9 @@ def parse_row(raw: object, schema: Compiled, *, text_column: str = "text") -> It
     """Return the item that a row stands for; RowError holds a sentence that says what is wrong with it.
 
     A row with `parts` is one in CONTRACT's shape, and may have no other keys. A row without becomes one text part named
-    `text` from the column `text_column`; `external_id`, `group`, `metadata`, `annotations` and `gold` mean what they
-    mean elsewhere (in a table the last three are JSON), every further column becomes metadata. Nulls count as absent.
+    `text` from the column `text_column`; `external_id`, `group`, `metadata`, `annotations`, `gold` and `embedding` mean
+    what they mean elsewhere (in a table the last four are JSON), every further column becomes metadata. Nulls count as
+    absent.
     """
     if not isinstance(raw, dict):
         raise RowError(_("The row is not an object."))
@@ -120,6 +126,7 @@ def parse_row(raw: object, schema: Compiled, *, text_column: str = "text") -> It
         metadata=_check_metadata(metadata) if metadata else metadata,
         annotations=_parse_annotations(_read_cell(row, "annotations", list) or [], schema, parts),
         gold=_parse_gold(_read_cell(row, "gold", dict), schema, parts),
+        embedding=_parse_embedding(_read_cell(row, "embedding", list)),
     )
 
 
@@ -342,6 +349,15 @@ def _parse_annotations(raw: list[Any], schema: Compiled, parts: tuple[PartRow, .
             raise RowError(where + error.detail) from error
         found[annotator] = AnnotationRow(annotator=annotator, values=values)
     return tuple(found.values())
+
+
+def _parse_embedding(raw: list[Any] | None) -> bytes | None:
+    if raw is None:
+        return None
+    try:
+        return parse_vector(raw)
+    except VectorError as error:
+        raise RowError(_("Embedding: ") + str(error)) from error
 
 
 def _parse_gold(

@@ -46,7 +46,7 @@ def _weigh(row: ItemRow | RowProblem) -> int:
     """About how many characters of memory a row takes."""
     if isinstance(row, RowProblem):
         return len(row.reason)
-    size = 200 * len(row.annotations)
+    size = 200 * len(row.annotations) + len(row.embedding or b"")
     for part in row.parts:
         size += len(part.text or "")
     for value in row.metadata.values():

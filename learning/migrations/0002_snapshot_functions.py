@@ -12,5 +12,5 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.RunSQL((SQL / name).read_text(encoding="utf-8"), migrations.RunSQL.noop)
-        for name in ("snapshots.sql", "suggestions.sql", "voter.sql")
+        for name in ("snapshots.sql", "suggestions.sql", "voter.sql", "embeddings.sql")
     ]

@@ -27,13 +27,13 @@ from learning.actions.rounds import open_round
 from learning.judging import judge_sent
 from learning.loading import load_named
 from learning.models import ModelVersion, Round
+from learning.outcome import Taken
 from learning.predictions import Learnable, Prediction, PredictionError, list_learnable, parse_prediction
 from learning.questions import classes_of, default_question, learnable_questions
 from learning.scoring import utilities_for
 from learning.tasks.rounds import conduct
 
 BATCH = 50_000
-SHOWN_ERRORS = 100
 SWEPT_JOBS = 20
 
 Line = tuple[int, dict[str, Any] | RowProblem]
@@ -41,19 +41,10 @@ Key = tuple[int, str, str]  # question, model, version
 
 
 @dataclass(slots=True)
-class Taken:
-    """What became of the lines, and the model that came last for each question (the last question last)."""
+class TakenScores(Taken):
+    """With the model that came last for each question (the last question last)."""
 
-    accepted: int = 0
-    rejected: int = 0
-    errors: list[dict[str, Any]] = field(default_factory=list)
     models: dict[int, ModelVersion] = field(default_factory=dict)
-
-    def reject(self, faults: Iterable[tuple[int, str]]) -> None:
-        for line, reason in sorted(faults):
-            self.rejected += 1
-            if len(self.errors) < SHOWN_ERRORS:
-                self.errors.append({"line": line, "reason": reason})
 
 
 @job_kind(KIND)
@@ -69,7 +60,7 @@ def run_predictions(running: RunningJob) -> None:
     except TouchstoneError:
         path.unlink(missing_ok=True)
         raise
-    running.finish({"accepted": taken.accepted, "rejected": taken.rejected, "errors": taken.errors})
+    running.finish(taken.as_result())
     path.unlink(missing_ok=True)
 
 
@@ -85,8 +76,8 @@ def _remove_leftovers(project: Project, own: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _take(running: RunningJob, path: Path) -> Taken:
-    project, taken, done = running.project, Taken(), 0
+def _take(running: RunningJob, path: Path) -> TakenScores:
+    project, taken, done = running.project, TakenScores(), 0
     learnable = learnable_questions(project)
     rows = read_rows(path, Source("jsonl", running.args["compression"]))
     with closing(read_ahead(_batches(rows, list_learnable(learnable)))) as batches:
@@ -121,7 +112,9 @@ def _batches(rows: Iterable[Line], known: Sequence[Learnable]) -> Iterator[_Batc
         yield batch
 
 
-def _take_batch(running: RunningJob, project: Project, learnable: list[Question], batch: _Batch, taken: Taken) -> None:
+def _take_batch(
+    running: RunningJob, project: Project, learnable: list[Question], batch: _Batch, taken: TakenScores
+) -> None:
     """Good lines become scores, in the order of the file, so that the last one about an item stands."""
     parsed, faults = batch.parsed, batch.faults
     items = load_named(project, {found[0].external_id for _line, found in parsed})
@@ -176,7 +169,7 @@ def _find_model(project: Project, key: Key, classes: list[int]) -> ModelVersion 
         return error.detail
 
 
-def _use(running: RunningJob, taken: Taken) -> None:
+def _use(running: RunningJob, taken: TakenScores) -> None:
     """Let the models that came last be the current ones; raise a batch by one of them, unless told not to."""
     project = running.project
     if not taken.models:

@@ -20,6 +20,7 @@ from learning.algorithms.estimators.model import (
     check_labels,
     check_width,
     moved,
+    scaled,
     softmax,
     spread_over_classes,
     weigh_labels,
@@ -102,6 +103,14 @@ class CnnModel:
     def shifted(self, by: FloatArray) -> CnnModel:
         """The same weights, each intercept moved by so much, (n_seen,); ``settings["shift"]`` says how far."""
         return replace(self, **moved(self, by))
+
+    def scaled(self, by: float) -> CnnModel:
+        """The logits times so much, above 0; ``settings["scale"]`` says how much."""
+        return replace(self, **scaled(self, by))
+
+    def noting(self, **notes: Any) -> CnnModel:
+        """The same model with more in its settings."""
+        return replace(self, settings={**self.settings, **notes})
 
     def to_arrays(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """For `weights.pack`."""
@@ -198,7 +207,7 @@ def fit_cnn(
         shape=shape,
         n_classes=n_classes,
         n_features=X.shape[1],
-        n_train=len(images),
+        n_train=len(images) if weights is None else round(np.asarray(weights)[is_labelled].sum()),
         settings={
             "estimator": NAME,
             "class_weight": "balanced",

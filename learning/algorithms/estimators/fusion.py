@@ -44,7 +44,7 @@ class FusionModel:
     strength : float
         Above 1 where parts say different things and confirm each other; 1 for the mean.
     prior : ndarray of float64, (n_seen,)
-        Shares of the classes among the labels: what is said of an item that lacks every part.
+        Of the classes, in the ratios that are said of an item that lacks every part: as fitted, those of the labels.
     intercept : ndarray of float32, (n_seen,)
         Added to the logits; 0 as fitted.
     n_classes, n_features, n_train : int
@@ -90,6 +90,20 @@ class FusionModel:
     def shifted(self, by: FloatArray) -> FusionModel:
         """The same models, the pooled logits moved by so much, (n_seen,); ``settings["shift"]`` says how far."""
         return replace(self, **moved(self, by))
+
+    def scaled(self, by: float) -> FusionModel:
+        """The pooled logits times so much, above 0; ``settings["scale"]`` says how much."""
+        return replace(
+            self,
+            strength=self.strength * by,
+            prior=self.prior**by,
+            intercept=(self.intercept * by).astype(np.float32),
+            settings={**self.settings, "scale": round(by, 4)},
+        )
+
+    def noting(self, **notes: Any) -> FusionModel:
+        """The same model with more in its settings."""
+        return replace(self, settings={**self.settings, **notes})
 
     def to_arrays(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """For `weights.pack`; arrays of the parts' models lie under their number."""
@@ -225,7 +239,7 @@ def fit_fusion(
         intercept=np.zeros(len(classes), np.float32),
         n_classes=n_classes,
         n_features=X.shape[1],
-        n_train=int(is_labelled.sum()),
+        n_train=round((is_labelled if given is None else given[is_labelled]).sum()),
         settings={
             "estimator": NAME,
             "seed": seed,

@@ -24,6 +24,7 @@ from learning.algorithms.estimators.model import (
     check_labels,
     check_width,
     moved,
+    scaled,
     softmax,
     spread_over_classes,
 )
@@ -47,7 +48,7 @@ class LogisticModel:
     n_classes, n_features : int
         Classes of the question, seen or not; width of X.
     n_train : int
-        Labels it was fitted on.
+        Labels it was fitted on; the sum of their weights where they were weighted.
     settings : dict
         How it was fitted, for the model's card; whether it converged.
     """
@@ -79,6 +80,14 @@ class LogisticModel:
     def shifted(self, by: FloatArray) -> LogisticModel:
         """The same weights, each intercept moved by so much, (n_seen,); ``settings["shift"]`` says how far."""
         return replace(self, **moved(self, by))
+
+    def scaled(self, by: float) -> LogisticModel:
+        """All weights and intercepts times so much, above 0; ``settings["scale"]`` says how much."""
+        return replace(self, **scaled(self, by))
+
+    def noting(self, **notes: Any) -> LogisticModel:
+        """The same model with more in its settings."""
+        return replace(self, settings={**self.settings, **notes})
 
     def to_arrays(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """For `weights.pack`."""
@@ -203,7 +212,7 @@ def fit_logistic(
         intercept=intercept.astype(np.float32),
         n_classes=n_classes,
         n_features=X.shape[1],
-        n_train=len(y_train),
+        n_train=len(y_train) if w_train is None else round(w_train.sum()),
         settings={
             "estimator": "logistic",
             "C": C,

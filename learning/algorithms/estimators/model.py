@@ -58,6 +58,14 @@ class Model(Protocol):
         """The same model with the logits of the seen classes moved by so much, (n_seen,); noted in the settings."""
         ...
 
+    def scaled(self, by: float) -> Model:
+        """The same model with the logits of the seen classes times so much (1 / temperature); noted in the settings."""
+        ...
+
+    def noting(self, **notes: Any) -> Model:
+        """The same model with more in its settings, plain types."""
+        ...
+
     def to_arrays(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Arrays and card for `weights.pack`; the card's "kind" says which class reads them."""
         ...
@@ -85,7 +93,7 @@ def check_labels(X: Matrix, y: ArrayLike, n_classes: int) -> NDArray[np.int64]:
 
 
 def weigh_labels(codes: NDArray[np.int64], n_classes: int, weights: ArrayLike | None) -> NDArray[np.float32]:
-    """The weight of each row, (n_items,), so that classes weigh alike and weights are 1 on average; 0 without a label.
+    """The weight of each row, (n_items,), so that classes weigh alike, and as much in all as before; 0 without a label.
 
     `weights`: how much each row counts within its class. Raises ValueError where one is not above 0.
     """
@@ -95,7 +103,7 @@ def weigh_labels(codes: NDArray[np.int64], n_classes: int, weights: ArrayLike | 
     of_class = np.bincount(np.maximum(codes, 0), weights=own, minlength=n_classes)
     of_class[of_class == 0] = np.inf
     balanced = own / of_class[np.maximum(codes, 0)]
-    return np.asarray(balanced * (codes >= 0).sum() / balanced.sum(), np.float32)
+    return np.asarray(balanced * own.sum() / balanced.sum(), np.float32)
 
 
 def check_width(X: Matrix, n_features: int) -> None:
@@ -119,6 +127,15 @@ def moved(model: Any, by: FloatArray) -> dict[str, Any]:
     return {
         "intercept": (model.intercept + by).astype(np.float32),
         "settings": {**model.settings, "shift": shift},
+    }
+
+
+def scaled(model: Any, by: float) -> dict[str, Any]:
+    """What changes in a model whose logits are ``hidden @ coef.T + intercept`` are to be so many times as large."""
+    return {
+        "coef": (model.coef * by).astype(np.float32),
+        "intercept": (model.intercept * by).astype(np.float32),
+        "settings": {**model.settings, "scale": round(by, 4)},
     }
 
 

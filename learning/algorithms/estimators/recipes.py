@@ -46,6 +46,10 @@ class Recipe:
         return list(self.spans) == [PIXELS] and self.shape is not None
 
 
+# Logistic regression, whatever the columns are.
+PLAIN = Recipe()
+
+
 def settle(
     recipe: Recipe,
     X: Matrix,
@@ -99,10 +103,12 @@ def cook(
     *,
     basis: Basis | None = None,
     weights: ArrayLike | None = None,
+    items: NDArray[np.int64] | None = None,
 ) -> Model:
     """Fit a model by a settled recipe.
 
-    X, y, n_classes, seed, basis, weights: as for `fit_logistic`. Where items have blocks that the estimator named
+    X, y, n_classes, seed, basis, weights: as for `fit_logistic`. `items`: which item each row is of, where one may have
+    several: they stay in one fold. Where items have blocks that the estimator named
     cannot read, these are learned by logistic regression, and the models are fused.
 
     Raises TooFewClassesError, ValueError as `fit_logistic`; UnsuitableError where the items have nothing that the
@@ -121,7 +127,8 @@ def cook(
         own = None if basis is None or part != WORDS else basis.within(recipe.spans[part])
         return _cook_part(recipe, part, rows, codes, n_classes, seed, own, counted)
 
-    folds = deal_folds(np.asarray(y, np.int64), N_FOLDS, seed)
+    _items, first, item = np.unique(np.arange(X.shape[0]) if items is None else items, True, True)
+    folds = deal_folds(np.asarray(y, np.int64)[first], N_FOLDS, seed)[item]
     return fit_fusion(X, y, n_classes, seed, spans=recipe.spans, fit_part=fit_part, weights=weights, folds=folds)
 
 

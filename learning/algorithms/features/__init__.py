@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from learning.algorithms.features.block import Block, FloatArray, Matrix
+from learning.algorithms.features.given import GivenFeatures
 from learning.algorithms.features.pixels import ImageFeatures, fit_images
 from learning.algorithms.features.words import N_HASHED, TextFeatures, count_words, fit_text
 
@@ -26,6 +27,7 @@ __all__ = [
     "Block",
     "Features",
     "FloatArray",
+    "GivenFeatures",
     "ImageFeatures",
     "Matrix",
     "TextFeatures",
@@ -36,9 +38,9 @@ __all__ = [
     "kind_of",
 ]
 
-WORDS, PIXELS = "words", "pixels"
+WORDS, PIXELS, GIVEN = "words", "pixels", "given"
 # By kind, in the order of the columns.
-KINDS: dict[str, type[Block]] = {WORDS: TextFeatures, PIXELS: ImageFeatures}
+KINDS: dict[str, type[Block]] = {WORDS: TextFeatures, PIXELS: ImageFeatures, GIVEN: GivenFeatures}
 
 
 def kind_of(name: str) -> str:
@@ -123,7 +125,7 @@ class Features:
         Raises
         ------
         ValueError
-            If texts and images differ in length.
+            If texts and images differ in length, or a block takes neither.
         """
         if len(texts) != len(images):
             raise ValueError(f"{len(texts)} texts and {len(images)} images: must be one of each per item")
@@ -131,6 +133,8 @@ class Features:
         for name, block in self.blocks.items():
             if isinstance(block, ImageFeatures):
                 rows[name] = block.read_all(images)
+            elif not isinstance(block, TextFeatures):
+                raise ValueError(f"the block {name!r} is not made of texts or images")
             else:
                 rows[name] = count_words(text or "" for text in texts)
         return self.join(rows, len(texts))
