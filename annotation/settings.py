@@ -24,6 +24,8 @@ LEARNING_DEFAULTS: dict[str, Any] = {
     "estimator": "auto",
     "random_share": 0.2,
     "holdout_share": 0.2,
+    "keywords": "",
+    "llm_accuracy": 0.7,
 }
 # What chooses a batch, the one to use without choosing first (`learning.algorithms.strategies`).
 STRATEGIES = (
@@ -35,12 +37,15 @@ STRATEGIES = (
     "ranked",
     "coreset",
     "rare",
+    "vote_entropy",
+    "consensus_entropy",
     "random",
 )
 PROPOSED_STRATEGY = STRATEGIES[0]
 # By what models are made (`learning.algorithms.estimators.recipes`), and those that need torch.
 ESTIMATORS = ("auto", "logistic", "embedding_bag", "cnn", "fusion")
 TORCH_ESTIMATORS = ("embedding_bag", "cnn")
+MAX_KEYWORDS = 5000
 RULES = ("majority", "unanimous", "posterior")
 CONSENSUS_METHODS = ("evidence", "one_coin", "mace", "dawid_skene")
 POSTERIOR_DEFAULTS: dict[str, Any] = {"threshold": 0.95, "method": "evidence"}
@@ -285,6 +290,8 @@ def _learning(value: Any, compiled: Mapping[str, Any], *_rest: Any) -> dict[str,
     _whole(sent["batch"], 1, 1_000_000)
     sent["random_share"] = _share(sent["random_share"])
     sent["holdout_share"] = _share(sent["holdout_share"])
+    sent["keywords"] = _text(sent["keywords"], MAX_KEYWORDS).strip()
+    sent["llm_accuracy"] = _share(sent["llm_accuracy"])
     return {"learning": sent, "holdout_share_now": sent["holdout_share"]}
 
 

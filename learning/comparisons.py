@@ -23,7 +23,7 @@ MOST = 6
 FRESH_SECONDS = 3600
 FAILED_SECONDS = 60
 # Jobs after which a model may say something else of the holdout than before.
-_CHANGING = ("round", "predictions", "promotion")
+_CHANGING = ("round", "predictions", "promotion", "llm")
 
 
 def default_models(project: Project, question: Question) -> list[ModelVersion]:

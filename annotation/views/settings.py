@@ -78,11 +78,14 @@ class SettingsView(ProjectPage):
                 (
                     "learning_question",
                     "learning_every",
+                    "learning_every_hours",
                     "learning_batch",
                     "learning_strategy",
                     "learning_estimator",
                     "learning_random_share",
                     "learning_holdout_share",
+                    "learning_keywords",
+                    "learning_llm_accuracy",
                 ),
             ),
             (

@@ -7,7 +7,7 @@ estimator and strategies as a real round.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,13 +16,12 @@ from scipy import sparse
 
 from learning.algorithms.basis import Basis
 from learning.algorithms.beliefs import believe
-from learning.algorithms.estimators import Model, TooFewClassesError, fit_logistic
-from learning.algorithms.estimators.recipes import PLAIN, Recipe
+from learning.algorithms.estimators import Model, TooFewClassesError
+from learning.algorithms.estimators.recipes import AUTO, PLAIN, Recipe
 from learning.algorithms.strategies import RANDOM, Candidates, draw_batch, find_strategy
-from learning.algorithms.teaching import Lesson, calibrate, choose, teach
+from learning.algorithms.teaching import Lesson, calibrate, choose, teach, teach_committee
 
 Matrix: TypeAlias = sparse.csr_matrix | NDArray[Any]
-N_MEMBERS = 5
 # Items of the pool on which a model's shares are taken.
 MAX_SHARES = 4_000
 
@@ -48,6 +47,9 @@ class LabelledFile:
     n_annotators : int
     similarity : ndarray of float, (n_items,), or None
         To the words of a policy. With it the first batch is the strategy's where the strategy can do with it.
+    always_calibrated : bool
+        Else models of two classes are calibrated after the last round only: the factor changes no order by doubt, and
+        finding it takes as long as all the rest of a round.
     recipe : Recipe
         By which estimator models are made, chosen anew by each round's labels where that is `auto`.
     """
@@ -60,6 +62,7 @@ class LabelledFile:
     votes: NDArray[np.int64] | None = None
     n_annotators: int = 3
     similarity: NDArray[np.float64] | None = None
+    always_calibrated: bool = False
     recipe: Recipe = PLAIN
 
     def __post_init__(self) -> None:
@@ -94,6 +97,8 @@ class LabelledFile:
         is_by_chance: NDArray[np.bool_],
         seed: int,
         beliefs: NDArray[np.float64] | None = None,
+        *,
+        is_last: bool = True,
     ) -> Model:
         """A model of what is labelled (not -1), as a round makes it. Raises TooFewClassesError."""
         is_labelled = labels >= 0
@@ -103,6 +108,8 @@ class LabelledFile:
         recipe = choose(self.recipe, lesson, self.n_classes, seed, basis=self.basis)
         left, n_left = self.X[some[~is_chosen[some]]], len(self.pool) - int(is_chosen.sum())
         model = teach(lesson, self.n_classes, seed, recipe=recipe, some=left, basis=self.basis)
+        if self.n_classes == 2 and not is_last and not self.always_calibrated:
+            return model
         return calibrate(model, lesson, seed, recipe=recipe, n_left=n_left, basis=self.basis)
 
     def answer(self, item: int, seed: int) -> tuple[int, NDArray[np.int64]]:
@@ -188,10 +195,11 @@ def run_rounds(
     answers = np.zeros((len(file.y), file.n_classes), np.int64)
     n_random = 0
     model: Model | None = None
-    for batch in batches:
+    for number, batch in enumerate(batches, start=1):
         if not len(pool):
             return
-        candidates = _look_at(file, pool, labels, model, seed, with_committee=found.needs_committee)
+        beliefs = _believe(file, labels, answers)
+        candidates = _look_at(file, pool, labels, beliefs, model, seed, with_committee=found.needs_committee)
         by = strategy if model is not None or starts_by_words else RANDOM
         picks = draw_batch(by, candidates, batch, random_share, picking)
         n_random += int(picks.is_random.sum())
@@ -201,7 +209,8 @@ def run_rounds(
         pool = np.delete(pool, picks.index)
         is_labelled, refusal = labels >= 0, None
         try:
-            model = file.fit(labels, is_by_chance, seed, _believe(file, labels, answers))
+            is_last = number == len(batches) or not len(pool)
+            model = file.fit(labels, is_by_chance, seed, _believe(file, labels, answers), is_last=is_last)
         except TooFewClassesError as error:
             refusal = str(error)
         yield Step(labels.copy(), int(is_labelled.sum()), n_random, int(answers.sum()), model, refusal)
@@ -219,6 +228,7 @@ def _look_at(
     file: LabelledFile,
     pool: NDArray[np.int64],
     labels: NDArray[np.int64],
+    beliefs: NDArray[np.float64] | None,
     model: Model | None,
     seed: int,
     *,
@@ -227,7 +237,13 @@ def _look_at(
     is_labelled = labels >= 0
     committee = None
     if with_committee and model is not None:
-        committee = _ask_committee(file, file.X[is_labelled], labels[is_labelled], file.X[pool], model, seed)
+        lesson = Lesson(file.X, labels, is_labelled, beliefs).select(is_labelled)
+        rng = np.random.default_rng([seed, 4, len(lesson.y)])
+        recipe = file.recipe
+        if recipe.estimator == AUTO:  # the one that it came to
+            recipe = replace(recipe, estimator=model.settings["estimator"])
+        members = teach_committee(model, lesson, rng, seed, recipe=recipe, basis=file.basis)
+        committee = np.stack([member.predict_proba(file.X[pool]) for member in members])
     return Candidates(
         n=len(pool),
         proba=None if model is None else model.predict_proba(file.X[pool]),
@@ -237,24 +253,3 @@ def _look_at(
         committee=committee,
         similarity=None if file.similarity is None else file.similarity[pool],
     )
-
-
-def _ask_committee(
-    file: LabelledFile,
-    X: Matrix,
-    y: NDArray[np.int64],
-    X_pool: Matrix,
-    model: Model,
-    seed: int,
-) -> NDArray[np.float64]:
-    """Probabilities by five models, each fitted on its own resample of the labels (query by bagging)."""
-    rng = np.random.default_rng([seed, 4, len(y)])
-    members = []
-    for _member in range(N_MEMBERS):
-        resample = rng.integers(len(y), size=len(y))
-        try:
-            member: Model = fit_logistic(X[resample], y[resample], file.n_classes, seed, basis=file.basis)
-        except TooFewClassesError:
-            member = model
-        members.append(member.predict_proba(X_pool))
-    return np.stack(members)
