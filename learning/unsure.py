@@ -17,7 +17,7 @@ from annotation.models import Project
 from learning.item_walks import robust_plans
 from learning.items import Position, list_items
 from learning.models import ModelVersion
-from learning.questions import class_names, classes_of
+from learning.questions import class_names, classes_of, holds_several
 from learning.stored_proba import find_proba
 
 MOST_EVENTS = 20_000  # looked through for labels accepted since: less than a quarter of a second
@@ -52,7 +52,8 @@ def list_unsure(
     """One page of the open items that the model scored, the highest utility first, and where the next page begins.
 
     Rows as `list_items` gives them, with `likeliest`: the two likeliest classes as `[{"value", "probability"}]`; one
-    where the rest is not known on this host, none of a class that left the schema.
+    where the rest is not known on this host, none of a class that left the schema. Where several classes may hold at
+    once, the two whose probabilities are nearest to a half.
     """
     rows, position = list_items(
         project, order="-utility", state="open", after=after or [0, model.pk, None], limit=limit
@@ -66,6 +67,11 @@ def list_unsure(
 
 def _find_likeliest(question: Question, model: ModelVersion, items: list[int]) -> dict[int, list[dict[str, Any]]]:
     names = dict(zip(classes_of(question), class_names(question), strict=True))
+    is_several = holds_several(question)
+
+    def rank(pair: tuple[int, float]) -> float:
+        return abs(pair[1] - 0.5) if is_several else -pair[1]
+
     with connection.cursor() as cursor:
         cursor.execute(
             "select item_id, choice, probability, proba from learning_score"
@@ -80,7 +86,7 @@ def _find_likeliest(question: Question, model: ModelVersion, items: list[int]) -
         said = sent if sent is not None else stored.get(item)
         told = [(choice, probability)]
         if said is not None:
-            told = sorted(zip(model.classes, map(float, said), strict=True), key=lambda pair: -pair[1])[:2]
+            told = sorted(zip(model.classes, map(float, said), strict=True), key=rank)[:2]
         found[item] = [{"value": names[code], "probability": share} for code, share in told if code in names]
     return found
 
@@ -89,7 +95,7 @@ def find_contradictions(project: Project, question: Question, model: ModelVersio
     """Labels accepted since the model became the current one that are not what it said, what it was surest of first.
 
     `[{"item": {"id", "external_id"}, "label", "said", "probability"}]`, at most 100, among the newest 20,000 events of
-    the project; classes by their values, without those that left the schema.
+    the project; classes by their values, without those that left the schema. None where several classes may hold.
     """
     names = dict(zip(classes_of(question), class_names(question), strict=True))
     about = {"project": project.pk, "model": model.pk, "question": question["id"]}

@@ -16,10 +16,11 @@ from django.test.utils import CaptureQueriesContext
 from annotation.actions.items import quarantine_item
 from annotation.models import Item
 from learning import unsure
+from learning.actions.models import ensure_external_model, make_current
 from learning.item_walks import robust_plans
 from learning.model_files import read_proba
 from learning.models import ModelVersion, Score
-from learning.questions import learnable_questions
+from learning.questions import classes_of, learnable_questions
 from learning.stored_proba import find_proba
 from learning.unsure import find_contradictions, list_unsure
 from tests.cast import Desk, MakeDesk
@@ -141,6 +142,23 @@ def test_probabilities_that_were_sent_in_are_told(desk: Desk) -> None:
 
 
 @pytest.mark.django_db
+def test_where_several_choices_may_hold_those_nearest_to_a_half_are_told(make_desk: MakeDesk) -> None:
+    choices = [{"value": value} for value in ("hate", "threat", "spam")]
+    desk = make_desk(n=1, schema={"questions": [{"name": "labels", "kind": "choices", "choices": choices}]})
+    (question,) = learnable_questions(desk.project)
+    classes = classes_of(question)
+    model = ensure_external_model(project=desk.project, question=question["id"], name="m", version="1", classes=classes)
+    make_current(model=model, check=lambda: None)
+    item = Item.objects.get(project=desk.project)
+    Score.objects.create(
+        item=item, model_version=model, choice=classes[0], probability=0.9, utility=0.5, proba=[0.9, 0.4, 0.2]
+    )
+    (row,) = list_unsure(desk.project, question, model)[0]
+    assert [one["value"] for one in row["likeliest"]] == ["threat", "spam"]
+    assert "Most in doubt" in open_page(desk)
+
+
+@pytest.mark.django_db
 def test_labels_that_are_not_what_the_model_had_said_are_found_the_surest_first(desk: Desk) -> None:
     assert against(desk) == []  # what it was taught contradicts nothing
     answer(desk, "insult", 7)
@@ -178,7 +196,13 @@ def test_each_label_is_probed_whatever_the_planner_knows_of_the_tables(desk: Des
     """Of tables without statistics the planner would pass all items for every label."""
     names = answer(desk, "insult", 3)
     items = list(Item.objects.filter(external_id__in=names).values_list("pk", flat=True))
-    about = {"project": desk.project.pk, "model": current(desk).pk, "question": 1, "items": items, "most": 100}
+    about: dict[str, Any] = {
+        "project": desk.project.pk,
+        "model": current(desk).pk,
+        "question": 1,
+        "items": items,
+        "most": 100,
+    }
     with robust_plans(), connection.cursor() as cursor:
         cursor.execute("explain (analyze, costs off, timing off) " + unsure._CONTRADICTIONS, about)
         plan = "\n".join(row[0] for row in cursor.fetchall())

@@ -11,7 +11,7 @@ from annotation.access import Access
 from annotation.faces import Face, find_faces
 from annotation.models import ItemPayload
 from annotation.views.page import ProjectPage, first_url, next_url, read_position
-from learning.questions import class_texts
+from learning.questions import class_texts, holds_several
 from learning.reports import current_model
 from learning.unsure import find_contradictions, list_unsure
 from learning.views.learning import shown_question
@@ -33,6 +33,7 @@ class UnsureView(ProjectPage):
         context: dict[str, Any] = {"question": None, "model": None, "may_learn": access.may("learn")}
         if question is not None:
             context["question"] = question.get("text") or question["name"]
+            context["is_several"] = holds_several(question)
         if question is not None and model is not None:
             texts = class_texts(question)
             after = read_position(request)
