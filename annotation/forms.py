@@ -155,7 +155,7 @@ class MemberForm(forms.Form):
         return [tag for tag in re.split(r"[\s,;]+", self.cleaned_data["languages"]) if tag]
 
 
-_LEARNING = ("question", "every", "every_hours", "batch", "strategy", "random_share", "holdout_share")
+_LEARNING = ("question", "every", "every_hours", "batch", "strategy", "random_share", "holdout_share", "text")
 
 
 class SettingsForm(forms.Form):
@@ -218,6 +218,18 @@ class SettingsForm(forms.Form):
         max_value=1,
         help_text=_("Until the holdout is full. Models are judged on it and never trained on it."),
         widget=forms.NumberInput(attrs={"step": "any"}),
+    )
+    learning_text = forms.ChoiceField(
+        label=_("Texts are learned by"),
+        choices=[
+            ("auto", _("what suits the project")),
+            ("words", _("their words")),
+            ("characters", _("runs of their characters")),
+            ("both", _("both")),
+        ],
+        help_text=_(
+            "Characters teach more from few labels and see through misspelling; words take less room and time."
+        ),
     )
     suggestions = forms.BooleanField(
         label=_("Annotators see what the model suggests"),

@@ -22,7 +22,10 @@ LEARNING_DEFAULTS: dict[str, Any] = {
     "strategy": "margin",
     "random_share": 0.2,
     "holdout_share": 0.2,
+    "text": "auto",
 }
+# By what of a text it is learned (`learning.algorithms.features.texts`).
+TEXT_FEATURES = ("auto", "words", "characters", "both")
 # What chooses a batch, the one to use without choosing first (`learning.algorithms.strategies`).
 STRATEGIES = (
     "adaptive",
@@ -273,6 +276,8 @@ def _learning(value: Any, compiled: Mapping[str, Any], *_rest: Any) -> dict[str,
             raise _Fault(told + _("`question`: one of: %(names)s.") % known)
     if sent["strategy"] not in STRATEGIES:
         raise _Fault(_("`strategy`: one of: %(known)s.") % {"known": ", ".join(STRATEGIES)})
+    if sent["text"] not in TEXT_FEATURES:
+        raise _Fault(_("`text`: one of: %(known)s.") % {"known": ", ".join(TEXT_FEATURES)})
     for name in ("every", "every_hours"):
         if sent[name] is not None:
             _whole(sent[name], 1, 10_000_000)

@@ -82,6 +82,7 @@ class SettingsView(ProjectPage):
                     "learning_strategy",
                     "learning_random_share",
                     "learning_holdout_share",
+                    "learning_text",
                 ),
             ),
             (

@@ -17,30 +17,41 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from learning.algorithms.features.block import Block, FloatArray, Matrix
+from learning.algorithms.features.characters import CharacterFeatures
 from learning.algorithms.features.given import GivenFeatures
 from learning.algorithms.features.pixels import ImageFeatures, fit_images
+from learning.algorithms.features.texts import COUNTERS, choose_text_blocks, count_texts, fit_texts
 from learning.algorithms.features.words import N_HASHED, TextFeatures, count_words, fit_text
 
 __all__ = [
     "KINDS",
     "N_HASHED",
     "Block",
+    "CharacterFeatures",
     "Features",
     "FloatArray",
     "GivenFeatures",
     "ImageFeatures",
     "Matrix",
     "TextFeatures",
+    "choose_text_blocks",
+    "count_texts",
     "count_words",
     "fit_features",
     "fit_images",
     "fit_text",
+    "fit_texts",
     "kind_of",
 ]
 
-WORDS, PIXELS, GIVEN = "words", "pixels", "given"
+WORDS, CHARACTERS, PIXELS, GIVEN = "words", "characters", "pixels", "given"
 # By kind, in the order of the columns.
-KINDS: dict[str, type[Block]] = {WORDS: TextFeatures, PIXELS: ImageFeatures, GIVEN: GivenFeatures}
+KINDS: dict[str, type[Block]] = {
+    WORDS: TextFeatures,
+    CHARACTERS: CharacterFeatures,
+    PIXELS: ImageFeatures,
+    GIVEN: GivenFeatures,
+}
 
 
 def kind_of(name: str) -> str:
@@ -133,10 +144,10 @@ class Features:
         for name, block in self.blocks.items():
             if isinstance(block, ImageFeatures):
                 rows[name] = block.read_all(images)
-            elif not isinstance(block, TextFeatures):
-                raise ValueError(f"the block {name!r} is not made of texts or images")
+            elif name in COUNTERS:
+                rows[name] = COUNTERS[name]([text or "" for text in texts])
             else:
-                rows[name] = count_words(text or "" for text in texts)
+                raise ValueError(f"the block {name!r} is not made of texts or images")
         return self.join(rows, len(texts))
 
     def to_arrays(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
