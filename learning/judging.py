@@ -20,6 +20,7 @@ from learning.slices import slice_figures
 
 if TYPE_CHECKING:
     from learning.algorithms.estimators import Model
+    from learning.algorithms.evaluation import ClassFigures
     from learning.algorithms.features import Features
     from learning.feature_files import Shards
 
@@ -39,13 +40,21 @@ class Beside:
         return self.gain["interval"] is not None and self.gain["interval"][1] < 0
 
 
-def judge(project: Project, question: Question, holdout: Labelled, proba: NDArray[np.float64], seed: int) -> Figures:
+def judge(
+    project: Project,
+    question: Question,
+    holdout: Labelled,
+    proba: NDArray[np.float64],
+    seed: int,
+    thresholds: Sequence[float | None] = (),
+) -> Figures:
     """Figures on holdout labels, ready for JSON: each with its interval and n, or why there is none.
 
     `metrics` as everywhere, with how the items were drawn and the guideline in force; `classes` and `confusion` by the
     classes' values in `choices`; `slices` by what the items' metadata say. Of a scale also how far off the model is.
+    Where the model chose `thresholds`, one for each class, those of `classes` have figures `at_threshold`, else null.
     """
-    from learning.algorithms.evaluation import evaluate
+    from learning.algorithms.evaluation import evaluate, judge_at_thresholds
     from learning.algorithms.ordered import judge_distance
 
     names = class_names(question)
@@ -57,9 +66,17 @@ def judge(project: Project, question: Question, holdout: Labelled, proba: NDArra
         far_off = judge_distance(found["confusion"], scale, rng=np.random.default_rng([seed, 6]))
         found["metrics"] += [figure.as_dict() for figure in far_off]
     _say_how_drawn(project, [*found["metrics"], *(part["figure"] for part in slices)])
-    for figures in found["classes"]:
+    at_thresholds = judge_at_thresholds(holdout.y, by_class, thresholds or [None] * len(names))
+    for figures, at, threshold in zip(found["classes"], at_thresholds, thresholds or [None] * len(names), strict=True):
         figures["choice"] = names[figures.pop("code")]
+        figures["at_threshold"] = None if at is None else _show_at(at, threshold)
     return {**found, "choices": names, "slices": slices}
+
+
+def _show_at(figures: ClassFigures, threshold: float | None) -> Figures:
+    kept = ("precision", "recall", "f1", "n_predicted", "refusal")
+    shown = figures.as_dict()
+    return {"threshold": threshold} | {name: shown[name] for name in shown if name.removesuffix("_interval") in kept}
 
 
 def judge_sent(project: Project, question: Question, model: ModelVersion, seed: int) -> Figures:

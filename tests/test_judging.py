@@ -137,5 +137,11 @@ def test_parts_of_the_holdout_stand_on_the_page(make_desk: MakeDesk) -> None:
     page = client.get("/p/forum/learning/").content.decode()
     assert "Accuracy on parts of the holdout" in page
     assert "language: sw" in page
+    assert "At a threshold of its own" in page
+    told = evaluation_of(done.model_version)
+    at = {figures["choice"]: figures["at_threshold"] for figures in told["classes"]}
+    assert 0 < at["spam"]["threshold"] < 1
+    assert at["spam"]["f1_interval"][0] <= at["spam"]["f1"] <= at["spam"]["f1_interval"][1]
+    assert told["settings"]["scale"] > 1
     assert "60 of 60 “spam” found" in page
     assert "share that is right" in page

@@ -6,7 +6,8 @@ than a multinomial draw of the confusion matrix.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Any
 
@@ -191,6 +192,50 @@ def evaluate(
         confusion=tuple(tuple(int(count) for count in row) for row in confusion),
         n_items=n,
     )
+
+
+def judge_at_thresholds(
+    y: ArrayLike, proba: ArrayLike, thresholds: Sequence[float | None], *, minimum: int = MIN_HOLDOUT
+) -> list[ClassFigures | None]:
+    """Each class by itself, where its probability reaches its threshold, whatever else is likelier.
+
+    Parameters
+    ----------
+    y, proba, minimum : as for `evaluate`
+    thresholds : sequence of float or None, (n_classes,)
+
+    Returns
+    -------
+    list of ClassFigures or None, (n_classes,)
+        None where a class has no threshold. Refused as in `evaluate`.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit.
+
+    Examples
+    --------
+    >>> proba = [[0.9, 0.1], [0.7, 0.3], [0.8, 0.2], [0.6, 0.4]]
+    >>> found = judge_at_thresholds([0, 0, 1, 1], proba, [None, 0.2], minimum=4)
+    >>> found[0], found[1].precision, found[1].recall
+    (None, 0.6666666666666666, 1.0)
+    """
+    codes, p = np.asarray(y, np.int64), np.asarray(proba, np.float64)
+    if p.ndim != 2 or codes.shape != (len(p),) or len(thresholds) != p.shape[1]:
+        raise ValueError(f"{codes.shape} labels and {len(thresholds)} thresholds do not fit {p.shape} probabilities")
+    codes, p = codes[codes >= 0], p[codes >= 0]
+    refusal = tell_too_few(len(codes), minimum)
+    found: list[ClassFigures | None] = []
+    for code, threshold in enumerate(thresholds):
+        if threshold is None:
+            found.append(None)
+            continue
+        is_class = codes == code
+        kinds = np.bincount(2 * is_class + (p[:, code] >= threshold), minlength=4)
+        figures = _class_figures(kinds.reshape(2, 2), 1, refusal, *_rank_class(is_class, p[:, code], refusal))
+        found.append(replace(figures, code=code))
+    return found
 
 
 def macro_f1_of(confusion: ArrayLike) -> FloatArray:

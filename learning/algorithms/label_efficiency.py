@@ -14,10 +14,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from learning.algorithms.estimators import Model, TooFewClassesError
-from learning.algorithms.label_errors import foretell
+from learning.algorithms.estimators import Model
 from learning.algorithms.simulation import LabelledFile, Step, run_rounds
-from learning.algorithms.thresholds import DEFAULT_THRESHOLD, best_threshold
+from learning.algorithms.thresholds import DEFAULT_THRESHOLD
 from reviewers.algorithms.figures import Figure
 
 FloatArray = NDArray[np.float64]
@@ -25,7 +24,6 @@ FloatArray = NDArray[np.float64]
 GOAL_SHARE = 0.95
 HOLDOUT_SHARE = 0.2
 AREA_LABELS = 1_500
-THRESHOLD_FOLDS = 3
 FIGURES = ("macro_f1", "f1", "ap")
 
 
@@ -153,24 +151,20 @@ def score_model(model: Model, file: LabelledFile, positive: int) -> dict[str, fl
     }
 
 
-def score_at_threshold(step: Step, file: LabelledFile, positive: int, seed: int) -> float:
-    """F1 of one class on the holdout, at the threshold that serves it best among the labels, each scored unseen.
+def score_at_threshold(model: Model | None, file: LabelledFile, positive: int) -> float:
+    """F1 of one class on the holdout, at the threshold that was chosen for it on out-of-fold scores of the labels.
 
-    0 where there is no model; at a threshold of 0.5 where the labels are too few to choose by.
+    0 where there is no model; at a threshold of 0.5 where the labels were too few to choose by.
     """
     from sklearn.metrics import f1_score
 
-    if step.model is None:
+    if model is None:
         return 0.0
-    is_labelled = step.labels >= 0
-    X, y = file.X[is_labelled], step.labels[is_labelled]
-    try:
-        unseen = foretell(X, y, file.n_classes, seed, THRESHOLD_FOLDS, basis=file.basis)
-    except TooFewClassesError:
-        threshold = DEFAULT_THRESHOLD
-    else:
-        threshold = best_threshold(unseen[:, positive], y == positive)
-    said = step.model.predict_proba(file.X[file.judges])[:, positive] >= threshold
+    thresholds = model.settings.get("thresholds")
+    threshold = None if thresholds is None else thresholds[positive]
+    said = model.predict_proba(file.X[file.judges])[:, positive] >= (
+        DEFAULT_THRESHOLD if threshold is None else threshold
+    )
     return float(f1_score(file.y[file.judges] == positive, said, zero_division=0.0))
 
 
@@ -229,7 +223,7 @@ def compare_strategies(
                     tell(strategy, seed, step)
             rows.append(row)
             n_positive.append([int((step.labels == positive).sum()) for step in steps])
-            f1_chosen.append(score_at_threshold(steps[-1], file, positive, seed))
+            f1_chosen.append(score_at_threshold(steps[-1].model, file, positive))
         curves.append(
             StrategyCurve(
                 strategy,

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from learning.algorithms.estimators import Matrix, TooFewClassesError, fit_logistic
+from learning.algorithms.estimators import Matrix, Model, fit_logistic
+from learning.algorithms.folds import score_unseen
 
 FloatArray = NDArray[np.float64]
 N_FOLDS = 5
@@ -70,29 +71,13 @@ def foretell(X: Matrix, y: ArrayLike, n_classes: int, seed: int, n_folds: int = 
         Where fewer than two classes are left to learn from in some fold.
     ValueError
         If lengths differ, a code is out of range or there are fewer than 2 folds.
-
-    References
-    ----------
-    Stone (1974), Cross-Validatory Choice and Assessment of Statistical Predictions, JRSS B 36(2).
     """
     codes = np.asarray(y, np.int64)
-    if n_folds < 2:
-        raise ValueError(f"{n_folds} folds: at least 2")
-    if codes.shape != (X.shape[0],):
-        raise ValueError(f"{len(codes)} labels for {X.shape[0]} rows of X")
-    if len(np.unique(codes)) < 2:
-        raise TooFewClassesError(len(np.unique(codes)))
-    order = np.random.default_rng([seed, 4]).permutation(len(codes))
-    order = order[np.argsort(codes[order], kind="stable")]  # class by class, each in random order
-    fold = np.empty(len(codes), np.int64)
-    fold[order] = np.arange(len(codes)) % n_folds
-    proba = np.zeros((len(codes), n_classes))
-    for number in range(n_folds):
-        is_out = fold == number
-        if is_out.any():
-            model = fit_logistic(X[~is_out], codes[~is_out], n_classes, seed, **(settings or _FOR_ERRORS))
-            proba[is_out] = model.predict_proba(X[is_out])
-    return proba
+
+    def fit(is_taught: NDArray[np.bool_]) -> Model:
+        return fit_logistic(X[is_taught], codes[is_taught], n_classes, seed, **(settings or _FOR_ERRORS))
+
+    return score_unseen(fit, X, codes, n_classes, seed, n_folds)
 
 
 def doubt_labels(y: ArrayLike, proba: ArrayLike) -> Doubts:

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from learning.algorithms.basis import Basis
+from learning.algorithms.beliefs import believe
 from learning.algorithms.estimators import Model, TooFewClassesError, fit_logistic
 from learning.algorithms.strategies import RANDOM, Candidates, draw_batch, find_strategy
-from learning.algorithms.teaching import Lesson, teach
+from learning.algorithms.teaching import Lesson, calibrate, teach
 
 Matrix: TypeAlias = sparse.csr_matrix | NDArray[Any]
 N_MEMBERS = 5
@@ -83,24 +84,30 @@ class LabelledFile:
         rows = self.X[items]
         return rows if self.basis is None else self.basis.embed(sparse.csr_matrix(rows))
 
-    def fit(self, labels: NDArray[np.int64], is_by_chance: NDArray[np.bool_], seed: int) -> Model:
+    def fit(
+        self,
+        labels: NDArray[np.int64],
+        is_by_chance: NDArray[np.bool_],
+        seed: int,
+        beliefs: NDArray[np.float64] | None = None,
+    ) -> Model:
         """A model of what is labelled (not -1), as a round makes it. Raises TooFewClassesError."""
         is_labelled = labels >= 0
         some = np.random.default_rng([seed, 6]).permutation(self.pool)[:MAX_SHARES]
-        lesson = Lesson(self.X[is_labelled], labels[is_labelled], is_by_chance[is_labelled])
-        return teach(lesson, self.n_classes, seed, some=self.X[some], basis=self.basis)
+        is_chosen = is_labelled & ~is_by_chance
+        lesson = Lesson(self.X, labels, is_by_chance, beliefs).select(is_labelled)
+        model = teach(lesson, self.n_classes, seed, some=self.X[some[~is_chosen[some]]], basis=self.basis)
+        return calibrate(model, lesson, seed, n_left=len(self.pool) - int(is_chosen.sum()), basis=self.basis)
 
-    def answer(self, item: int, seed: int) -> tuple[int, int]:
-        """An item's label and how many answers it took; each item has its own stream: order does not matter."""
+    def answer(self, item: int, seed: int) -> tuple[int, NDArray[np.int64]]:
+        """An item's label and its answers by class; each item has its own stream: order does not matter."""
         if self.votes is None:
-            return int(self.y[item]), 1
+            return int(self.y[item]), np.eye(self.n_classes, dtype=np.int64)[self.y[item]]
         n_answers = min(self.n_annotators, int(self.votes[item].sum()))
-        if n_answers == 0:
-            return int(self.y[item]), 0
         rng = np.random.default_rng([seed, 2, item])
         answers = rng.multivariate_hypergeometric(self.votes[item], n_answers)
         winner = int(answers.argmax())
-        return (winner if 2 * answers[winner] > n_answers else int(self.y[item])), n_answers
+        return (winner if 2 * answers[winner] > n_answers else int(self.y[item])), answers
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,7 +179,8 @@ def run_rounds(
     # Separate streams: which items a strategy picks must not change how an annotator answers or a resample falls.
     picking = np.random.default_rng([seed, 0])
     pool, labels, is_by_chance = file.pool, np.full(len(file.y), -1), np.zeros(len(file.y), bool)
-    n_random = n_votes = 0
+    answers = np.zeros((len(file.y), file.n_classes), np.int64)
+    n_random = 0
     model: Model | None = None
     for batch in batches:
         if not len(pool):
@@ -183,15 +191,22 @@ def run_rounds(
         n_random += int(picks.is_random.sum())
         is_by_chance[pool[picks.index]] = picks.is_random
         for item in pool[picks.index]:
-            labels[item], n_answers = file.answer(int(item), seed)
-            n_votes += n_answers
+            labels[item], answers[item] = file.answer(int(item), seed)
         pool = np.delete(pool, picks.index)
         is_labelled, refusal = labels >= 0, None
         try:
-            model = file.fit(labels, is_by_chance, seed)
+            model = file.fit(labels, is_by_chance, seed, _believe(file, labels, answers))
         except TooFewClassesError as error:
             refusal = str(error)
-        yield Step(labels.copy(), int(is_labelled.sum()), n_random, n_votes, model, refusal)
+        yield Step(labels.copy(), int(is_labelled.sum()), n_random, int(answers.sum()), model, refusal)
+
+
+def _believe(file: LabelledFile, labels: NDArray[np.int64], answers: NDArray[np.int64]) -> NDArray[np.float64] | None:
+    """What the answers say, as for the rounds of a project; None where the file has no votes."""
+    if file.votes is None:
+        return None
+    is_agreed = 2 * answers.max(axis=1) > answers.sum(axis=1)
+    return believe(np.maximum(labels, 0), answers * is_agreed[:, np.newaxis])
 
 
 def _look_at(

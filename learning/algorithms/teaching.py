@@ -1,4 +1,4 @@
-"""How a round makes its model of labels: fitted, then held to what labels drawn by chance allow.
+"""How a round makes its model of labels: fitted, held to what labels drawn by chance allow, and made as sure as it may.
 
 `simulate learning` makes its models here as well, so that what it measures is what a project gets.
 """
@@ -11,8 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from learning.algorithms.basis import Basis
-from learning.algorithms.estimators import Matrix, Model, fit_logistic
+from learning.algorithms.calibration import find_scale, scale_logits
+from learning.algorithms.estimators import Matrix, Model, TooFewClassesError, fit_logistic
+from learning.algorithms.folds import score_unseen
 from learning.algorithms.shares import match_shares
+from learning.algorithms.thresholds import best_threshold
+
+# More folds cost more time and changed no figure by more than its noise.
+CALIBRATION_FOLDS = 3
+# With fewer labels of a class among those that chance drew its threshold goes by all labels alike.
+MIN_DRAWN = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,23 +33,75 @@ class Lesson:
     y : ndarray of int64, (n_items,)
         Codes, 0..n_classes-1.
     is_by_chance : ndarray of bool, (n_items,)
-        Which items were drawn by chance, with a recorded probability.
+        Which items were drawn by chance (`selection.drawn_by_chance`).
+    beliefs : ndarray of float64, (n_items, n_classes), or None
+        How much each item counts for each class: shares that sum to 1 where votes leave doubt (`beliefs.believe`), or
+        less in all where an item is to weigh less. None: 1 for its label.
     """
 
     X: Matrix
     y: NDArray[np.int64]
     is_by_chance: NDArray[np.bool_]
+    beliefs: NDArray[np.float64] | None = None
 
     def select(self, is_used: NDArray[np.bool_]) -> Lesson:
         """The part of it that is marked."""
-        return Lesson(self.X[is_used], self.y[is_used], self.is_by_chance[is_used])
+        beliefs = None if self.beliefs is None else self.beliefs[is_used]
+        return Lesson(self.X[is_used], self.y[is_used], self.is_by_chance[is_used], beliefs)
+
+    def weigh(self, n_left: int) -> NDArray[np.float64]:
+        """How many items each label stands for, (n_items,).
+
+        One that was chosen for itself; those that chance drew together for the `n_left` items that nobody chose.
+        """
+        n_drawn = int(self.is_by_chance.sum())
+        return np.where(self.is_by_chance, max(1.0, n_left / max(1, n_drawn)), 1.0)
 
 
 def teach(lesson: Lesson, n_classes: int, seed: int, *, some: Matrix, basis: Basis | None) -> Model:
     """Fit a model of a lesson.
 
-    `some`: features of a fair sample of the pool, labelled items among it. `basis`: directions of the pool's texts.
+    `some`: features of a fair sample of what no strategy chose. `basis`: directions of the pool's texts.
     Raises TooFewClassesError where fewer than two classes occur.
     """
-    model = fit_logistic(lesson.X, lesson.y, n_classes, seed, basis=basis)
-    return match_shares(model, some, np.bincount(lesson.y[lesson.is_by_chance], minlength=n_classes))
+    model = _fit(lesson, n_classes, seed, basis)
+    made = match_shares(model, some, np.bincount(lesson.y[lesson.is_by_chance], minlength=n_classes))
+    return made.noting(soft_labels=lesson.beliefs is not None)
+
+
+def calibrate(model: Model, lesson: Lesson, seed: int, *, n_left: int, basis: Basis | None) -> Model:
+    """A model that was taught a lesson, made as sure of itself as it may be, and thresholds for its classes.
+
+    Both by scores of the labels from models that had not seen them. The likeliest class of every item stays what it
+    was. ``settings["thresholds"]`` holds for each class the probability from which on calling items by it has the best
+    F1, whatever else they are called; None for a class without a label. Where the labels are too few to keep some back
+    the model stays as it is. `n_left`: items that no strategy chose, labelled ones among them.
+    """
+    codes, shift = model.classes, np.zeros(model.n_classes)
+    shift[codes] = model.settings.get("shift", 0.0)
+
+    def fit(is_taught: NDArray[np.bool_]) -> Model:
+        part = _fit(lesson.select(is_taught), model.n_classes, seed, basis)
+        return part.shifted(shift[part.classes])
+
+    try:
+        unseen = score_unseen(fit, lesson.X, lesson.y, model.n_classes, seed, CALIBRATION_FOLDS)
+    except TooFewClassesError:
+        return model
+    weights = lesson.weigh(n_left)
+    scale = find_scale(unseen[:, codes], np.searchsorted(codes, lesson.y), weights)
+    sure = scale_logits(unseen[:, codes], scale)
+    found: list[float | None] = [None] * model.n_classes
+    for column, code in enumerate(codes):
+        is_class = lesson.y == code
+        by_pool = (is_class & lesson.is_by_chance).sum() >= MIN_DRAWN
+        found[code] = best_threshold(sure[:, column], is_class, weights if by_pool else None)
+    return model.scaled(scale).noting(thresholds=found)
+
+
+def _fit(lesson: Lesson, n_classes: int, seed: int, basis: Basis | None) -> Model:
+    if lesson.beliefs is None:
+        return fit_logistic(lesson.X, lesson.y, n_classes, seed, basis=basis)
+    rows, codes = np.nonzero(lesson.beliefs)
+    weights = lesson.beliefs[rows, codes]
+    return fit_logistic(lesson.X[rows], codes, n_classes, seed, basis=basis, weights=weights)

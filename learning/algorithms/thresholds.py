@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 DEFAULT_THRESHOLD = 0.5
 
 
-def best_threshold(scores: ArrayLike, is_positive: ArrayLike) -> float:
+def best_threshold(scores: ArrayLike, is_positive: ArrayLike, weights: ArrayLike | None = None) -> float:
     """The threshold at which "score at or above it" has the highest F1.
 
     Parameters
@@ -17,6 +17,8 @@ def best_threshold(scores: ArrayLike, is_positive: ArrayLike) -> float:
     scores : array-like of float, (n_items,)
         Of items that the model had not seen (`label_errors.foretell`).
     is_positive : array-like of bool, (n_items,)
+    weights : array-like of float, (n_items,), optional
+        How many items of the pool each stands for, above 0; all alike where left out.
 
     Returns
     -------
@@ -37,9 +39,10 @@ def best_threshold(scores: ArrayLike, is_positive: ArrayLike) -> float:
     if not positive.any():
         return DEFAULT_THRESHOLD
     order = np.argsort(-values, kind="stable")
-    ranked, hits = values[order], np.cumsum(positive[order])
+    each = np.ones(len(values)) if weights is None else np.asarray(weights, np.float64)
+    ranked, hits = values[order], np.cumsum((each * positive)[order])
     # Only where the score falls can a line be drawn.
     is_edge = np.r_[ranked[1:] < ranked[:-1], True]
-    f1 = np.where(is_edge, 2 * hits / (np.arange(1, len(values) + 1) + positive.sum()), -1)
+    f1 = np.where(is_edge, 2 * hits / (np.cumsum(each[order]) + hits[-1]), -1)
     best = int(f1.argmax())
     return float((ranked[best] + ranked[best + 1]) / 2) if best + 1 < len(ranked) else float(ranked[best])

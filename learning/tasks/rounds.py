@@ -30,6 +30,7 @@ from learning.actions.rounds import (
     raise_batch,
     settle_holdout_share,
 )
+from learning.beliefs import load_beliefs
 from learning.feature_files import Shards, refresh_shards
 from learning.judging import Beside, judge, judge_beside_current, judge_by_chance, judge_sent
 from learning.loading import Pool, load_holdout, load_pool, load_sent_proba, load_training
@@ -217,7 +218,7 @@ def _train(running: RunningJob, round_: Round, question: Question) -> Scored:
     from learning.algorithms import weights
     from learning.algorithms.basis import fit_basis
     from learning.algorithms.estimators import TooFewClassesError
-    from learning.algorithms.teaching import Lesson, teach
+    from learning.algorithms.teaching import Lesson, calibrate, teach
 
     project, classes = round_.project, classes_of(question)
     begin_round(round=round_, check=running.check)
@@ -232,19 +233,27 @@ def _train(running: RunningJob, round_: Round, question: Question) -> Scored:
     progress = _Progress(running, len(holdout) + len(pool))
     features = fit_space(project, shards, known, np.random.default_rng([round_.seed, 2]))
     lesson = Lesson(
-        vectorise(project, features, shards, training.items), training.y, drawn_by_chance(project, training.items)
+        vectorise(project, features, shards, training.items),
+        training.y,
+        drawn_by_chance(project, training.items),
+        load_beliefs(project, question, training),
     )
-    some = _sample(project, features, shards, known, round_.seed)
+    chosen = training.items[~lesson.is_by_chance]
+    sample = _sample(known, round_.seed)
+    some = vectorise(project, features, shards, sample)
     basis = fit_basis(some, np.random.default_rng([round_.seed, 3]))
+    left = some[~np.isin(sample, chosen)]
 
     def fit(is_used: NDArray[np.bool_]) -> Model:
-        return teach(lesson.select(is_used), len(classes), round_.seed, some=some, basis=basis)
+        return teach(lesson.select(is_used), len(classes), round_.seed, some=left, basis=basis)
 
     model = fit(np.ones(len(training), bool))
+    model = calibrate(model, lesson, round_.seed, n_left=len(known) - len(chosen), basis=basis)
     running.on_step("judge")
     judged = predict(project, features, shards, model, holdout.items, progress)
     beside = judge_beside_current(project, question, shards, holdout, judged, round_.seed)
-    figures = judge(project, question, holdout, judged, round_.seed)
+    thresholds = model.settings.get("thresholds", ())
+    figures = judge(project, question, holdout, judged, round_.seed, thresholds)
     of_all = find_metric(figures, "macro_f1") or {}
     evaluation = {
         **figures,
@@ -254,7 +263,7 @@ def _train(running: RunningJob, round_: Round, question: Question) -> Scored:
         "n_train": len(training),
         "round": round_.number,
         "strategy": round_.strategy,
-        "settings": model.settings,
+        "settings": dict(model.settings),
     }
     running.on_step("keep")
     data = pack_model(features, model, classes, training)
@@ -288,11 +297,11 @@ def _with_the_better_one(
     return replace(scored, note=f"{note} {scored.note}".strip())
 
 
-def _sample(project: Project, features: Features, shards: Shards, items: NDArray[np.int64], seed: int) -> Matrix:
-    """Features of a fair sample: what the model is told of the pool besides its labels."""
-    if len(items) > MAX_SAMPLE:
-        items = np.sort(np.random.default_rng([seed, 5]).choice(items, MAX_SAMPLE, replace=False))
-    return vectorise(project, features, shards, items)
+def _sample(items: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """A fair sample: what the model is told of the pool besides its labels."""
+    if len(items) <= MAX_SAMPLE:
+        return items
+    return np.sort(np.random.default_rng([seed, 5]).choice(items, MAX_SAMPLE, replace=False))
 
 
 def _without_training(

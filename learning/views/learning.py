@@ -169,6 +169,7 @@ class LearningView(ProjectPage):
                 "models": reports.model_rows(project),
                 "per_class": [_show_class(row, texts) for row in reports.class_rows(model)],
                 "per_class_refusal": "",
+                "has_thresholds": any(row.get("at_threshold") for row in reports.class_rows(model)),
                 "mistakes": show_mistakes(evaluation, texts),
                 "reliability": show_reliability(evaluation),
                 "slices": [_show_slice(row) for row in reports.slice_rows(model)],
@@ -249,4 +250,13 @@ def _show_class(row: dict[str, Any], texts: dict[str, str]) -> dict[str, Any]:
         "high": high,
         "note": _("n=%(n)d") % {"n": row["n_items"]},
         "figures": [_show_share(row, name) for name in ("precision", "recall", "average_precision")],
+        "at_threshold": _show_threshold(row),
     }
+
+
+def _show_threshold(row: dict[str, Any]) -> dict[str, Any] | None:
+    """A choice at the threshold that its model chose for it: the threshold and figures as above; None without one."""
+    at = row.get("at_threshold")
+    if at is None:
+        return None
+    return {"value": at["threshold"], "figures": [_show_share(at, name) for name in ("precision", "recall", "f1")]}

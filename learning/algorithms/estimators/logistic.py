@@ -39,7 +39,7 @@ class LogisticModel:
     n_classes, n_features : int
         Classes of the question, seen or not; width of X.
     n_train : int
-        Labels it was fitted on.
+        Labels it was fitted on; the sum of their weights where they were weighted.
     settings : dict
         How it was fitted, for the model's card; whether it converged.
     """
@@ -78,6 +78,19 @@ class LogisticModel:
         return replace(
             self, intercept=(self.intercept + by).astype(np.float32), settings={**self.settings, "shift": moved}
         )
+
+    def scaled(self, by: float) -> LogisticModel:
+        """All weights and intercepts times so much, above 0; ``settings["scale"]`` says how much."""
+        return replace(
+            self,
+            coef=(self.coef * by).astype(np.float32),
+            intercept=(self.intercept * by).astype(np.float32),
+            settings={**self.settings, "scale": round(by, 4)},
+        )
+
+    def noting(self, **notes: Any) -> LogisticModel:
+        """The same model with more in its settings."""
+        return replace(self, settings={**self.settings, **notes})
 
     def to_arrays(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """For `weights.pack`."""
@@ -120,6 +133,7 @@ def fit_logistic(
     seed: int,
     *,
     basis: Basis | None = None,
+    weights: ArrayLike | None = None,
     C: float = 1.0,
     class_weight: str | None = "balanced",
     max_iter: int = 1000,
@@ -138,6 +152,9 @@ def fit_logistic(
     basis : Basis, optional
         Directions of the pool's texts, for sparse X. Weights along them are penalised less, so that words which were
         not seen in training weigh what their company does. Folded into `coef`: the model stays one linear map.
+    weights : array-like of float, (n_items,), optional
+        How much each row counts, above 0; 1 where left out. A label that is shared by several classes is a row for
+        each of them.
     C : float
         Inverse strength of the penalty, above 0.
     class_weight : "balanced" or None
@@ -155,7 +172,7 @@ def fit_logistic(
     TooFewClassesError
         If fewer than two classes occur among the labels.
     ValueError
-        If lengths differ or a code is out of range.
+        If lengths differ, a code is out of range or a weight is not above 0.
 
     References
     ----------
@@ -173,8 +190,11 @@ def fit_logistic(
         raise ValueError(f"{len(codes)} labels for {X.shape[0]} rows of X")
     if len(codes) and (codes.min() < -1 or codes.max() >= n_classes):
         raise ValueError(f"labels must lie within 0..{n_classes - 1}, or be -1 where there is none")
+    if weights is not None and (np.shape(weights) != codes.shape or not (np.asarray(weights) > 0).all()):
+        raise ValueError("weights must be numbers above 0, one for each row of X")
     is_labelled = codes >= 0
     X_train, y_train = X[is_labelled], codes[is_labelled]
+    w_train = None if weights is None else np.asarray(weights, np.float64)[is_labelled]
     classes = np.unique(y_train)
     if len(classes) < 2:
         raise TooFewClassesError(len(classes))
@@ -188,7 +208,7 @@ def fit_logistic(
         seen = X_train[:, columns].astype(np.float64)
         if basis is not None:
             seen = sparse.hstack([seen, _BASIS_SCALE * basis.project(X_train)], format="csr")
-        estimator.fit(seen, y_train)
+        estimator.fit(seen, y_train, sample_weight=w_train)
     coef, intercept = estimator.coef_, estimator.intercept_
     if basis is not None:
         columns, coef = _fold(columns, coef, basis)
@@ -201,7 +221,7 @@ def fit_logistic(
         intercept=intercept.astype(np.float32),
         n_classes=n_classes,
         n_features=X.shape[1],
-        n_train=len(y_train),
+        n_train=len(y_train) if w_train is None else round(w_train.sum()),
         settings={
             "C": C,
             "class_weight": class_weight,

@@ -54,6 +54,14 @@ class Model(Protocol):
         """The same model with the logits of the seen classes moved by so much, (n_seen,); noted in the settings."""
         ...
 
+    def scaled(self, by: float) -> Model:
+        """The same model with the logits of the seen classes times so much (1 / temperature); noted in the settings."""
+        ...
+
+    def noting(self, **notes: Any) -> Model:
+        """The same model with more in its settings, plain types."""
+        ...
+
     def to_arrays(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Arrays and card for `weights.pack`; the card's "kind" says which class reads them."""
         ...
