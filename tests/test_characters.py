@@ -91,7 +91,9 @@ def test_what_is_asked_for_decides_else_how_many_there_are_and_their_script(
 
 
 def test_processes_count_characters_too() -> None:
-    parts = [json.dumps([{"name": "a", "kind": "text", "role": "target", "text": text}]).encode() for text in ("a", "b")]
+    parts = [
+        json.dumps([{"name": "a", "kind": "text", "role": "target", "text": text}]).encode() for text in ("a", "b")
+    ]
     (alone,), (together,) = list(count_blocks([parts], 0, "characters")), list(count_blocks([parts], 1, "characters"))
     assert (alone.words != together.words).nnz == 0
     assert alone.words.sum() == 6

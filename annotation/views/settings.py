@@ -78,6 +78,7 @@ class SettingsView(ProjectPage):
                 (
                     "learning_question",
                     "learning_every",
+                    "learning_every_hours",
                     "learning_batch",
                     "learning_strategy",
                     "learning_random_share",
