@@ -1,9 +1,10 @@
-"""The one client that asks other servers for files, on behalf of whoever imports: everything in it is a limit.
+"""The one client that asks other servers: for files, on behalf of whoever imports, and for answers to JSON. Everything
+in it is a limit.
 
 An address is taken apart and looked up once; every address that its name stands for must be public, and the connection
 goes to one of those, so that a name which means something else a moment later gains nothing. No redirect is followed,
-no proxy of the environment is asked, no cookie or password is sent. What comes back is bytes on disk, which are read as
-all media are; nothing of a server's answer is shown to anybody but its status.
+no proxy of the environment is asked, no cookie or password is sent that the caller did not give. A file comes back as
+bytes on disk, which are read as all media are; nothing of a server's answer is shown to anybody but its status.
 
 Loopback, private, link-local and other special networks are refused, among them those by which clouds hand out
 credentials, unless the setting FETCH_NETWORKS names them; and so are ports other than 80 and 443.
@@ -13,14 +14,18 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import io
 import ipaddress
+import re
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import BinaryIO, TypeVar
 from urllib.parse import SplitResult, quote, urlsplit
 
 from django.conf import settings
@@ -65,6 +70,19 @@ class FetchError(Exception):
         self.is_worth_repeating = is_worth_repeating
 
 
+class PrivateAddressError(FetchError):
+    """The server is not on the public internet, and its network is not allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A server's answer to JSON: `body` is empty unless `status` is 200; `retry_after` in seconds, where it says."""
+
+    status: int
+    retry_after: float | None
+    body: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class FetchLimits:
     """For one try, in seconds: until a connection stands, of silence, and for all of it. `pause` before the next."""
@@ -89,16 +107,54 @@ def fetch(url: str, out: BinaryIO, most: int, limits: FetchLimits | None = None)
     Tried up to three times where the network or the server failed; `out` is emptied before each. Raises FetchError.
     """
     limits = limits or FetchLimits()
+
+    def read(answer: http.client.HTTPResponse, shown: str) -> int:
+        return _read(answer, out, most, shown)
+
     for n_tried in range(1, TRIES + 1):
         out.seek(0)
         out.truncate()
         try:
-            return _try_once(url, out, most, limits)
+            return _try_once(url, limits, _Request("GET", {"Accept": "*/*"}), read)
         except FetchError as error:
             if not error.is_worth_repeating or n_tried == TRIES:
                 raise
         time.sleep(limits.pause_seconds * 4 ** (n_tried - 1))
     raise AssertionError("unreachable")
+
+
+def post_json(
+    url: str, body: bytes, *, most: int, limits: FetchLimits, headers: Mapping[str, str] | None = None
+) -> Reply:
+    """Send JSON to an address, once, and return the answer of at most `most` bytes; whatever its status.
+
+    `headers`: further ones; their values must be printable ASCII. Raises FetchError where no answer came, where it is a
+    redirect, too large or packed; PrivateAddressError where the address may not be asked.
+    """
+    sent = {**(headers or {}), "Content-Type": "application/json", "Accept": "application/json"}
+
+    def read(answer: http.client.HTTPResponse, shown: str) -> Reply:
+        _refuse_redirect(answer, shown)
+        content = io.BytesIO()
+        if answer.status == 200:
+            _read_body(answer, content, most, shown)
+        return Reply(answer.status, _read_wait(answer.headers.get("Retry-After")), content.getvalue())
+
+    return _try_once(url, limits, _Request("POST", sent, body), read)
+
+
+def _read_wait(told: str | None) -> float | None:
+    """The seconds in a `Retry-After`, which is a number or a date; None for neither."""
+    if told is None:
+        return None
+    if re.fullmatch(r"[0-9]{1,9}", told.strip()):
+        return float(told)
+    try:
+        at = parsedate_to_datetime(told)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+    return max(0.0, (at - datetime.now(UTC)).total_seconds())
 
 
 def is_public(address: Address) -> bool:
@@ -137,7 +193,18 @@ def _take_apart(url: str) -> SplitResult:
     return parts
 
 
-def _try_once(url: str, out: BinaryIO, most: int, limits: FetchLimits) -> int:
+@dataclass(frozen=True, slots=True)
+class _Request:
+    method: str
+    headers: Mapping[str, str]
+    body: bytes | None = None
+
+
+Result = TypeVar("Result")
+Read = Callable[[http.client.HTTPResponse, str], Result]
+
+
+def _try_once(url: str, limits: FetchLimits, request: _Request, read: Read[Result]) -> Result:
     parts = _take_apart(url)
     assert parts.hostname is not None
     host = parts.hostname.encode("idna").decode()
@@ -149,10 +216,10 @@ def _try_once(url: str, out: BinaryIO, most: int, limits: FetchLimits) -> int:
     clock.daemon = True
     clock.start()
     try:
-        size = _talk(connected, parts, host, port, out, most, limits, shown)
+        found = _talk(connected, parts, host, port, limits, shown, request, read)
         if time.monotonic() >= deadline:  # cut off, a body whose length nobody stated looks whole
             raise TimeoutError
-        return size
+        return found
     except (OSError, http.client.HTTPException, ValueError) as error:
         if time.monotonic() >= deadline or isinstance(error, TimeoutError):
             raise FetchError(_("%(url)s: the server is too slow.") % {"url": shown}, is_worth_repeating=True) from error
@@ -180,7 +247,7 @@ def _look_up(host: str, port: int, shown: str) -> list[Address]:
         if any(plain.version == network.version and plain in network for network in allowed):
             continue
         if not is_public(address):
-            raise FetchError(
+            raise PrivateAddressError(
                 _("%(url)s: the server is not on the public internet. Upload the file, or have its network allowed.")
                 % {"url": shown}
             )
@@ -209,11 +276,11 @@ def _talk(
     parts: SplitResult,
     host: str,
     port: int,
-    out: BinaryIO,
-    most: int,
     limits: FetchLimits,
     shown: str,
-) -> int:
+    request: _Request,
+    read: Read[Result],
+) -> Result:
     connected.settimeout(limits.silent_seconds)
     is_tls = parts.scheme == "https"
     kind = http.client.HTTPSConnection if is_tls else http.client.HTTPConnection
@@ -226,30 +293,40 @@ def _talk(
         path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._") + (
             "?" + quote(parts.query, safe="/%:@!$&'()*+,;=~-._?") if parts.query else ""
         )
-        headers = {"User-Agent": "Touchstone", "Accept": "*/*", "Accept-Encoding": "identity", "Connection": "close"}
-        asking.request("GET", path, headers=headers)
+        headers = {"User-Agent": "Touchstone", "Accept-Encoding": "identity", "Connection": "close", **request.headers}
+        asking.request(request.method, path, body=request.body, headers=headers)
         with contextlib.closing(asking.getresponse()) as answer:
-            return _read(answer, out, most, shown)
+            return read(answer, shown)
     finally:
         asking.close()
         inner.close()
 
 
-def _read(answer: http.client.HTTPResponse, out: BinaryIO, most: int, shown: str) -> int:
+def _refuse_redirect(answer: http.client.HTTPResponse, shown: str) -> None:
     if 300 <= answer.status < 400:
         raise FetchError(
             _("%(url)s: the server answers with a redirect, which is not followed. Give the final address.")
             % {"url": shown}
         )
+
+
+def _read(answer: http.client.HTTPResponse, out: BinaryIO, most: int, shown: str) -> int:
+    _refuse_redirect(answer, shown)
     if answer.status != 200:
         raise FetchError(
             _("%(url)s: the server answers with the status %(status)d.") % {"url": shown, "status": answer.status},
             is_worth_repeating=answer.status in _WORTH_REPEATING,
         )
+    return _read_body(answer, out, most, shown)
+
+
+def _read_body(answer: http.client.HTTPResponse, out: BinaryIO, most: int, shown: str) -> int:
     if answer.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
         raise FetchError(_("%(url)s: the server sends the file packed, though it was not asked to.") % {"url": shown})
     expected, size = answer.length, 0
-    too_large = FetchError(_("%(url)s: the file is larger than %(most)d MB.") % {"url": shown, "most": most // 1024**2})
+    too_large = FetchError(
+        _("%(url)s: what it sends is larger than %(most)d MB.") % {"url": shown, "most": most // 1024**2}
+    )
     if expected is not None and expected > most:
         raise too_large
     while chunk := answer.read1(_CHUNK):

@@ -16,7 +16,7 @@ from annotation.care import LIMITS
 from annotation.learnable import learnable_of
 from annotation.models import Member, Project
 from annotation.schema import Compiled
-from annotation.settings import LEARNING_DEFAULTS, PROPOSED_STRATEGY, STRATEGIES, show_settings
+from annotation.settings import LEARNING_DEFAULTS, MAX_KEYWORDS, PROPOSED_STRATEGY, STRATEGIES, show_settings
 
 
 class SignInForm(AuthenticationForm):
@@ -155,9 +155,6 @@ class MemberForm(forms.Form):
         return [tag for tag in re.split(r"[\s,;]+", self.cleaned_data["languages"]) if tag]
 
 
-_LEARNING = ("question", "every", "every_hours", "batch", "strategy", "random_share", "holdout_share", "text")
-
-
 class SettingsForm(forms.Form):
     """A project's settings, each under its own name; what has parts (overlap, learning, snapshots) under theirs.
 
@@ -231,6 +228,20 @@ class SettingsForm(forms.Form):
             "Characters teach more from few labels and see through misspelling; words take less room and time."
         ),
     )
+    learning_llm_accuracy = forms.FloatField(
+        label=_("Accuracy that a language model must reach"),
+        min_value=0,
+        max_value=1,
+        help_text=_("By the lower end of its interval, on answers that are known; else nothing that it says is shown."),
+        widget=forms.NumberInput(attrs={"step": "any"}),
+    )
+    learning_keywords = forms.CharField(
+        label=_("Words to start by"),
+        required=False,
+        max_length=MAX_KEYWORDS,
+        help_text=_("Such as a policy forbids. Before there is a model, texts most like them are chosen first."),
+        widget=forms.Textarea(attrs={"rows": 3}),
+    )
     suggestions = forms.BooleanField(
         label=_("Annotators see what the model suggests"),
         required=False,
@@ -300,7 +311,7 @@ class SettingsForm(forms.Form):
         """What a valid form changes, in the shape in which settings are sent."""
         found = self.cleaned_data
         low, high = found["overlap_min"], found["overlap_max"]
-        learning = {key: found[f"learning_{key}"] for key in _LEARNING} | {
+        learning = {key: found[f"learning_{key}"] for key in LEARNING_DEFAULTS} | {
             "question": found["learning_question"] or None
         }
         is_default = learning == _PROPOSED_LEARNING
@@ -352,7 +363,7 @@ def spread_settings(project: Project) -> dict[str, Any]:
         "overlap_min": project.overlap_min,
         "overlap_max": project.overlap_max,
         "shown_metadata": ", ".join(project.shown_metadata),
-        **{f"learning_{key}": learning[key] for key in _LEARNING},
+        **{f"learning_{key}": learning[key] for key in LEARNING_DEFAULTS},
         **{f"snapshots_{key}": (project.snapshots or {}).get(key) for key in ("every_hours", "every_resolutions")},
         **{f"care_{name}": (project.care or {}).get(name) for name in (*LIMITS, "support")},
         "care_masked_words": "\n".join((project.care or {}).get("masked_words", ())),

@@ -269,12 +269,14 @@ JOB_WORDS = {
     "snapshot.withdraw": lambda job: _("Taking erased content out of snapshots"),
     "round": lambda job: _("Learning round"),
     "predictions": lambda job: _("Predictions"),
+    "llm": lambda job: _("Asking a language model"),
     "embeddings": lambda job: _("Embeddings"),
     "comparison": lambda job: _("Comparing models on the holdout"),
     "promotion": lambda job: _("Putting a kept model in the place of the current one"),
     "overlap": lambda job: _("New number of answers for waiting items"),
     "rule": lambda job: _("Bringing the changed rule to the items"),
     "consensus": lambda job: _("Finding out how good the annotators are"),
+    "drift": lambda job: _("Comparison of what came in with what taught the model"),
     "label_errors": lambda job: _("Search for labels that may be wrong"),
     "features": lambda job: _("Getting new items ready for the models"),
     "erase": lambda job: _("Erasing content"),
@@ -331,6 +333,12 @@ def _told_result(kind: str, result: dict[str, Any]) -> str:
             "unchanged": result.get("unchanged", 0),
             "rejected": result.get("rejected", 0),
         }
+    if kind == "llm":
+        told = _("%(answered)s items answered, %(failed)s without an answer that could be used.") % {
+            "answered": result.get("n_answered", 0),
+            "failed": result.get("n_failed", 0),
+        }
+        return f"{told} {result.get('note', '')}".strip()
     if kind == "snapshot" and result.get("version"):
         return _("Version %(version)s is ready.") % {"version": result["version"]}
     if kind == "schema":
@@ -344,6 +352,9 @@ def _told_result(kind: str, result: dict[str, Any]) -> str:
     if kind == "label_errors":
         n = int(result.get("n_doubted", 0))
         return ngettext("%(n)d label is doubted.", "%(n)d labels are doubted.", n) % {"n": n}
+    if kind == "drift":
+        n = len(result.get("batches", ()))
+        return ngettext("%(n)d batch is compared.", "%(n)d batches are compared.", n) % {"n": n}
     if kind == "features":
         n = int(result.get("items", 0))
         return ngettext("%(n)d item is ready.", "%(n)d items are ready.", n) % {"n": n}

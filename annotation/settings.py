@@ -23,6 +23,8 @@ LEARNING_DEFAULTS: dict[str, Any] = {
     "random_share": 0.2,
     "holdout_share": 0.2,
     "text": "auto",
+    "keywords": "",
+    "llm_accuracy": 0.7,
 }
 # By what of a text it is learned (`learning.algorithms.features.texts`).
 TEXT_FEATURES = ("auto", "words", "characters", "both")
@@ -36,9 +38,12 @@ STRATEGIES = (
     "ranked",
     "coreset",
     "rare",
+    "vote_entropy",
+    "consensus_entropy",
     "random",
 )
 PROPOSED_STRATEGY = STRATEGIES[0]
+MAX_KEYWORDS = 5000
 RULES = ("majority", "unanimous", "posterior")
 CONSENSUS_METHODS = ("evidence", "one_coin", "mace", "dawid_skene")
 POSTERIOR_DEFAULTS: dict[str, Any] = {"threshold": 0.95, "method": "evidence"}
@@ -284,6 +289,8 @@ def _learning(value: Any, compiled: Mapping[str, Any], *_rest: Any) -> dict[str,
     _whole(sent["batch"], 1, 1_000_000)
     sent["random_share"] = _share(sent["random_share"])
     sent["holdout_share"] = _share(sent["holdout_share"])
+    sent["keywords"] = _text(sent["keywords"], MAX_KEYWORDS).strip()
+    sent["llm_accuracy"] = _share(sent["llm_accuracy"])
     return {"learning": sent, "holdout_share_now": sent["holdout_share"]}
 
 

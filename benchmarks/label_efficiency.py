@@ -40,6 +40,21 @@ START, BATCH = 50, 50
 POLICY = (
     "hate racist racism race slur nigger nigga faggot fag dyke queer jew muslim immigrant white trash chink spic kill"
 )
+# A guideline as a policy team writes it, and its examples: likewise before the file was looked at.
+GUIDELINE = """
+We remove hate speech: content that attacks a person or a group of people because of what they are, that is their race,
+ethnicity, national origin, religion, caste, sexual orientation, sex, gender identity, disability, serious disease or
+immigration status. Slurs for such a group are hate speech where they are used to insult somebody. A word that members
+of a group use of themselves, or that is quoted to condemn it, is not. Dehumanising statements compare a group with
+animals, insects, filth or disease, or say that its members are inferior, criminals or less than human. Calls to harm,
+to kill, to deport or to exclude members of a group are hate speech, also where they are meant as a joke, and so is
+praise for those who attacked them. Swearing and insults that do not refer to a group are not hate speech, however rude
+they are. Criticism of governments, institutions or beliefs is allowed.
+"""
+EXAMPLES = """
+Go back to your own country, you filthy immigrants. Muslims are terrorists, all of them. Shut up, faggot. That nigger
+should be hanged. Jews run everything, gas them. They breed like rats. Fags are a disease. Keep this country white.
+"""
 
 
 @dataclass(frozen=True)
@@ -113,8 +128,8 @@ FILES = (
 )
 
 
-def load(file: File, folder: Path, text_features: str, *, with_words: bool = False) -> LabelledFile:
-    """Features and split; the features know the pool only."""
+def load(file: File, folder: Path, text_features: str, *, words: str | None = None) -> LabelledFile:
+    """Features and split; the features know the pool only. `words`: of a policy, for a start without a label."""
     texts, y = file.read(folder)
     _pool, judges = train_test_split(np.arange(len(y)), test_size=0.2, stratify=y, random_state=0)
     holdout = np.zeros(len(y), bool)
@@ -129,7 +144,7 @@ def load(file: File, folder: Path, text_features: str, *, with_words: bool = Fal
         holdout,
         n_classes=int(y.max()) + 1,
         basis=fit_basis(X[~holdout], np.random.default_rng(0)),
-        similarity=similarity_to(X, features.join(count_texts([POLICY], blocks), 1)) if with_words else None,
+        similarity=None if words is None else similarity_to(X, features.join(count_texts([words], blocks), 1)),
     )
 
 
@@ -186,8 +201,11 @@ def describe(file: File, found: StrategyComparison) -> str:
 
 def describe_cold_starts(folder: Path, text_features: str, n_seeds: int) -> str:
     """From no label: hate speech thinned to 2 % of the tweets."""
-    whole = load(FILES[0], folder, text_features, with_words=True)
-    thin = thin_out(whole, 0, np.random.default_rng(0))
+
+    def thin_by(words: str) -> LabelledFile:
+        return thin_out(load(FILES[0], folder, text_features, words=words), 0, np.random.default_rng(0))
+
+    thin = thin_by(POLICY)
     lines = [
         f"hate thinned to {int(thin.y[thin.pool].sum())} of {len(thin.pool):,}; batches of 20 from no label",
         "",
@@ -198,6 +216,9 @@ def describe_cold_starts(folder: Path, text_features: str, n_seeds: int) -> str:
     for name, file, strategy in (
         ("adaptive", thin, "adaptive"),
         ("keywords", thin, "keywords"),
+        ("keywords: a guideline", thin_by(GUIDELINE), "keywords"),
+        ("keywords: a guideline and its examples", thin_by(GUIDELINE + EXAMPLES), "keywords"),
+        ("keywords: its examples", thin_by(EXAMPLES), "keywords"),
         ("adaptive, no words", without_words, "adaptive"),
         ("margin", without_words, "margin"),
         ("random", without_words, "random"),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -68,8 +68,10 @@ class ByLabel(LabelledFile):
         is_by_chance: NDArray[np.bool_],
         seed: int,
         beliefs: NDArray[np.float64] | None = None,
+        *,
+        is_last: bool = True,
     ) -> Model:
-        return super().fit(labels, is_by_chance, seed)
+        return super().fit(labels, is_by_chance, seed, is_last=is_last)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,12 +84,14 @@ class ByConfidence(LabelledFile):
         is_by_chance: NDArray[np.bool_],
         seed: int,
         beliefs: NDArray[np.float64] | None = None,
+        *,
+        is_last: bool = True,
     ) -> Model:
         if beliefs is None:
             raise ValueError("a file without votes has no confidence")
         label = np.eye(self.n_classes)[np.maximum(labels, 0)]
         # Half of a belief is the label's own.
-        return super().fit(labels, is_by_chance, seed, label * (2 * beliefs - 1))
+        return super().fit(labels, is_by_chance, seed, label * (2 * beliefs - 1), is_last=is_last)
 
 
 WAYS: dict[str, Callable[..., LabelledFile]] = {
@@ -106,7 +110,7 @@ def load_voted(folder: Path) -> Iterator[tuple[File, LabelledFile]]:
         ("toxic_spans, three ways", 0, lambda _folder: (texts, y), votes),
     ):
         file = File(name, read, positive, BUDGETS[-1])
-        yield file, replace(load(file, folder), votes=known)
+        yield file, replace(load(file, folder), votes=known, always_calibrated=True)
 
 
 def play(file: LabelledFile, strategy: str, seed: int) -> Iterator[Step]:
@@ -133,14 +137,14 @@ def describe_change(values: NDArray[np.float64], base: NDArray[np.float64]) -> s
     return f"{values.mean():.3f} ({gaps.mean():+.3f} [{gaps.mean() - half:+.3f}, {gaps.mean() + half:+.3f}])"
 
 
-def compare_votes(folder: Path, n_seeds: int) -> str:
+def compare_votes(folder: Path, n_seeds: int, strategies: Sequence[str]) -> str:
     """A table: what is learned of each item, at each budget."""
     lines = [
         "| file | asked by | labels | learned of an item | macro-F1 | AP | log-loss, calibrated |",
         "|---|---|---|---|---|---|---|",
     ]
     for file, voted in load_voted(folder):
-        for strategy in ("random", "adaptive"):
+        for strategy in strategies:
             found: dict[tuple[int, str], list[tuple[float, ...]]] = {}
             for way, make in WAYS.items():
                 taught = make(**vars(voted))
@@ -165,17 +169,17 @@ def compare_votes(folder: Path, n_seeds: int) -> str:
     return "\n".join(lines)
 
 
-def compare_calibration(folder: Path, n_seeds: int) -> str:
+def compare_calibration(folder: Path, n_seeds: int, strategies: Sequence[str]) -> str:
     """A table: certainty before and after, and F1 of the label that is looked for by likeliest class and threshold."""
     lines = [
         "| file | labels | log-loss | calibrated | calibration error | calibrated | F1, likeliest | F1, threshold |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for file in FILES:
-        loaded = load(file, folder)
+        loaded = replace(load(file, folder), always_calibrated=True)
         found: dict[int, list[tuple[float, ...]]] = {}
         for seed in range(n_seeds):
-            for step in play(loaded, "adaptive", seed):
+            for step in play(loaded, strategies[-1], seed):
                 assert step.model is not None
                 before = step.model.scaled(1 / step.model.settings["scale"])
                 f1 = score_model(step.model, loaded, file.positive)["f1"]
@@ -203,11 +207,14 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
     parser.add_argument("--only", default="votes,calibration")
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument(
+        "--strategies", default="adaptive", help="of the votes' table; calibration is shown by the last"
+    )
     options = parser.parse_args()
     print(describe_machine())
     for name, compare in (("votes", compare_votes), ("calibration", compare_calibration)):
         if name in options.only.split(","):
-            print(f"\n{compare(options.data, options.seeds)}", flush=True)
+            print(f"\n{compare(options.data, options.seeds, options.strategies.split(','))}", flush=True)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,10 @@
 | WEB_WORKERS, WEB_THREADS | one a core (2 to 8), 4 | processes of the web server, and threads of each |
 | WORKER_PROCESSES | 2 | children of one worker |
 | FETCH_NETWORKS | none | networks that media may be fetched from although they are not public: `10.2.0.0/16,fd00::/8` |
+| LLM_URL, LLM_MODEL | none | an endpoint that speaks as OpenAI's does, up to `/chat/completions`, and a model of it |
+| LLM_KEY | none | what that endpoint knows this installation by |
+| LLM_INPUT_PRICE, LLM_OUTPUT_PRICE | none | of a million tokens sent and received: what is spent is then told |
+| LLM_OPTIONS | `{"temperature": 0, "max_tokens": 300}` | what else is sent with each question to it, as JSON |
 | FFMPEG | the one on the path, or an extra's | the program that takes still pictures out of videos |
 | TOUCHSTONE_DEMO | on | whether `touchstone up` makes the demo projects |
 | LOG_LEVEL | INFO | |
@@ -51,6 +55,24 @@ try:
 except ValueError as error:
     raise ImproperlyConfigured(f"FETCH_NETWORKS must be networks, separated by commas: {error}.") from error
 FFMPEG: str = env.str("FFMPEG", default="")
+LLM_URL: str = env.str("LLM_URL", default="").rstrip("/")
+LLM_MODEL: str = env.str("LLM_MODEL", default="")
+LLM_KEY: str = env.str("LLM_KEY", default="")
+if not all("!" <= letter <= "~" for letter in LLM_KEY):  # it stands in a header, and in no message
+    raise ImproperlyConfigured("LLM_KEY must be printable ASCII characters without a space.")
+if len(LLM_MODEL) > 90 or not LLM_MODEL.isprintable():
+    raise ImproperlyConfigured("LLM_MODEL must be at most 90 printable characters.")
+try:
+    LLM_PRICES: tuple[float, float] | None = None
+    if env.str("LLM_INPUT_PRICE", default="") or env.str("LLM_OUTPUT_PRICE", default=""):
+        LLM_PRICES = (env.float("LLM_INPUT_PRICE", default=0.0), env.float("LLM_OUTPUT_PRICE", default=0.0))
+        if not all(0 <= price < 1e6 for price in LLM_PRICES):
+            raise ValueError("they are from 0 to a million")
+except ValueError as error:
+    raise ImproperlyConfigured(f"LLM_INPUT_PRICE and LLM_OUTPUT_PRICE must be numbers: {error}.") from error
+LLM_OPTIONS: Any = env.json("LLM_OPTIONS", default={"temperature": 0, "max_tokens": 300})
+if not isinstance(LLM_OPTIONS, dict) or {"model", "messages", "stream"} & set(LLM_OPTIONS):
+    raise ImproperlyConfigured("LLM_OPTIONS must be a JSON object without `model`, `messages` and `stream`.")
 
 DEBUG = False
 SECRET_KEY: str = env.str("SECRET_KEY", default="") or get_secret_key(TOUCHSTONE_HOME)

@@ -93,6 +93,7 @@ def model_fields() -> dict[str, Any]:
         "evaluation": s.DictField(allow_null=True),
         "sha256": s.CharField(allow_null=True),
         "created_at": s.DateTimeField(),
+        "is_barred": s.BooleanField(help_text="a language model that has not passed: never current"),
         "promoted_by": s.CharField(allow_null=True, help_text="who last made it the current one, where a person did"),
         "promoted_at": s.DateTimeField(allow_null=True),
     }
@@ -325,6 +326,7 @@ def show_model(model: ModelVersion, names: dict[int, str]) -> dict[str, Any]:
         "evaluation": model.evaluation,
         "sha256": model.sha256 or None,
         "created_at": show_time(model.created_at),
+        "is_barred": model.is_barred,
         "promoted_by": model.promoted_by.username if model.promoted_by else None,
         "promoted_at": show_time(model.promoted_at),
     }

@@ -23,7 +23,7 @@ MOST = 6
 FRESH_SECONDS = 3600
 FAILED_SECONDS = 60
 # Jobs after which a model may say something else of the holdout than before.
-_CHANGING = ("round", "predictions", "promotion")
+_CHANGING = ("round", "predictions", "promotion", "llm")
 
 
 def default_models(project: Project, question: Question) -> list[ModelVersion]:
@@ -112,6 +112,12 @@ def is_fresh(project: Project, kept: Job) -> bool:
     assert kept.ended_at is not None
     age = (timezone.now() - kept.ended_at).total_seconds()
     return age < FRESH_SECONDS and kept.result["marker"] == marker_of(project)
+
+
+def find_gain(kept: Job | None, model: ModelVersion) -> dict[str, Any] | None:
+    """By how much a comparison found a model above the one that the others were held against; None where it is not."""
+    rows = kept.result["models"] if kept is not None and kept.result is not None else []
+    return next((row["gain"] for row in rows if row["id"] == model.pk), None)
 
 
 def show_comparison(project: Project, question: Question, kept: Job, job: Job | None) -> dict[str, Any]:

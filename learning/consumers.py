@@ -17,12 +17,13 @@ from annotation.actions.imports import vectors_path
 from annotation.errors import TouchstoneError
 from annotation.models import Event, Import, Job, Project
 from annotation.settings import learning_settings
+from learning.actions.drift import start_drift
 from learning.actions.embeddings import KIND as EMBEDDINGS
 from learning.actions.embeddings import STORED, start_embeddings
 from learning.actions.features import start_features
 from learning.actions.rounds import KIND, settle_holdout_share, start_round
 from learning.feature_files import has_shards
-from learning.models import Round
+from learning.models import ModelVersion, Round
 from learning.questions import default_question
 
 CONSUMER = "learning"
@@ -47,10 +48,22 @@ def read_items(events: list[Event]) -> None:
         if event.project_id is not None and event.kind in (*COME, *GONE):
             kinds.setdefault(event.project_id, set()).add(event.kind)
     for project in Project.objects.filter(pk__in=kinds).select_related("schema"):
+        if kinds[project.pk] & set(COME):
+            compare_what_came(project)
         if IMPORTED in kinds[project.pk]:
             take_spooled(project, [event.ref_id for event in events if event.kind == IMPORTED])
         if has_shards(project) or (kinds[project.pk] & set(COME) and is_learning(project)):
             start_features(project=project)
+
+
+def compare_what_came(project: Project) -> Job | None:
+    """Have what came in compared with what taught the model, once there is one."""
+    question = default_question(project)
+    if project.state == Project.State.ARCHIVED or question is None:
+        return None
+    if not ModelVersion.objects.filter(project=project, question=question["id"], is_current=True).exists():
+        return None
+    return start_drift(project=project, actor=None, question=question, is_pressing=False)
 
 
 def take_spooled(project: Project, imports: Iterable[int | None]) -> None:

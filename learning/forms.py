@@ -1,4 +1,4 @@
-"""The form that starts a round."""
+"""The forms that start a round, and that ask a language model."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from django.utils.translation import gettext_lazy as _
 
 from annotation.models import Project
 from annotation.settings import PROPOSED_STRATEGY, STRATEGIES, learning_settings
+from learning.actions.llm import DEFAULT_ASKED, MOST_ASKED
+from learning.llm.chat import Endpoint
+from learning.llm.gate import MIN_JUDGED
 from learning.questions import learnable_questions
 
 
@@ -47,3 +50,27 @@ class RoundForm(forms.Form):
         question.initial = settings["question"] or (names[0] if names else "")
         if len(names) < 2:
             del self.fields["question"]
+
+
+class LlmForm(forms.Form):
+    """What `start_llm` takes; costs only where they can be known."""
+
+    limit = forms.IntegerField(
+        label=_("Items, at most"),
+        initial=DEFAULT_ASKED,
+        min_value=MIN_JUDGED,
+        max_value=MOST_ASKED,
+        help_text=_("With those by which it is judged: a third of them, from 50 to 300."),
+    )
+    max_cost = forms.FloatField(
+        label=_("Cost, at most"),
+        required=False,
+        min_value=0,
+        help_text=_("In the currency of the prices that are set. Leave empty for no limit but the items."),
+        widget=forms.NumberInput(attrs={"step": "any"}),
+    )
+
+    def __init__(self, data: Any = None, *, endpoint: Endpoint | None) -> None:
+        super().__init__(data)
+        if endpoint is None or endpoint.prices is None:
+            del self.fields["max_cost"]

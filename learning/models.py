@@ -45,6 +45,7 @@ class ModelVersion(models.Model):
     seed = models.BigIntegerField(null=True)
     evaluation = models.JSONField(null=True, help_text="figures on the holdout, each with interval, n or refusal")
     is_current = models.BooleanField(default=False)
+    is_barred = models.BooleanField(default=False, help_text="a language model that has not passed: never current")
     promoted_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
     promoted_at = models.DateTimeField(null=True, help_text="when a person last made it the current one")
     created_at = models.DateTimeField(auto_now_add=True)
@@ -57,6 +58,7 @@ class ModelVersion(models.Model):
             models.UniqueConstraint(
                 fields=["project", "question"], condition=Q(is_current=True), name="model_one_current"
             ),
+            models.CheckConstraint(condition=~Q(is_current=True, is_barred=True), name="model_barred_is_not_current"),
         ]
 
     def __str__(self) -> str:

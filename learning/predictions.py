@@ -17,6 +17,7 @@ from learning.questions import class_names, classes_of, only_one, scale_of
 DEFAULT_VERSION = "1"
 MAX_NAME = 100
 TOLERANCE = 1e-6
+LLM_PREFIX = "llm:"
 _KEYS = frozenset({"external_id", "model", "version", "question", "proba", "answers"})
 
 
@@ -98,6 +99,8 @@ def parse_prediction(row: Mapping[str, Any], learnable: Sequence[Learnable]) -> 
     model = _read_name(row, "model", MAX_NAME)
     if model == TRAINED_NAME:
         raise PredictionError(_("The name %(name)s belongs to models trained here.") % {"name": quote(model)})
+    if model.startswith(LLM_PREFIX):
+        raise PredictionError(_("Names that begin with llm: belong to language models that are asked from here."))
     version = DEFAULT_VERSION if row.get("version") is None else _read_name(row, "version", MAX_NAME)
     if ("proba" in row) == ("answers" in row):
         raise PredictionError(_("Give either `proba` or `answers`."))

@@ -100,7 +100,7 @@ def model_rows(project: Project, limit: int = 50) -> list[dict[str, Any]]:
             "name": model.name,
             "version": model.version,
             "question": names[model.question]["name"] if model.question in names else "",
-            "state": "rejected" if (model.evaluation or {}).get("is_worse") else "kept",
+            "state": _model_state(model),
             "is_current": model.is_current,
             "at": model.created_at,
             "source": model.origin,
@@ -112,6 +112,12 @@ def model_rows(project: Project, limit: int = 50) -> list[dict[str, Any]]:
         }
         for model in models
     ]
+
+
+def _model_state(model: ModelVersion) -> str:
+    if model.is_barred:
+        return "barred"
+    return "rejected" if (model.evaluation or {}).get("is_worse") else "kept"
 
 
 def learning_curve(project: Project, question: Question) -> list[dict[str, Any]]:

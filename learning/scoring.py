@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,14 @@ _SOFTWARE = ("touchstone", "numpy", "scipy", "scikit-learn")
 Progress = Callable[[int], object]
 
 
+class Scorer(Protocol):
+    """What gives each item a row of numbers: a model, or what is as like one as scoring needs."""
+
+    @property
+    def n_classes(self) -> int: ...
+    def predict_proba(self, X: Matrix) -> NDArray[np.float64]: ...
+
+
 def fit_space(project: Project, shards: Shards, items: NDArray[np.int64], rng: np.random.Generator) -> Features:
     """The feature space of these items, or of a random sample where there are more than 50,000."""
     from learning.algorithms.features import Features
@@ -60,7 +68,7 @@ def predict(
     project: Project,
     features: Features,
     shards: Shards,
-    model: Model,
+    model: Scorer,
     items: NDArray[np.int64],
     progress: Progress,
 ) -> NDArray[np.float64]:
@@ -89,7 +97,7 @@ def predict(
 Scored = tuple[Any, NDArray[np.float64]]  # where among the items, and their probabilities
 
 
-def _score_shard(block: Block, model: Model, items: NDArray[np.int64]) -> Callable[[Shard], Scored]:
+def _score_shard(block: Block, model: Scorer, items: NDArray[np.int64]) -> Callable[[Shard], Scored]:
     def score(shard: Shard) -> Scored:
         places, rows = shard.select(items)
         return places, model.predict_proba(block.weigh(rows.matrix))
@@ -98,7 +106,7 @@ def _score_shard(block: Block, model: Model, items: NDArray[np.int64]) -> Callab
 
 
 def _score_part(
-    features: Features, shards: Shards, model: Model, items: NDArray[np.int64]
+    features: Features, shards: Shards, model: Scorer, items: NDArray[np.int64]
 ) -> Callable[[slice], Scored]:
     return lambda part: (part, model.predict_proba(shards.vectorise(features, items[part])))
 
@@ -158,13 +166,21 @@ def unpack_model(version: ModelVersion) -> tuple[Features, Model]:
     return features, read_model(parts["model"], card["model"])
 
 
+def taught_items(version: ModelVersion) -> NDArray[np.int64]:
+    """The ids of the items whose labels taught a model from here, by its file. Raises OSError, WeightsError."""
+    from learning.algorithms import weights
+
+    arrays, _card = weights.unpack(read_weights(version), version.sha256)
+    return np.asarray(arrays["training.items"], np.int64)
+
+
 def utilities_for(strategy: str, proba: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The utilities to show for scores. Under "random" and "coreset" there is none to show: the margin's."""
-    from learning.algorithms.strategies import RANDOM, utilities_of
+    """The utilities to show for scores: the margin's where the strategy's own need more than scores, or are none."""
+    from learning.algorithms.strategies import RANDOM, find_strategy, utilities_of
 
     if not len(proba):
         return np.zeros(0)
-    shown = "margin" if strategy in (RANDOM, "coreset") else strategy
+    shown = "margin" if strategy in (RANDOM, "coreset") or find_strategy(strategy).needs_committee else strategy
     return utilities_of(shown, proba, np.random.default_rng(0))
 
 

@@ -38,7 +38,7 @@ def look_at(
     from learning.algorithms.strategies import Candidates
 
     training = load_training(project, question)
-    space = _Space(items, vectors, rng)
+    space = find_space(items, vectors, rng)
     return Candidates(
         n=len(items),
         proba=proba,
@@ -46,6 +46,14 @@ def look_at(
         labelled=lambda: space(training.items),
         y=training.y,
     )
+
+
+def find_space(items: NDArray[np.int64], vectors: Vectors, rng: np.random.Generator) -> Vectors:
+    """Items in the directions in which these items differ most, where there are texts enough to know any.
+
+    `vectors`: the items before that.
+    """
+    return _Space(items, vectors, rng)
 
 
 def drawn_by_chance(project: Project, items: NDArray[np.int64]) -> NDArray[np.bool_]:

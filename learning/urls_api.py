@@ -5,7 +5,9 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, path
 
 from learning.api import AnchoringView, LabelErrorsView, LearningCurveView, ModelsView, PredictionsView, RoundsView
+from learning.api_drift import DriftView
 from learning.api_embeddings import EmbeddingsView
+from learning.api_llm import LlmView
 from learning.api_models import ComparisonView, PromotionView
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -15,7 +17,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("projects/<slug:slug>/models", ModelsView.as_view(), name="api-models"),
     path("projects/<slug:slug>/models/compare", ComparisonView.as_view(), name="api-comparison"),
     path("projects/<slug:slug>/models/<str:model_id>/promote", PromotionView.as_view(), name="api-promotion"),
+    path("projects/<slug:slug>/llm", LlmView.as_view(), name="api-llm"),
     path("projects/<slug:slug>/anchoring", AnchoringView.as_view(), name="api-anchoring"),
     path("projects/<slug:slug>/learning-curve", LearningCurveView.as_view(), name="api-learning-curve"),
+    path("projects/<slug:slug>/drift", DriftView.as_view(), name="api-drift"),
     path("projects/<slug:slug>/label-errors", LabelErrorsView.as_view(), name="api-label-errors"),
 ]

@@ -14,7 +14,10 @@ Answer = Callable[[BaseHTTPRequestHandler], None]
 
 
 class FileServer(ThreadingHTTPServer):
-    """Answers GET with what `answers` holds for the path; 404 elsewhere. `asked`: each path and Host, in order."""
+    """Answers GET and POST with what `answers` holds for the path; 404 elsewhere.
+
+    `asked`: each path and Host, in order; `posted`: the bodies that were sent.
+    """
 
     daemon_threads = True
 
@@ -23,6 +26,7 @@ class FileServer(ThreadingHTTPServer):
         self.answers: dict[str, Answer] = {}
         self.asked: list[tuple[str, str]] = []
         self.headers: list[dict[str, str]] = []
+        self.posted: list[bytes] = []
 
     def url(self, path: str, host: str = "127.0.0.1", scheme: str = "http") -> str:
         return f"{scheme}://{host}:{self.server_port}{path}"
@@ -42,6 +46,13 @@ class _Handler(BaseHTTPRequestHandler):
         server.headers.append(dict(self.headers))
         answer = server.answers.get(self.path.partition("?")[0], status(404))
         answer(self)
+
+    def do_POST(self) -> None:
+        server = self.server
+        assert isinstance(server, FileServer)
+        self.body = self.rfile.read(int(self.headers["Content-Length"]))
+        server.posted.append(self.body)
+        self.do_GET()
 
     def log_message(self, format: str, *args: object) -> None:
         """Nothing."""

@@ -182,6 +182,7 @@ PAGE_BODIES: dict[tuple[str, str], MakeBody] = {
     (PAGE + "disputes/<str:item_id>/", "POST"): lambda w: as_form(**{"answer-verdict": "spam", "reason": "ambiguous"}),
     (PAGE + "guideline/", "POST"): lambda w: as_form(version=1),
     (PAGE + "learning/", "POST"): lambda w: as_form(strategy="margin", batch=5, random_share=0.2),
+    (PAGE + "learning/llm/", "POST"): lambda w: as_form(limit=60),
     (PAGE + "quarantine/", "POST"): lambda w: as_form(
         action="ask", quarantine=w.names["quarantine"], reason="a false alarm"
     ),

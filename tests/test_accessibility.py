@@ -39,6 +39,8 @@ PAGES = [
     "items/import/",
     "learning/",
     "learning/doubts/",
+    "learning/llm/",
+    "learning/drift/",
     "learning/models/",
     "snapshots/",
     "guideline/",

@@ -298,6 +298,61 @@ def test_with_one_class_the_batch_is_random_and_the_note_says_why(make_desk: Mak
     assert "only 1 class occurs" in done.note
 
 
+def with_words(make_desk: MakeDesk, keywords: str) -> Desk:
+    """Nothing is labelled; four items of ten have the words."""
+    desk = empty_desk(make_desk, learning={"keywords": keywords, "holdout_share": 0, "every": None})
+    add(desk, 6, PLAIN, "w")
+    add(desk, 4, SPAM, "s")
+    return desk
+
+
+@pytest.mark.django_db
+def test_words_of_a_policy_choose_the_first_batch(make_desk: MakeDesk) -> None:
+    desk = with_words(make_desk, "cheap pills")
+    done = play(desk, batch=5, random_share=0.2, strategy="margin")
+    assert (done.model_version, done.strategy) == (None, "margin")
+    assert done.note.endswith("This batch was chosen by the words of the learning settings.")
+    assert done.draw is not None
+    assert (done.draw.strategy, done.draw.n_frame) == ("keywords", 10)
+    picks = DrawItem.objects.filter(draw=done.draw).select_related("item")
+    assert {one.item.external_id[0] for one in picks if one.probability is None} == {"s"}
+    assert [one.probability for one in picks if one.probability is not None] == [pytest.approx(1 / 6)]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("keywords", "strategy"), [("zebra", "adaptive"), ("cheap pills", "random")])
+def test_chance_chooses_where_no_text_has_the_words_or_chance_was_asked_for(
+    make_desk: MakeDesk, keywords: str, strategy: str
+) -> None:
+    done = play(with_words(make_desk, keywords), batch=4, random_share=0, strategy=strategy)
+    assert done.note.endswith("This batch was drawn at random.")
+    assert done.draw is not None
+    assert done.draw.strategy == "random"
+
+
+@pytest.mark.django_db
+def test_adaptive_goes_on_by_the_words_while_labels_are_few(make_desk: MakeDesk) -> None:
+    """A dozen labels tell the two kinds apart already, and the words are of another kind still."""
+    desk = empty_desk(make_desk, learning={"keywords": "umbrella", "holdout_share": 0, "every": None})
+    teach(desk)
+    add(desk, 4, BETWEEN, "between")
+    add(desk, 2, f"{PLAIN} umbrella", "u")
+    done = play(desk, batch=2, random_share=0, strategy="adaptive")
+    picks = DrawItem.objects.filter(draw=done.draw).select_related("item")
+    assert {one.item.external_id[0] for one in picks} == {"u"}
+    assert done.model_version is not None
+
+
+@pytest.mark.django_db
+def test_without_a_new_model_there_is_no_committee_and_the_note_says_so(desk: Desk) -> None:
+    first = play(desk, strategy="vote_entropy", random_share=0, batch=3)
+    second = play(desk, strategy="vote_entropy", random_share=0, batch=3, train=False)
+    assert first.draw is not None
+    assert second.draw is not None
+    assert (first.draw.strategy, second.draw.strategy) == ("vote_entropy", "margin")
+    assert second.note.endswith("this batch was chosen by margin.")
+
+
 @pytest.mark.django_db
 def test_without_training_and_without_a_model_the_round_fails_with_a_sentence(desk: Desk) -> None:
     job = ask(desk, train=False)
@@ -375,10 +430,11 @@ def test_the_bare_name_of_our_own_model_trains_it(desk: Desk) -> None:
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("strategy", ["margin", "consensus_entropy"])
 def test_a_round_cut_off_between_swap_and_batch_is_finished_by_the_next_attempt(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, strategy: str
 ) -> None:
-    job = ask(desk, random_share=0, batch=4)
+    job = ask(desk, random_share=0, batch=4, strategy=strategy)
     with monkeypatch.context() as cut:
         cut.setattr(rounds, "raise_batch", lambda **_: (_ for _ in ()).throw(OSError("power cut")))
         with pytest.raises(OSError, match="power cut"):

@@ -8,20 +8,20 @@ import numpy as np
 import pytest
 
 from learning.algorithms import shares as module
-from learning.algorithms.estimators import LogisticModel, fit_logistic
+from learning.algorithms.estimators import Model, fit_logistic
 from learning.algorithms.shares import match_shares
 from reviewers.algorithms.intervals import wilson
 
 X = np.random.default_rng(4).normal(size=(3000, 2))
 
 
-def fit(n_classes: int = 2) -> LogisticModel:
+def fit(n_classes: int = 2) -> Model:
     """Taught by items from one side only, so that it calls too few of the pool the last class."""
     y = (X[:200] @ [1.0, 0.5] > 1.5).astype(np.int64) + (X[:200, 1] > 1.5) * (n_classes - 2)
     return fit_logistic(X[:200], np.minimum(y, n_classes - 1), n_classes, 0)
 
 
-def shares_of(model: LogisticModel) -> list[float]:
+def shares_of(model: Model) -> list[float]:
     return [
         float(share) for share in np.bincount(model.predict_proba(X).argmax(axis=1), minlength=model.n_classes) / len(X)
     ]

@@ -86,6 +86,8 @@ CHIPS = {
     "better": ("chip-good", "up", gettext_lazy("better")),
     "worse": ("chip-bad", "down", gettext_lazy("worse")),
     "even": ("", "circle", gettext_lazy("no more than chance")),
+    "barred": ("chip-bad", "lock", gettext_lazy("not passed")),
+    "passed": ("chip-good", "check", gettext_lazy("passed")),
     "simulated": ("chip-outline", "robot", gettext_lazy("simulated")),
     "model": ("chip-outline", "robot", gettext_lazy("model")),
     "imported": ("chip-outline", "down", gettext_lazy("imported")),

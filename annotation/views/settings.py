@@ -84,6 +84,8 @@ class SettingsView(ProjectPage):
                     "learning_random_share",
                     "learning_holdout_share",
                     "learning_text",
+                    "learning_keywords",
+                    "learning_llm_accuracy",
                 ),
             ),
             (

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from numpy.typing import NDArray
 
 from annotation.actions.events import write_event
-from annotation.errors import InvalidError
+from annotation.errors import InvalidError, StateError
 from annotation.models import Project, User
 from learning.model_files import remove_proba, remove_strays, store_weights
 from learning.models import ModelVersion, Round
@@ -84,9 +84,9 @@ def _kind_of(project: Project, question: int) -> str:
 
 
 def ensure_external_model(
-    *, project: Project, question: int, name: str, version: str, classes: Sequence[int]
+    *, project: Project, question: int, name: str, version: str, classes: Sequence[int], is_barred: bool = False
 ) -> ModelVersion:
-    """The row of an outside model, made on its first prediction.
+    """The row of an outside model, made on its first prediction; `is_barred`: it has to pass before it can be current.
 
     Raises InvalidError where the version was sent under another list of choices: its old scores would not compare.
     """
@@ -96,7 +96,12 @@ def ensure_external_model(
         question=question,
         name=name,
         version=version,
-        defaults={"kind": kind, "origin": ModelVersion.Origin.EXTERNAL, "classes": list(classes)},
+        defaults={
+            "kind": kind,
+            "origin": ModelVersion.Origin.EXTERNAL,
+            "classes": list(classes),
+            "is_barred": is_barred,
+        },
     )
     if (model.kind, list(model.classes)) != (kind, list(classes)):
         raise InvalidError(
@@ -197,18 +202,30 @@ def _spell_rows(
     return b"PGCOPY\n\xff\r\n\0" + bytes(8) + rows.tobytes() + b"\xff\xff"
 
 
+def refuse_barred(model: ModelVersion) -> None:
+    """Raise StateError for a language model that has not passed its gate: nothing that it says is shown."""
+    if model.is_barred:
+        raise StateError(
+            _("%(model)s has not passed on answers that are known, so it cannot be the current model.")
+            % {"model": model}
+        )
+
+
 def make_current(
     *, model: ModelVersion, check: Check, evaluation: Mapping[str, Any] | None = None, actor: User | None = None
 ) -> None:
-    """The swap: from this commit on, this model's scores are the ones shown. `evaluation` replaces the stored one.
+    """The swap: from this commit on, this model's scores are the ones shown. `evaluation` replaces the stored figures.
 
-    `actor`: who wanted this very model; None where a round or what was sent in made it the current one.
+    `actor`: who wanted this very model; None where a round or what was sent in made it the current one. Raises
+    StateError for a language model that has not passed its gate.
     """
     with transaction.atomic():
         check()
+        kept = ModelVersion.objects.select_for_update(no_key=True).get(pk=model.pk)  # a language model notes costs
+        refuse_barred(kept)
         others = ModelVersion.objects.filter(project=model.project, question=model.question, is_current=True)
         others.exclude(pk=model.pk).update(is_current=False)
-        fields = {} if evaluation is None else {"evaluation": dict(evaluation)}
+        fields = {} if evaluation is None else {"evaluation": {**(kept.evaluation or {}), **evaluation}}
         promotion = {} if actor is None else {"promoted_by": actor, "promoted_at": Now()}
         changed = ModelVersion.objects.filter(pk=model.pk, is_current=False).update(is_current=True, **promotion)
         if fields:

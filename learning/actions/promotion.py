@@ -9,6 +9,7 @@ from annotation.actions.events import write_event
 from annotation.actions.jobs import start_job
 from annotation.errors import StateError
 from annotation.models import Job, Project, User
+from learning.actions.models import refuse_barred
 from learning.actions.rounds import lock_name
 from learning.models import ModelVersion
 from learning.questions import learnable_questions
@@ -21,12 +22,13 @@ def start_promotion(*, model: ModelVersion, actor: User) -> Job:
     """Queue the promotion of a model, or return the one of it that waits already. In turns with rounds.
 
     The job scores the pool with the model and then swaps; the batch that stands first in the queue stays. Raises
-    StateError for an archived project, for the model that is current and nothing waits to replace, and for a question
-    that can no longer be learned.
+    StateError for an archived project, for the model that is current and nothing waits to replace, for a question that
+    can no longer be learned, and for a language model that has not passed.
     """
     project = model.project
     if project.state == Project.State.ARCHIVED:
         raise StateError(_("This project is archived."))
+    refuse_barred(model)
     if not any(model.is_of(question) for question in learnable_questions(project)):
         raise StateError(_("The question of this model is no longer one that can be learned."))
     lock, args = lock_name(project), {"model": model.pk}

@@ -20,7 +20,7 @@ from annotation.errors import InvalidError, StateError
 from annotation.kinds import Question
 from annotation.models import Draw, DrawItem, Event, Item, Job, Project, QueueRow, User
 from annotation.settings import STRATEGIES, learning_settings
-from learning.actions.models import TRAINED_NAME
+from learning.actions.models import TRAINED_NAME, refuse_barred
 from learning.models import ModelVersion, Round
 from learning.questions import require_question
 
@@ -77,6 +77,8 @@ def start_round(
     if model == TRAINED_NAME and train is not False:
         model = None
     chosen = None if model is None else _find_model(project, asked, model)
+    if chosen is not None:
+        refuse_barred(chosen)
     if chosen is not None and train:
         raise InvalidError(fields={"train": _("A named model is used, not trained. Leave `model` or `train` out.")})
     round_ = _create_round(project, asked, trigger, fields)

@@ -16,12 +16,11 @@ from scipy import sparse
 
 from learning.algorithms.basis import Basis
 from learning.algorithms.beliefs import believe
-from learning.algorithms.estimators import Model, TooFewClassesError, fit_logistic
+from learning.algorithms.estimators import Model, TooFewClassesError
 from learning.algorithms.strategies import RANDOM, Candidates, draw_batch, find_strategy
-from learning.algorithms.teaching import Lesson, calibrate, teach
+from learning.algorithms.teaching import Lesson, calibrate, teach, teach_committee
 
 Matrix: TypeAlias = sparse.csr_matrix | NDArray[Any]
-N_MEMBERS = 5
 # Items of the pool on which a model's shares are taken.
 MAX_SHARES = 4_000
 
@@ -47,6 +46,9 @@ class LabelledFile:
     n_annotators : int
     similarity : ndarray of float, (n_items,), or None
         To the words of a policy. With it the first batch is the strategy's where the strategy can do with it.
+    always_calibrated : bool
+        Else models of two classes are calibrated after the last round only: the factor changes no order by doubt, and
+        finding it takes as long as all the rest of a round.
     """
 
     X: Matrix
@@ -57,6 +59,7 @@ class LabelledFile:
     votes: NDArray[np.int64] | None = None
     n_annotators: int = 3
     similarity: NDArray[np.float64] | None = None
+    always_calibrated: bool = False
 
     def __post_init__(self) -> None:
         if not self.X.shape[0] == len(self.y) == len(self.holdout):
@@ -90,6 +93,8 @@ class LabelledFile:
         is_by_chance: NDArray[np.bool_],
         seed: int,
         beliefs: NDArray[np.float64] | None = None,
+        *,
+        is_last: bool = True,
     ) -> Model:
         """A model of what is labelled (not -1), as a round makes it. Raises TooFewClassesError."""
         is_labelled = labels >= 0
@@ -97,6 +102,8 @@ class LabelledFile:
         is_chosen = is_labelled & ~is_by_chance
         lesson = Lesson(self.X, labels, is_by_chance, beliefs).select(is_labelled)
         model = teach(lesson, self.n_classes, seed, some=self.X[some[~is_chosen[some]]], basis=self.basis)
+        if self.n_classes == 2 and not is_last and not self.always_calibrated:
+            return model
         return calibrate(model, lesson, seed, n_left=len(self.pool) - int(is_chosen.sum()), basis=self.basis)
 
     def answer(self, item: int, seed: int) -> tuple[int, NDArray[np.int64]]:
@@ -182,10 +189,11 @@ def run_rounds(
     answers = np.zeros((len(file.y), file.n_classes), np.int64)
     n_random = 0
     model: Model | None = None
-    for batch in batches:
+    for number, batch in enumerate(batches, start=1):
         if not len(pool):
             return
-        candidates = _look_at(file, pool, labels, model, seed, with_committee=found.needs_committee)
+        beliefs = _believe(file, labels, answers)
+        candidates = _look_at(file, pool, labels, beliefs, model, seed, with_committee=found.needs_committee)
         by = strategy if model is not None or starts_by_words else RANDOM
         picks = draw_batch(by, candidates, batch, random_share, picking)
         n_random += int(picks.is_random.sum())
@@ -195,7 +203,8 @@ def run_rounds(
         pool = np.delete(pool, picks.index)
         is_labelled, refusal = labels >= 0, None
         try:
-            model = file.fit(labels, is_by_chance, seed, _believe(file, labels, answers))
+            is_last = number == len(batches) or not len(pool)
+            model = file.fit(labels, is_by_chance, seed, _believe(file, labels, answers), is_last=is_last)
         except TooFewClassesError as error:
             refusal = str(error)
         yield Step(labels.copy(), int(is_labelled.sum()), n_random, int(answers.sum()), model, refusal)
@@ -213,6 +222,7 @@ def _look_at(
     file: LabelledFile,
     pool: NDArray[np.int64],
     labels: NDArray[np.int64],
+    beliefs: NDArray[np.float64] | None,
     model: Model | None,
     seed: int,
     *,
@@ -221,7 +231,10 @@ def _look_at(
     is_labelled = labels >= 0
     committee = None
     if with_committee and model is not None:
-        committee = _ask_committee(file, file.X[is_labelled], labels[is_labelled], file.X[pool], model, seed)
+        lesson = Lesson(file.X, labels, is_labelled, beliefs).select(is_labelled)
+        rng = np.random.default_rng([seed, 4, len(lesson.y)])
+        members = teach_committee(model, lesson, rng, seed, basis=file.basis)
+        committee = np.stack([member.predict_proba(file.X[pool]) for member in members])
     return Candidates(
         n=len(pool),
         proba=None if model is None else model.predict_proba(file.X[pool]),
@@ -231,24 +244,3 @@ def _look_at(
         committee=committee,
         similarity=None if file.similarity is None else file.similarity[pool],
     )
-
-
-def _ask_committee(
-    file: LabelledFile,
-    X: Matrix,
-    y: NDArray[np.int64],
-    X_pool: Matrix,
-    model: Model,
-    seed: int,
-) -> NDArray[np.float64]:
-    """Probabilities by five models, each fitted on its own resample of the labels (query by bagging)."""
-    rng = np.random.default_rng([seed, 4, len(y)])
-    members = []
-    for _member in range(N_MEMBERS):
-        resample = rng.integers(len(y), size=len(y))
-        try:
-            member: Model = fit_logistic(X[resample], y[resample], file.n_classes, seed, basis=file.basis)
-        except TooFewClassesError:
-            member = model
-        members.append(member.predict_proba(X_pool))
-    return np.stack(members)

@@ -21,6 +21,7 @@ from learning.algorithms.thresholds import best_threshold
 CALIBRATION_FOLDS = 3
 # With fewer labels of a class among those that chance drew its threshold goes by all labels alike.
 MIN_DRAWN = 5
+N_MEMBERS = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,10 +45,10 @@ class Lesson:
     is_by_chance: NDArray[np.bool_]
     beliefs: NDArray[np.float64] | None = None
 
-    def select(self, is_used: NDArray[np.bool_]) -> Lesson:
-        """The part of it that is marked."""
-        beliefs = None if self.beliefs is None else self.beliefs[is_used]
-        return Lesson(self.X[is_used], self.y[is_used], self.is_by_chance[is_used], beliefs)
+    def select(self, used: NDArray[np.bool_] | NDArray[np.int64]) -> Lesson:
+        """The part of it that is marked, or these rows of it."""
+        beliefs = None if self.beliefs is None else self.beliefs[used]
+        return Lesson(self.X[used], self.y[used], self.is_by_chance[used], beliefs)
 
     def weigh(self, n_left: int) -> NDArray[np.float64]:
         """How many items each label stands for, (n_items,).
@@ -97,6 +98,23 @@ def calibrate(model: Model, lesson: Lesson, seed: int, *, n_left: int, basis: Ba
         by_pool = (is_class & lesson.is_by_chance).sum() >= MIN_DRAWN
         found[code] = best_threshold(sure[:, column], is_class, weights if by_pool else None)
     return model.scaled(scale).noting(thresholds=found)
+
+
+def teach_committee(
+    model: Model, lesson: Lesson, rng: np.random.Generator, seed: int, *, basis: Basis | None
+) -> list[Model]:
+    """Five models, each fitted on its own resample of the lesson (query by bagging).
+
+    `model`, taught the whole lesson, sits in for a member whose resample holds one class only.
+    """
+    members: list[Model] = []
+    for _member in range(N_MEMBERS):
+        resample = rng.integers(len(lesson.y), size=len(lesson.y))
+        try:
+            members.append(_fit(lesson.select(resample), model.n_classes, seed, basis))
+        except TooFewClassesError:
+            members.append(model)
+    return members
 
 
 def _fit(lesson: Lesson, n_classes: int, seed: int, basis: Basis | None) -> Model:

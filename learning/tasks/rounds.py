@@ -20,6 +20,7 @@ from annotation.errors import TouchstoneError
 from annotation.jobs import JobFailedError, JobLostError, RunningJob, job_kind
 from annotation.kinds import Question
 from annotation.models import Project, User
+from annotation.settings import learning_settings
 from learning.actions.models import keep_model, make_current, remove_old_scores, write_scores
 from learning.actions.rounds import (
     KIND,
@@ -33,6 +34,7 @@ from learning.actions.rounds import (
 from learning.beliefs import load_beliefs
 from learning.feature_files import Shards, refresh_shards
 from learning.judging import Beside, judge, judge_beside_current, judge_by_chance, judge_sent
+from learning.keywords import find_likeness
 from learning.loading import Pool, load_holdout, load_pool, load_sent_proba, load_training
 from learning.model_files import as_stored, read_proba, sizes_of, store_proba
 from learning.models import ModelVersion, Round
@@ -54,10 +56,12 @@ from learning.stopwatch import Stopwatch, clock_of_process
 if TYPE_CHECKING:
     from learning.algorithms.estimators import Model
     from learning.algorithms.features import Features, Matrix
-    from learning.algorithms.strategies import Batch
+    from learning.algorithms.strategies import Batch, Candidates
 
 # Items of the pool from which directions of texts and a model's shares are taken.
 MAX_SAMPLE = 10_000
+# What stands in for a committee that is not there.
+MARGIN = "margin"
 
 
 class Terms(Protocol):
@@ -73,7 +77,7 @@ class Terms(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """Probabilities of items of the pool, or none (a cold start).
+    """Probabilities of items of the pool, or none (a cold start); by several models too where the strategy asks them.
 
     `vectors`: the items as the model sees them, or as one of this house would; None where there is no model.
     """
@@ -84,6 +88,7 @@ class Scored:
     n_train: int | None
     note: str = ""
     vectors: Vectors | None = None
+    committee: NDArray[np.float32] | None = None
 
 
 @job_kind(KIND)
@@ -151,10 +156,13 @@ def _note_sizes(watch: Stopwatch, scored: Scored) -> None:
 
 
 def _score(running: RunningJob, round_: Round, question: Question, *, train: bool, model_id: int | None) -> Scored:
+    from learning.algorithms.strategies import find_strategy
+
     if model_id is not None:
         return score_with(running, round_, question, ModelVersion.objects.get(pk=model_id))
     kept = round_.model_version
-    if train and kept is not None and kept.is_current:  # cut off between the swap and the batch
+    with_committee = find_strategy(round_.strategy).needs_committee  # which is nowhere stored
+    if train and kept is not None and kept.is_current and not with_committee:  # cut off between the swap and the batch
         stored = read_proba(kept)
         if stored is not None:
             items, proba = stored
@@ -218,7 +226,8 @@ def _train(running: RunningJob, round_: Round, question: Question) -> Scored:
     from learning.algorithms import weights
     from learning.algorithms.basis import fit_basis
     from learning.algorithms.estimators import TooFewClassesError
-    from learning.algorithms.teaching import Lesson, calibrate, teach
+    from learning.algorithms.strategies import find_strategy
+    from learning.algorithms.teaching import Lesson, calibrate, teach, teach_committee
 
     project, classes = round_.project, classes_of(question)
     begin_round(round=round_, check=running.check)
@@ -280,8 +289,14 @@ def _train(running: RunningJob, round_: Round, question: Question) -> Scored:
         return _with_the_better_one(running, round_, question, kept, beside)
     running.on_step("score")
     proba = as_stored(predict(project, features, shards, model, pool.items, progress))
+    committee = None
+    if find_strategy(round_.strategy).needs_committee:
+        rng = np.random.default_rng([round_.seed, 8])
+        members = teach_committee(model, lesson, rng, round_.seed, basis=basis)
+        each = (predict(project, features, shards, member, pool.items, lambda _n: None) for member in members)
+        committee = np.stack([said.astype(np.float32) for said in each])
     _publish(running, round_, question, kept, pool.items, proba)
-    return Scored(kept, pool.items, proba, len(training), vectors=_vectors(project, features, shards))
+    return Scored(kept, pool.items, proba, len(training), "", _vectors(project, features, shards), committee)
 
 
 def _with_the_better_one(
@@ -310,7 +325,7 @@ def _without_training(
     """Too few labels to fit: the current model's scores if there is one, else a batch by chance. The note says so."""
     current = current_model(round_.project, question)
     if current is None:
-        note = _("Nothing could be trained yet (%(reason)s): this batch was drawn at random.") % {"reason": reason}
+        note = _("Nothing could be trained yet (%(reason)s).") % {"reason": reason}
         return Scored(None, pool.items, None, n_labels, note)
     note = _("Nothing could be trained yet (%(reason)s): the scores of %(model)s were used.")
     scored = score_with(running, round_, question, current)
@@ -406,22 +421,16 @@ def _score_sent(
 
 
 def _raise_batch(running: RunningJob, round_: Round, question: Question, scored: Scored) -> None:
-    from learning.algorithms.strategies import RANDOM, Candidates, draw_batch
+    from learning.algorithms.strategies import RANDOM, draw_batch
 
     pool = load_pool(round_.project)  # anew: scoring takes a while, and people go on
     with_place = pool.items[pool.has_place]
     is_candidate = np.isin(scored.items, with_place)
     frame = scored.items[is_candidate]
     rng = np.random.default_rng([round_.seed, 0])
-    strategy = round_.strategy
-    if scored.proba is None or scored.vectors is None:
-        strategy = RANDOM
-        candidates = Candidates(n=len(frame))
-    else:
-        comparing = np.random.default_rng([round_.seed, 4])
-        candidates = look_at(round_.project, question, frame, scored.proba[is_candidate], scored.vectors, comparing)
+    strategy, candidates, how = _prepare(running, round_, question, scored, is_candidate)
     batch = draw_batch(strategy, candidates, round_.batch, round_.random_share, rng)
-    note = scored.note
+    note = f"{scored.note} {how}".strip()
     if not len(frame):
         note = f"{note} {_('No open item is left to choose from.')}".strip()
     running.on_step("raise")
@@ -436,6 +445,36 @@ def _raise_batch(running: RunningJob, round_: Round, question: Question, scored:
         strategy=strategy,
         note=note,
     )
+
+
+def _prepare(
+    running: RunningJob, round_: Round, question: Question, scored: Scored, is_candidate: NDArray[np.bool_]
+) -> tuple[str, Candidates, str]:
+    """What chooses the batch, from what, and a sentence where that is not what the round was asked for."""
+    from learning.algorithms.strategies import RANDOM, Candidates, find_strategy
+    from learning.algorithms.strategies.adaptive import KEYWORD_LABELS
+    from learning.algorithms.strategies.keywords import KEYWORDS
+
+    frame, found = scored.items[is_candidate], find_strategy(round_.strategy)
+    similarity = None
+    keywords = learning_settings(round_.project)["keywords"]
+    is_early = found.uses_similarity and (scored.n_train or 0) < KEYWORD_LABELS
+    if keywords and len(frame) and not found.is_random and (scored.proba is None or is_early):
+        rng = np.random.default_rng([round_.seed, 7])
+        similarity = find_likeness(round_.project, _count(running, round_.project), frame, keywords, rng)
+    if scored.proba is None or scored.vectors is None:
+        if similarity is None:
+            return RANDOM, Candidates(n=len(frame)), _("This batch was drawn at random.")
+        how = _("This batch was chosen by the words of the learning settings.")
+        return KEYWORDS.name, Candidates(n=len(frame), similarity=similarity), how
+    comparing = np.random.default_rng([round_.seed, 4])
+    seen = look_at(round_.project, question, frame, scored.proba[is_candidate], scored.vectors, comparing)
+    if not found.needs_committee:
+        return found.name, replace(seen, similarity=similarity), ""
+    if scored.committee is None:
+        how = _("There is a committee in a round only whose own new model is used: this batch was chosen by margin.")
+        return MARGIN, seen, how
+    return found.name, replace(seen, committee=scored.committee[:, is_candidate]), ""
 
 
 def _picks(frame: NDArray[np.int64], batch: Batch, *, has_utility: bool) -> list[Pick]:

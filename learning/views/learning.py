@@ -18,6 +18,7 @@ from annotation.views.page import ProjectPage, add_error
 from learning import reports
 from learning.actions.rounds import start_round
 from learning.anchoring import anchoring
+from learning.drift import count_alarms
 from learning.forms import RoundForm
 from learning.models import ModelVersion, Round
 from learning.outlook import show_outlook
@@ -167,6 +168,7 @@ class LearningView(ProjectPage):
                     row | {"costs": show_costs(row["costs"], row["n_selected"])} for row in reports.round_rows(project)
                 ],
                 "models": reports.model_rows(project),
+                "n_drifts": count_alarms(project, question),
                 "per_class": [_show_class(row, texts) for row in reports.class_rows(model)],
                 "per_class_refusal": "",
                 "has_thresholds": any(row.get("at_threshold") for row in reports.class_rows(model)),

@@ -18,7 +18,7 @@ from learning.algorithms.strategies.rare import alternate, find_rare
 from learning.algorithms.strategies.uncertainty import margin
 
 # Labels chosen by the policy's words before the model takes over.
-KEYWORD_LABELS = 40
+KEYWORD_LABELS = 80
 
 
 def _is_cold(candidates: Candidates) -> bool:
