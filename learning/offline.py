@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from numpy.typing import NDArray
 
 from annotation.errors import TouchstoneError
-from annotation.settings import ESTIMATORS
+from annotation.settings import ESTIMATORS, LEARNING_DEFAULTS
 
 if TYPE_CHECKING:
     from learning.algorithms.cold_start import ColdStart
@@ -72,7 +72,12 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--strategies", default=DEFAULT_STRATEGIES, help=f"separated by commas; {DEFAULT_STRATEGIES} where left out"
     )
-    parser.add_argument("--random-share", type=float, default=0.0, help="share of each batch drawn by chance")
+    parser.add_argument(
+        "--random-share",
+        type=float,
+        default=LEARNING_DEFAULTS["random_share"],
+        help="share of each batch drawn by chance; as in a project where left out",
+    )
     parser.add_argument(
         "--estimator", choices=ESTIMATORS, default="auto", help="by what models are made, as in a project's settings"
     )

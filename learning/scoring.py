@@ -20,7 +20,7 @@ from learning.counting import count_cores
 from learning.loading import Labelled, align_proba
 from learning.model_files import read_weights
 from learning.models import EmbeddingSpace, ModelVersion
-from learning.questions import classes_of
+from learning.questions import classes_of, holds_several
 from learning.shard_files import MAX_CELLS, Shard
 
 if TYPE_CHECKING:
@@ -189,19 +189,20 @@ def taught_items(version: ModelVersion) -> NDArray[np.int64]:
     return np.asarray(arrays["training.items"], np.int64)
 
 
-def utilities_for(strategy: str, proba: NDArray[np.float64]) -> NDArray[np.float64]:
+def utilities_for(question: Question, strategy: str, proba: NDArray[np.float64]) -> NDArray[np.float64]:
     """The utilities to show for scores: the margin's where the strategy's own need more than scores, or are none."""
+    from learning.algorithms.several import doubt_of
     from learning.algorithms.strategies import RANDOM, find_strategy, utilities_of
 
     if not len(proba):
         return np.zeros(0)
     shown = "margin" if strategy in (RANDOM, "coreset") or find_strategy(strategy).needs_committee else strategy
-    return utilities_of(shown, proba, np.random.default_rng(0))
+    return utilities_of(shown, doubt_of(proba) if holds_several(question) else proba, np.random.default_rng(0))
 
 
 def align_to(question: Question, proba: NDArray[np.float64], classes: Sequence[int]) -> NDArray[np.float64]:
     """Probabilities over a model's choices as probabilities over the question's choices of today."""
-    return align_proba(proba, classes, classes_of(question))
+    return align_proba(proba, classes, classes_of(question), is_several=holds_several(question))
 
 
 def join_items(*groups: Labelled | NDArray[np.int64]) -> NDArray[np.int64]:

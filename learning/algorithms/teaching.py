@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from learning.algorithms.basis import Basis
 from learning.algorithms.calibration import find_scale, scale_logits
-from learning.algorithms.estimators import Matrix, Model, TooFewClassesError
-from learning.algorithms.estimators.recipes import PLAIN, Recipe, cook, settle
+from learning.algorithms.estimators import Matrix, Model, TooFewClassesError, UnsuitableError
+from learning.algorithms.estimators.recipes import AUTO, LOGISTIC, PLAIN, Recipe, cook, settle
 from learning.algorithms.folds import score_unseen
+from learning.algorithms.several import teach_sets
 from learning.algorithms.shares import match_shares
 from learning.algorithms.thresholds import best_threshold
 
@@ -33,7 +34,7 @@ class Lesson:
     ----------
     X : csr_matrix or ndarray, (n_items, n_features)
     y : ndarray of int64, (n_items,)
-        Codes, 0..n_classes-1.
+        Codes, 0..n_classes-1. Where several classes may hold, (n_items, n_classes): 1 for those that do, else 0.
     is_by_chance : ndarray of bool, (n_items,)
         Which items were drawn by chance (`selection.drawn_by_chance`).
     beliefs : ndarray of float64, (n_items, n_classes), or None
@@ -61,7 +62,14 @@ class Lesson:
 
 
 def choose(recipe: Recipe, lesson: Lesson, n_classes: int, seed: int, *, basis: Basis | None) -> Recipe:
-    """By which estimator a lesson is learned, where the recipe leaves that open. UnsuitableError as `settle` says."""
+    """By which estimator a lesson is learned, where the recipe leaves that open.
+
+    UnsuitableError as `settle` says, and where several classes may hold at once: logistic regression alone learns them.
+    """
+    if lesson.y.ndim == 2:
+        if recipe.estimator not in (AUTO, LOGISTIC):
+            raise UnsuitableError(f"{recipe.estimator} learns no sets of choices: take auto or logistic")
+        return PLAIN
     return settle(recipe, lesson.X, lesson.y, n_classes, seed, basis=basis)
 
 
@@ -71,9 +79,11 @@ def teach(
     """Fit a model of a lesson.
 
     `recipe`: of an estimator that was chosen. `some`: features of a fair sample of what no strategy chose. `basis`:
-    directions of the pool's texts. Raises TooFewClassesError where fewer than two classes occur, UnsuitableError where
-    the estimator cannot learn these items.
+    directions of the pool's texts. Raises TooFewClassesError where fewer than two classes occur, or all items have the
+    same set of them, UnsuitableError where the estimator cannot learn these items.
     """
+    if lesson.y.ndim == 2:
+        return teach_sets(lesson.X, lesson.y, lesson.is_by_chance, seed, some=some, basis=basis)
     model = _fit(lesson, n_classes, seed, recipe, basis)
     made = match_shares(model, some, np.bincount(lesson.y[lesson.is_by_chance], minlength=n_classes))
     return made.noting(soft_labels=lesson.beliefs is not None)
@@ -87,9 +97,11 @@ def calibrate(
     Both by scores of the labels from models that had not seen them. The likeliest class of every item stays what it
     was. ``settings["thresholds"]`` holds for each class the probability from which on calling items by it has the best
     F1, whatever else they are called; None for a class without a label. Where the labels are too few to keep some back
-    the model stays as it is. `recipe`: as for `teach`. `n_left`: items that no strategy chose, labelled
-    ones among them.
+    the model stays as it is. `recipe`: as for `teach`. `n_left`: items that no strategy chose, labelled ones among
+    them. Of several classes at once `teach` has drawn the lines already.
     """
+    if lesson.y.ndim == 2:
+        return model
     codes, shift = model.classes, np.zeros(model.n_classes)
     shift[codes] = model.settings.get("shift", 0.0)
 

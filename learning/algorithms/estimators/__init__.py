@@ -15,6 +15,7 @@ from learning.algorithms.estimators.embedding_bag import EmbeddingBagModel
 from learning.algorithms.estimators.fusion import FusionModel
 from learning.algorithms.estimators.logistic import LogisticModel, fit_logistic
 from learning.algorithms.estimators.model import Matrix, Model, TooFewClassesError, UnsuitableError
+from learning.algorithms.estimators.one_vs_rest import OneVsRestModel, fit_one_vs_rest, why_alike
 
 __all__ = [
     "CnnModel",
@@ -23,10 +24,13 @@ __all__ = [
     "LogisticModel",
     "Matrix",
     "Model",
+    "OneVsRestModel",
     "TooFewClassesError",
     "UnsuitableError",
     "fit_logistic",
+    "fit_one_vs_rest",
     "read_model",
+    "why_alike",
 ]
 
 
@@ -40,6 +44,7 @@ def read_model(arrays: Mapping[str, NDArray[Any]], card: Mapping[str, Any]) -> M
 
 _READERS: dict[str, Callable[[Mapping[str, NDArray[Any]], Mapping[str, Any]], Model]] = {
     "logistic": LogisticModel.from_arrays,
+    "one_vs_rest": OneVsRestModel.from_arrays,
     "embedding_bag": EmbeddingBagModel.from_arrays,
     "cnn": CnnModel.from_arrays,
     "fusion": lambda arrays, card: FusionModel.from_arrays(arrays, card, read_model),
