@@ -27,6 +27,8 @@ ENOUGH = 20
 N_DIRECTIONS = 128
 _FIRST_BLOCK, _BLOCK = 100, 1_000
 _RIDGE = 1e-3
+# With as many directions as rows any two samples lie far apart, and nothing stands out.
+_ROWS_FOR_EACH = 16
 
 
 @dataclass(frozen=True)
@@ -185,7 +187,8 @@ def compare_vectors(expected: ArrayLike, actual: ArrayLike, rng: np.random.Gener
     Parameters
     ----------
     expected, actual : array-like of float, (n, n_columns), (m, n_columns)
-        Of more than 128 columns those directions count in which both samples together are widest.
+        Of more than 128 columns, or one for every 16 rows, those directions count in which both samples together are
+        widest.
     rng : numpy.random.Generator
 
     Returns
@@ -233,10 +236,10 @@ def _even_out(rows: FloatArray, rng: np.random.Generator) -> NDArray[np.float32]
     stay short.
     """
     rows = rows - rows.mean(axis=0)
-    if rows.shape[1] > N_DIRECTIONS:
+    width = min(N_DIRECTIONS, max(2, len(rows) // _ROWS_FOR_EACH))
+    if rows.shape[1] > width:
         from sklearn.utils.extmath import randomized_svd
 
-        width = min(N_DIRECTIONS, len(rows))
         left, lengths, _right = randomized_svd(rows, width, random_state=int(rng.integers(2**31)), flip_sign=False)
         rows = left * lengths
     rows = np.hstack([rows, rows**2])
