@@ -13,14 +13,13 @@ from annotation.errors import TouchstoneError
 from annotation.kinds import Question
 from annotation.models import Project
 from annotation.progress import show_job_for_people
-from annotation.schema import leaf_choices
 from annotation.views.page import ProjectPage, sentence_of
 from learning.actions.comparison import ask_for_comparison
 from learning.actions.promotion import start_promotion
 from learning.api_models import model_for
 from learning.comparisons import MOST, choose_models, default_models, question_of, show_comparison
 from learning.models import ModelVersion
-from learning.questions import learnable_questions
+from learning.questions import class_texts, learnable_questions
 from learning.reports import find_metric
 from learning.views.learning import METRICS, shown_question
 
@@ -68,7 +67,7 @@ def _list_models(project: Project, chosen: set[int]) -> list[dict[str, Any]]:
 
 def _lay_out(question: Question, told: dict[str, Any]) -> dict[str, Any]:
     """A comparison as the page shows it: models as rows, figures as columns; F1 as bars, and by choice."""
-    texts = {choice["value"]: choice.get("text") or choice["value"] for choice in leaf_choices(question)}
+    texts = class_texts(question)
     judged = [one for one in told["models"] if one["metrics"]]
     rows = [
         one
