@@ -114,6 +114,12 @@ def is_fresh(project: Project, kept: Job) -> bool:
     return age < FRESH_SECONDS and kept.result["marker"] == marker_of(project)
 
 
+def find_gain(kept: Job | None, model: ModelVersion) -> dict[str, Any] | None:
+    """By how much a comparison found a model above the one that the others were held against; None where it is not."""
+    rows = kept.result["models"] if kept is not None and kept.result is not None else []
+    return next((row["gain"] for row in rows if row["id"] == model.pk), None)
+
+
 def show_comparison(project: Project, question: Question, kept: Job, job: Job | None) -> dict[str, Any]:
     """A comparison, ready for JSON; `job` is the one that makes a newer one, if any does.
 

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from annotation.kinds import KINDS, AnswerError, Question
 from annotation.plain_text import find_line_fault, quote
-from learning.actions.models import TRAINED_NAME
+from learning.actions.models import TRAINED_NAMES
 from learning.questions import class_names, classes_of, holds_several, only_one, scale_of
 
 DEFAULT_VERSION = "1"
@@ -97,7 +97,7 @@ def parse_prediction(row: Mapping[str, Any], learnable: Sequence[Learnable]) -> 
         )
     external_id = _read_name(row, "external_id", 200)
     model = _read_name(row, "model", MAX_NAME)
-    if model == TRAINED_NAME:
+    if model in TRAINED_NAMES.values():
         raise PredictionError(_("The name %(name)s belongs to models trained here.") % {"name": quote(model)})
     if model.startswith(LLM_PREFIX):
         raise PredictionError(_("Names that begin with llm: belong to language models that are asked from here."))

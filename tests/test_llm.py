@@ -61,14 +61,18 @@ def desk(make_desk: MakeDesk) -> Desk:
         actor=desk.cast.olga,
     )
     desk.project.refresh_from_db()
-    bring(desk, 60, "gold", gold=True)
-    add(desk, 5, SPAM, "os")
-    add(desk, 5, PLAIN, "op")
+    rows = [*rows_of(desk, 60, "gold", gold=True), *rows_of(desk, 5, "os", gold=False, texts=[SPAM] * 5)]
+    import_rows(desk.project, [*rows, *rows_of(desk, 5, "op", gold=False, texts=[PLAIN] * 5)])
     return desk
 
 
 def bring(desk: Desk, n: int, prefix: str, *, gold: bool, texts: list[str] | None = None) -> None:
-    """Items of the pool of two kinds in turn, with their answer as gold."""
+    """Import what `rows_of` makes."""
+    import_rows(desk.project, rows_of(desk, n, prefix, gold=gold, texts=texts))
+
+
+def rows_of(desk: Desk, n: int, prefix: str, *, gold: bool, texts: list[str] | None = None) -> list[dict[str, Any]]:
+    """Items of the pool of two kinds in turn, or of these texts, with their answer as gold."""
     names = names_in(desk, Item.Split.POOL, prefix)
     rows: list[dict[str, Any]] = []
     for number in range(n):
@@ -77,7 +81,7 @@ def bring(desk: Desk, n: int, prefix: str, *, gold: bool, texts: list[str] | Non
         rows.append({"external_id": next(names), "parts": [{"kind": "text", "text": text}]})
         if gold:
             rows[-1]["gold"] = {"verdict": value}
-    import_rows(desk.project, rows)
+    return rows
 
 
 def run(desk: Desk, **asked: Any) -> Job:
@@ -299,6 +303,8 @@ def test_what_is_sealed_erased_or_no_text_is_not_sent(desk: Desk, server: FileSe
     job = run(desk)
     assert not any("secret" in text for text in asked_texts(server))
     assert (job.result or {})["n_skipped"] == 2
+    assert sorted((job.result or {})["skipped"]) == sorted([str(erased), str(pictured)])
+    assert "2 that are not texts alone" in page(desk)
     assert said(desk) == {"os": "spam", "op": "none"}
 
 
@@ -339,7 +345,7 @@ def test_the_limit_of_items_is_held_and_the_next_job_goes_on(desk: Desk, server:
     )
     assert run(desk).state == "done"
     assert len(server.posted) == 70
-    assert len(set(asked_texts(server))) == 70
+    assert len(set(asked_texts(server))) == 62  # each gold item, and the two texts of the others
 
 
 @pytest.mark.django_db
@@ -470,7 +476,11 @@ def test_prices_that_are_not_set_leave_costs_unknown(desk: Desk, server: FileSer
 
 @pytest.mark.django_db
 def test_a_job_without_an_endpoint_at_the_worker_says_so(desk: Desk, server: FileServer, settings: Any) -> None:
-    job = start_llm(project=desk.project, actor=desk.cast.enzo)
+    job = start_llm(project=desk.project, actor=desk.cast.enzo, max_cost=1)
+    settings.LLM_PRICES = None
+    with pytest.raises(JobFailedError, match="knows no prices"):
+        run_llm(attempt(job))
     settings.LLM_MODEL = ""
     with pytest.raises(JobFailedError, match="for the worker"):
         run_llm(attempt(job))
+    assert server.posted == []

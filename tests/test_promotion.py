@@ -10,7 +10,7 @@ from django.test import Client
 
 from annotation.actions.projects import change_project
 from annotation.jobs import JobLostError, run_job
-from annotation.models import Event, Job, QueueRow
+from annotation.models import Event, Item, Job, QueueRow
 from learning.actions.promotion import start_promotion
 from learning.models import ModelVersion, Score
 from learning.reports import find_metric
@@ -138,15 +138,11 @@ STEPS = [(rounds, "write_scores"), (rounds, "store_proba"), (rounds, "make_curre
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("is_done", [False, True])
 @pytest.mark.parametrize(("module", "step"), STEPS)
-def test_a_promotion_cut_off_before_or_after_any_step_is_finished_by_the_next_attempt(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, module: Any, step: str, is_done: bool
+def test_a_promotion_cut_off_between_two_steps_is_finished_by_the_next_attempt(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, module: Any, step: str
 ) -> None:
-    work = getattr(module, step)
-
-    def cut_off(*args: Any, **options: Any) -> None:
-        _ = is_done and work(*args, **options)
+    def cut_off(*_args: Any, **_options: Any) -> None:
         raise OSError("power cut")
 
     job = start_promotion(model=model(desk), actor=desk.cast.enzo)
@@ -204,6 +200,21 @@ def page(desk: Desk, address: str, status: int = 200) -> str:
     answer = client.get(address)
     assert answer.status_code == status
     return str(answer.content.decode())
+
+
+@pytest.mark.django_db
+def test_the_page_compares_both_on_the_same_items_before_it_is_done(desk: Desk) -> None:
+    add(desk, 60, SPAM, "hs", "spam", Item.Split.HOLDOUT)
+    spam = add(desk, 60, PLAIN, "hp", "none", Item.Split.HOLDOUT)
+    wrong = send(
+        desk, "wrong", [*spam, *Item.objects.filter(external_id__startswith="hs").values_list("pk", flat=True)]
+    )
+    address = f"/p/forum/learning/models/{wrong.pk}/promote/"
+    assert "Comparing models on the holdout" in page(desk, address)
+    run_job(Job.objects.get(kind="comparison").pk, heartbeat_seconds=600)
+    shown = page(desk, address)
+    assert "The difference, on the same items" in shown
+    assert "On the holdout it did worse than touchstone-logistic 2." in shown
 
 
 @pytest.mark.django_db

@@ -19,7 +19,13 @@ from learning.model_files import remove_proba, remove_strays, store_weights
 from learning.models import ModelVersion, Round
 from reviewers.answers import compiled_schema, questions_by_id
 
-TRAINED_NAME = "touchstone-logistic"
+# Of models trained here, by their estimator. The bare name of any of them asks for training.
+TRAINED_NAMES = {
+    "logistic": "touchstone-logistic",
+    "embedding_bag": "touchstone-embedding-bag",
+    "cnn": "touchstone-cnn",
+    "fusion": "touchstone-fusion",
+}
 BATCH = 50_000
 
 Check = Callable[[], Any]
@@ -29,6 +35,7 @@ def keep_model(
     *,
     round: Round,
     check: Check,
+    estimator: str,
     data: bytes,
     digest: str,
     classes: Sequence[int],
@@ -37,6 +44,7 @@ def keep_model(
 ) -> ModelVersion:
     """Store what a round has fitted, as the next version ("1", "2", ...) or in the place of the round's earlier try.
 
+    `estimator`: a key of `TRAINED_NAMES`; versions are counted over all of them, so that each says which came later.
     The file is on disk before the row says so. Not current yet. `check` is the job's: it raises where another attempt
     has taken over.
     """
@@ -44,6 +52,7 @@ def keep_model(
     version = earlier.version if earlier is not None else _next_version(round)
     path = store_weights(round, version, data, digest)
     fields: dict[str, Any] = {
+        "name": TRAINED_NAMES[estimator],
         "classes": list(classes),
         "n_train": n_train,
         "path": path,
@@ -61,7 +70,6 @@ def keep_model(
                 project=round.project,
                 question=round.question,
                 kind=_kind_of(round.project, round.question),
-                name=TRAINED_NAME,
                 version=version,
                 origin=ModelVersion.Origin.TRAINED,
                 **fields,
@@ -74,7 +82,7 @@ def keep_model(
 
 def _next_version(round_: Round) -> str:
     taken = ModelVersion.objects.filter(
-        project=round_.project, question=round_.question, name=TRAINED_NAME
+        project=round_.project, question=round_.question, origin=ModelVersion.Origin.TRAINED
     ).values_list("version", flat=True)
     return str(1 + max((int(version) for version in taken if version.isdigit()), default=0))
 
@@ -239,7 +247,7 @@ def make_current(
     """
     with transaction.atomic():
         check()
-        kept = ModelVersion.objects.get(pk=model.pk)
+        kept = ModelVersion.objects.select_for_update(no_key=True).get(pk=model.pk)  # a language model notes costs
         refuse_barred(kept)
         others = ModelVersion.objects.filter(project=model.project, question=model.question, is_current=True)
         others.exclude(pk=model.pk).update(is_current=False)

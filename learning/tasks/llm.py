@@ -51,7 +51,8 @@ def run_llm(running: RunningJob) -> dict[str, Any]:
     """Ask the language model of this installation about a question; the result says what was answered and what it cost.
 
     `{"model", "passed", "gate", "n_answered", "n_failed", "n_skipped", "n_left", "n_calls", "input_tokens",
-    "output_tokens", "n_guessed", "cost", "note", "failed": [{"item", "reason"}]}`. JobFailedError, with that result,
+    "output_tokens", "n_guessed", "cost", "note", "failed": [{"item", "reason"}], "skipped": [item]}`, of the last two
+    the first hundred. JobFailedError, with that result,
     where it does not pass or the endpoint fails too often.
     """
     project = running.project
@@ -62,6 +63,8 @@ def run_llm(running: RunningJob) -> dict[str, Any]:
     endpoint = find_endpoint()
     if endpoint is None:
         raise JobFailedError(_("No language model is set up for the worker: it needs LLM_URL and LLM_MODEL."))
+    if running.args["max_cost"] is not None and endpoint.prices is None:
+        raise JobFailedError(_("The worker knows no prices (LLM_INPUT_PRICE, LLM_OUTPUT_PRICE): no cost can be held."))
     guideline = project.guideline
     prompt = build_prompt(
         question,
@@ -152,6 +155,7 @@ class _Work:
     model: ModelVersion
     gate: dict[str, Any] | None = None
     failed: list[dict[str, str]] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
     n_skipped: int = 0
     n_left: int | None = None
     note: str = ""
@@ -192,7 +196,7 @@ class _Work:
             self._ask(items)
             there = _load_parts(items.tolist())
             items = items[np.isin(items, list(there))]
-        self.n_skipped = 0  # of the pool alone
+        self.n_skipped, self.skipped = 0, []  # of the pool alone
         has_answer, proba = load_sent_proba(self.model, items)
         if len(items) >= MIN_JUDGED and not set(items[~has_answer].tolist()) <= self.asked:
             raise StopError(
@@ -248,6 +252,7 @@ class _Work:
                     return n_done
         if batch and not self._is_over():
             n_done += self._ask_batch(dict(list(batch.items())[: self._fitting(batch)]))
+            self.running.progress(n_done, total)
         return n_done
 
     def _ask_batch(self, batch: dict[int, Parts]) -> int:
@@ -362,6 +367,8 @@ class _Work:
                     yield item, parts
                 else:
                     self.n_skipped += 1
+                    if len(self.skipped) < SHOWN_FAILURES:
+                        self.skipped.append(str(item))
 
     def _still_there(self, batch: dict[int, Parts]) -> Iterator[tuple[int, Parts]]:
         found = _load_parts(list(batch))
@@ -388,6 +395,7 @@ class _Work:
             "cost": job["cost"],
             "note": self.note,
             "failed": self.failed,
+            "skipped": self.skipped,
         }
 
 

@@ -46,6 +46,7 @@ from learning.scoring import (
     join_items,
     pack_model,
     predict,
+    recipe_for,
     unpack_model,
     utilities_for,
     vectorise,
@@ -225,9 +226,9 @@ class _Progress:
 def _train(running: RunningJob, round_: Round, question: Question) -> Scored:
     from learning.algorithms import weights
     from learning.algorithms.basis import fit_basis
-    from learning.algorithms.estimators import why_alike
+    from learning.algorithms.estimators import UnsuitableError, why_alike
     from learning.algorithms.strategies import find_strategy
-    from learning.algorithms.teaching import Lesson, calibrate, teach, teach_committee
+    from learning.algorithms.teaching import Lesson, calibrate, choose, teach, teach_committee
 
     project, classes = round_.project, classes_of(question)
     begin_round(round=round_, check=running.check)
@@ -255,10 +256,15 @@ def _train(running: RunningJob, round_: Round, question: Question) -> Scored:
     left = some[~np.isin(sample, chosen)]
 
     def fit(is_used: NDArray[np.bool_]) -> Model:
-        return teach(lesson.select(is_used), len(classes), round_.seed, some=left, basis=basis)
+        return teach(lesson.select(is_used), len(classes), round_.seed, recipe=recipe, some=left, basis=basis)
 
-    model = fit(np.ones(len(training), bool))
-    model = calibrate(model, lesson, round_.seed, n_left=len(known) - len(chosen), basis=basis)
+    try:
+        recipe = choose(recipe_for(project, features), lesson, len(classes), round_.seed, basis=basis)
+        model = fit(np.ones(len(training), bool))
+    except UnsuitableError as error:
+        raise JobFailedError(_("No model could be made: %(reason)s") % {"reason": error}) from error
+    n_left = len(known) - len(chosen)
+    model = calibrate(model, lesson, round_.seed, recipe=recipe, n_left=n_left, basis=basis)
     running.on_step("judge")
     judged = predict(project, features, shards, model, holdout.items, progress)
     beside = judge_beside_current(project, question, shards, holdout, judged, round_.seed)
@@ -280,6 +286,7 @@ def _train(running: RunningJob, round_: Round, question: Question) -> Scored:
     kept = keep_model(
         round=round_,
         check=running.check,
+        estimator=model.settings["estimator"],
         data=data,
         digest=weights.sha256(data),
         classes=classes,
@@ -293,7 +300,7 @@ def _train(running: RunningJob, round_: Round, question: Question) -> Scored:
     committee = None
     if find_strategy(round_.strategy).needs_committee and not holds_several(question):
         rng = np.random.default_rng([round_.seed, 8])
-        members = teach_committee(model, lesson, rng, round_.seed, basis=basis)
+        members = teach_committee(model, lesson, rng, round_.seed, recipe=recipe, basis=basis)
         each = (predict(project, features, shards, member, pool.items, lambda _n: None) for member in members)
         committee = np.stack([said.astype(np.float32) for said in each])
     _publish(running, round_, question, kept, pool.items, proba)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -9,7 +10,7 @@ from django.shortcuts import redirect
 
 from annotation.access import Access
 from annotation.errors import AbsentError, TouchstoneError
-from annotation.models import Project
+from annotation.models import Job, Project
 from annotation.progress import jobs_to_show
 from annotation.settings import learning_settings
 from annotation.views.page import ProjectPage, add_error
@@ -69,6 +70,7 @@ class LlmView(ProjectPage):
                 else {"model": endpoint.model, "has_prices": bool(endpoint.prices)},
                 "bar": learning_settings(project)["llm_accuracy"],
                 "versions": _list_versions(project),
+                "last": _show_last(project),
                 "form": form,
                 "can_start": endpoint is not None
                 and project.state != Project.State.ARCHIVED
@@ -82,6 +84,19 @@ def _list_versions(project: Project) -> list[dict[str, Any]]:
     """Language models that were asked, newest first: `accuracy` a figure mapping or None where none was judged yet."""
     models = ModelVersion.objects.filter(project=project, name__startswith=LLM_PREFIX).order_by("-pk")[:MOST_SHOWN]
     return [_show_version(model) for model in models]
+
+
+def _show_last(project: Project) -> dict[str, Any] | None:
+    """Items without an answer in the newest job that ended: `{"n_failed", "reasons": [(reason, n)], "n_skipped"}`."""
+    job = Job.objects.filter(project=project, kind=KIND, result__isnull=False).order_by("-pk").first()
+    if job is None or job.result is None or not job.result["n_failed"] + job.result["n_skipped"]:
+        return None
+    reasons = Counter(one["reason"] for one in job.result["failed"])
+    return {
+        "n_failed": job.result["n_failed"],
+        "reasons": reasons.most_common(),
+        "n_skipped": job.result["n_skipped"],
+    }
 
 
 def _show_version(model: ModelVersion) -> dict[str, Any]:

@@ -11,13 +11,13 @@ from django.utils.translation import gettext as _
 from annotation.access import Access
 from annotation.errors import TouchstoneError
 from annotation.kinds import Question
-from annotation.models import Project
+from annotation.models import Job, Project
 from annotation.progress import show_job_for_people
 from annotation.views.page import ProjectPage, sentence_of
 from learning.actions.comparison import ask_for_comparison
 from learning.actions.promotion import start_promotion
 from learning.api_models import model_for
-from learning.comparisons import MOST, choose_models, default_models, question_of, show_comparison
+from learning.comparisons import MOST, choose_models, default_models, find_gain, question_of, show_comparison
 from learning.models import ModelVersion
 from learning.questions import class_texts, learnable_questions
 from learning.reports import find_metric
@@ -130,14 +130,21 @@ class PromotionView(ProjectPage):
         return redirect("project-learning", slug=slug)
 
     def _show(self, access: Access, model: ModelVersion, error: TouchstoneError | None = None) -> HttpResponse:
-        current = ModelVersion.objects.filter(project=access.project, question=model.question, is_current=True).exclude(
-            pk=model.pk
-        )
+        project = access.project
+        others = ModelVersion.objects.filter(project=project, question=model.question, is_current=True)
+        current = others.exclude(pk=model.pk).first()
+        gain: dict[str, Any] | None = None
+        job: Job | None = None
+        if current is not None and project.state != Project.State.ARCHIVED:
+            asked = ask_for_comparison(project=project, models=[current, model], actor=access.user)
+            gain, job = find_gain(asked.kept, model), asked.job
         context: dict[str, Any] = {
+            "jobs": [] if job is None else [show_job_for_people(job)],
             "model": model,
-            "figures": [_show_figure(one) for one in (model, *current)],
-            "current": current.first(),
-            "is_worse": _looks_worse(model, current.first()),
+            "figures": [_show_figure(one) for one in (model, current) if one is not None],
+            "gain": None if gain is None else gain | {"label": _("The difference, on the same items"), "start": -1.0},
+            "current": current,
+            "is_worse": _looks_worse(model, current, gain),
             "can_promote": access.project.state != Project.State.ARCHIVED,
             "form_error": sentence_of(error) if error else "",
         }
@@ -149,10 +156,12 @@ def _show_figure(model: ModelVersion) -> dict[str, Any]:
     return {**figure, "label": str(model)}
 
 
-def _looks_worse(model: ModelVersion, current: ModelVersion | None) -> bool:
-    """Whether it was judged worse when it was made, or its figure is below the current model's."""
+def _looks_worse(model: ModelVersion, current: ModelVersion | None, gain: dict[str, Any] | None) -> bool:
+    """Whether it did worse on the same items; where that is not known, whether its stored figure is the lower one."""
     if current is None:
         return False
+    if gain is not None and gain["value"] is not None:
+        return bool(gain["value"] < 0)
     evaluation = model.evaluation or {}
     if evaluation.get("is_worse") and (evaluation.get("beside") or {}).get("model") == str(current):
         return True
