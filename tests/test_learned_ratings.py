@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import re
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,14 @@ def test_a_model_of_ratings_is_judged_by_how_far_off_it_is(desk: Desk) -> None:
     html = as_person(desk.cast.enzo).get("/p/forum/learning/").content.decode()
     assert "Points of the scale off, on average" in html
     assert "Weighted kappa with the accepted ratings" in html
+    job = Api(desk.cast.enzo).get("projects/forum/models/compare").json()["job"]
+    run_job(int(job), heartbeat_seconds=600)
+    html = as_person(desk.cast.enzo).get("/p/forum/learning/models/").content.decode()
+    assert re.findall('<td data-label="(?:Accuracy|Points off|Calibration error)">.*?([0-9.]+)', html)[:2] == [
+        "0.80",
+        "0.20",
+    ]
+    assert "F1 by answer" in html
 
 
 def test_ratings_that_look_like_others_are_doubted(make_desk: MakeDesk) -> None:
