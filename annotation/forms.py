@@ -16,7 +16,14 @@ from annotation.care import LIMITS
 from annotation.learnable import learnable_of
 from annotation.models import Member, Project
 from annotation.schema import Compiled
-from annotation.settings import LEARNING_DEFAULTS, MAX_KEYWORDS, PROPOSED_STRATEGY, STRATEGIES, show_settings
+from annotation.settings import (
+    ESTIMATORS,
+    LEARNING_DEFAULTS,
+    MAX_KEYWORDS,
+    PROPOSED_STRATEGY,
+    STRATEGIES,
+    show_settings,
+)
 
 
 class SignInForm(AuthenticationForm):
@@ -205,6 +212,11 @@ class SettingsForm(forms.Form):
         label=_("Chosen by"),
         choices=[(name, name) for name in STRATEGIES],
         help_text=_("Adaptive needs no choosing: unsure items, spread out, and a rare label where there is one."),
+    )
+    learning_estimator = forms.ChoiceField(
+        label=_("Model"),
+        choices=[(name, name) for name in ESTIMATORS],
+        help_text=_("Auto takes what was measured to be best for these items. Embedding_bag and cnn need torch."),
     )
     learning_random_share = forms.FloatField(
         label=_("Share chosen at random"), min_value=0, max_value=1, widget=forms.NumberInput(attrs={"step": "any"})

@@ -53,7 +53,8 @@ def show_suggestion(told: list[dict[str, Any]], schema_id: int) -> dict[str, Any
     values: dict[int, LabelValue] = {}
     for one in told:
         question = questions.get(one["question"])
-        value = None if question is None else KINDS[question["kind"]].from_codes(question, [one["choice"]])
+        codes = [one["choice"]] if one.get("choices") is None else one["choices"]
+        value = None if question is None else KINDS[question["kind"]].from_codes(question, codes)
         if value is not None:
             values[one["question"]] = value
     told = [one for one in told if one["question"] in values]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Any
 
 from django.db import connection
@@ -20,6 +21,7 @@ LEARNING_DEFAULTS: dict[str, Any] = {
     "every_hours": None,
     "batch": 100,
     "strategy": "margin",
+    "estimator": "auto",
     "random_share": 0.2,
     "holdout_share": 0.2,
     "text": "auto",
@@ -43,6 +45,9 @@ STRATEGIES = (
     "random",
 )
 PROPOSED_STRATEGY = STRATEGIES[0]
+# By what models are made (`learning.algorithms.estimators.recipes`), and those that need torch.
+ESTIMATORS = ("auto", "logistic", "embedding_bag", "cnn", "fusion")
+TORCH_ESTIMATORS = ("embedding_bag", "cnn")
 MAX_KEYWORDS = 5000
 RULES = ("majority", "unanimous", "posterior")
 CONSENSUS_METHODS = ("evidence", "one_coin", "mace", "dawid_skene")
@@ -283,6 +288,7 @@ def _learning(value: Any, compiled: Mapping[str, Any], *_rest: Any) -> dict[str,
         raise _Fault(_("`strategy`: one of: %(known)s.") % {"known": ", ".join(STRATEGIES)})
     if sent["text"] not in TEXT_FEATURES:
         raise _Fault(_("`text`: one of: %(known)s.") % {"known": ", ".join(TEXT_FEATURES)})
+    _check_estimator(sent["estimator"])
     for name in ("every", "every_hours"):
         if sent[name] is not None:
             _whole(sent[name], 1, 10_000_000)
@@ -292,6 +298,17 @@ def _learning(value: Any, compiled: Mapping[str, Any], *_rest: Any) -> dict[str,
     sent["keywords"] = _text(sent["keywords"], MAX_KEYWORDS).strip()
     sent["llm_accuracy"] = _share(sent["llm_accuracy"])
     return {"learning": sent, "holdout_share_now": sent["holdout_share"]}
+
+
+def _check_estimator(name: Any) -> None:
+    if name not in ESTIMATORS:
+        raise _Fault(_("`estimator`: one of: %(known)s.") % {"known": ", ".join(ESTIMATORS)})
+    # A host without scikit-learn fits nothing itself and cannot tell what its workers have; a round says so then.
+    if name in TORCH_ESTIMATORS and find_spec("sklearn") is not None and find_spec("torch") is None:
+        raise _Fault(
+            _("`estimator`: %(name)s needs torch, which is not installed here: pip install 'touchstone[torch]'")
+            % {"name": name}
+        )
 
 
 def _snapshots(value: Any, *_rest: Any) -> dict[str, Any]:

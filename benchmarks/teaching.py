@@ -113,9 +113,9 @@ def load_voted(folder: Path) -> Iterator[tuple[File, LabelledFile]]:
         yield file, replace(load(file, folder), votes=known, always_calibrated=True)
 
 
-def play(file: LabelledFile, strategy: str, seed: int) -> Iterator[Step]:
-    """The rounds up to 1,500 labels; those of the budgets."""
-    batches = [START] + [BATCH] * ((BUDGETS[-1] - START) // BATCH)
+def play(file: LabelledFile, strategy: str, seed: int, most: int) -> Iterator[Step]:
+    """The rounds of those budgets that are no more than `most`."""
+    batches = [START] + [BATCH] * ((most - START) // BATCH)
     for step in run_rounds(file, strategy, batches, seed=seed, random_share=RANDOM_SHARE):
         if step.n_labels in BUDGETS and step.model is not None:
             yield step
@@ -137,7 +137,7 @@ def describe_change(values: NDArray[np.float64], base: NDArray[np.float64]) -> s
     return f"{values.mean():.3f} ({gaps.mean():+.3f} [{gaps.mean() - half:+.3f}, {gaps.mean() + half:+.3f}])"
 
 
-def compare_votes(folder: Path, n_seeds: int, strategies: Sequence[str]) -> str:
+def compare_votes(folder: Path, n_seeds: int, strategies: Sequence[str], most: int) -> str:
     """A table: what is learned of each item, at each budget."""
     lines = [
         "| file | asked by | labels | learned of an item | macro-F1 | AP | log-loss, calibrated |",
@@ -149,13 +149,13 @@ def compare_votes(folder: Path, n_seeds: int, strategies: Sequence[str]) -> str:
             for way, make in WAYS.items():
                 taught = make(**vars(voted))
                 for seed in range(n_seeds):
-                    for step in play(taught, strategy, seed):
+                    for step in play(taught, strategy, seed, most):
                         assert step.model is not None
                         scores = score_model(step.model, taught, file.positive)
                         row = (scores["macro_f1"], scores["ap"], judge_certainty(step.model, taught)[0])
                         found.setdefault((step.n_labels, way), []).append(row)
                 print(f"{file.name}, {strategy}, {way}: done", file=sys.stderr)
-            for budget in BUDGETS:
+            for budget in sorted({n_labels for n_labels, _way in found}):
                 base = np.array(found[budget, "the label"])
                 for way in WAYS:
                     values = np.array(found[budget, way])
@@ -169,7 +169,7 @@ def compare_votes(folder: Path, n_seeds: int, strategies: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
-def compare_calibration(folder: Path, n_seeds: int, strategies: Sequence[str]) -> str:
+def compare_calibration(folder: Path, n_seeds: int, strategies: Sequence[str], most: int) -> str:
     """A table: certainty before and after, and F1 of the label that is looked for by likeliest class and threshold."""
     lines = [
         "| file | labels | log-loss | calibrated | calibration error | calibrated | F1, likeliest | F1, threshold |",
@@ -179,7 +179,7 @@ def compare_calibration(folder: Path, n_seeds: int, strategies: Sequence[str]) -
         loaded = replace(load(file, folder), always_calibrated=True)
         found: dict[int, list[tuple[float, ...]]] = {}
         for seed in range(n_seeds):
-            for step in play(loaded, strategies[-1], seed):
+            for step in play(loaded, strategies[-1], seed, most):
                 assert step.model is not None
                 before = step.model.scaled(1 / step.model.settings["scale"])
                 f1 = score_model(step.model, loaded, file.positive)["f1"]
@@ -210,11 +210,12 @@ def main() -> None:
     parser.add_argument(
         "--strategies", default="adaptive", help="of the votes' table; calibration is shown by the last"
     )
+    parser.add_argument("--most", type=int, default=BUDGETS[-1], help="labels at most: 500 or 1,500")
     options = parser.parse_args()
     print(describe_machine())
     for name, compare in (("votes", compare_votes), ("calibration", compare_calibration)):
         if name in options.only.split(","):
-            print(f"\n{compare(options.data, options.seeds, options.strategies.split(','))}", flush=True)
+            print(f"\n{compare(options.data, options.seeds, options.strategies.split(','), options.most)}", flush=True)
 
 
 if __name__ == "__main__":

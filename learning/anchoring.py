@@ -23,13 +23,17 @@ MIN_PER_ARM = 30  # answers; with fewer the interval would say nothing
 
 # The answers that stand, of people. A model's own or a simulated answer follows nobody.
 _ARMS = """
-    select s.arm, count(*), count(*) filter (where coalesce(l.choice, l.number::int) = t.choice),
+    select s.arm, count(*), count(*) filter (where case when l.choices is null
+        then coalesce(l.choice, l.number::int) = t.choice else l.choices = t.choices end),
       count(distinct s.item_id), count(distinct s.person_id)
     from annotation_seat s
     join annotation_annotation a on a.id = s.annotation_id and a.source = 'human'
     join annotation_label l on l.annotation_id = s.annotation_id and l.question = %(question)s
     cross join lateral (
-      select (x ->> 'choice')::int as choice from jsonb_array_elements(s.suggestion) x
+      select (x ->> 'choice')::int as choice,
+        (select coalesce(array_agg(c::int order by c::int), '{}') from jsonb_array_elements_text(
+          case jsonb_typeof(x -> 'choices') when 'array' then x -> 'choices' else '[]' end) c) as choices
+      from jsonb_array_elements(s.suggestion) x
       where (x ->> 'question')::int = %(question)s) t
     where s.project_id = %(project)s and s.arm > 0 and s.state = 2
     group by grouping sets ((s.arm), ())
@@ -40,9 +44,10 @@ _NOBODY = (0, 0, 0, 0)
 def anchoring(project: Project, question: Question) -> dict[str, Any]:
     """How often answers to one question are the suggested one, where it was shown and where it was withheld.
 
-    `{"question", "metrics", "computed_at"}`. The metrics are `anchoring` (the share where shown less the share where
-    withheld, -1 to 1: 0.1 is ten more answers in a hundred that are the model's because it was seen),
-    `agreement_shown` and `agreement_withheld`, each with its interval and n, or a refusal below 30 answers in an arm.
+    Of several choices the whole set must be the suggested one. `{"question", "metrics", "computed_at"}`; the metrics:
+    `anchoring` (the share where shown less the share where withheld, -1 to 1: 0.1 is ten more answers in a hundred that
+    are the model's because it was seen), `agreement_shown` and `agreement_withheld`, each with its interval and n, or a
+    refusal below 30 answers in an arm.
     """
     with connection.cursor() as cursor:
         cursor.execute(_ARMS, {"project": project.pk, "question": question["id"]})

@@ -28,7 +28,7 @@ _CHANGING = ("round", "predictions", "promotion", "llm")
 
 def default_models(project: Project, question: Question) -> list[ModelVersion]:
     """The current model, then the newest version of each name, newest first; six at most."""
-    models = ModelVersion.objects.filter(project=project, question=question["id"])
+    models = ModelVersion.objects.of_question(project, question)
     chosen = list(models.filter(is_current=True))
     newest = models.order_by("name", "-pk").distinct("name")
     for model in sorted(newest, key=lambda one: -one.pk):
@@ -58,14 +58,14 @@ def choose_models(project: Project, question: str | None, wanted: Sequence[str])
     models = ModelVersion.objects.in_bulk([known[one] for one in ids])
     chosen = [models[known[one]] for one in ids]
     question_id = chosen[0].question if question is None else require_question(project, question)["id"]
-    if any(model.question != question_id for model in chosen):
+    if any((model.question, model.kind) != (question_id, chosen[0].kind) for model in chosen):
         raise InvalidError(fields={"models": _("Models are compared that answer the same question.")})
     return chosen
 
 
 def question_of(project: Project, models: Sequence[ModelVersion]) -> Question:
     """The question that the models answer. Raises StateError where it can no longer be learned."""
-    question = next((q for q in learnable_questions(project) if q["id"] == models[0].question), None)
+    question = next((q for q in learnable_questions(project) if all(model.is_of(q) for model in models)), None)
     if question is None:
         raise StateError(_("The question of these models is no longer one that can be learned."))
     return question

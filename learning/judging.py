@@ -13,14 +13,14 @@ from annotation.kinds import Question
 from annotation.models import Project
 from learning.loading import Labelled, load_holdout, load_sent_proba
 from learning.models import ModelVersion
-from learning.questions import class_names, scale_of
+from learning.questions import class_names, holds_several, scale_of
 from learning.reports import current_model
 from learning.scoring import align_to, predict, unpack_model
 from learning.slices import slice_figures
 
 if TYPE_CHECKING:
     from learning.algorithms.estimators import Model
-    from learning.algorithms.evaluation import ClassFigures
+    from learning.algorithms.evaluation import ClassFigures, Evaluation
     from learning.algorithms.features import Features
     from learning.feature_files import Shards
 
@@ -53,21 +53,23 @@ def judge(
     `metrics` as everywhere, with how the items were drawn and the guideline in force; `classes` and `confusion` by the
     classes' values in `choices`; `slices` by what the items' metadata say. Of a scale also how far off the model is.
     Where the model chose `thresholds`, one for each class, those of `classes` have figures `at_threshold`, else null.
+    Where several classes may hold there is no confusion (it is empty), and 0.5 is the threshold.
     """
-    from learning.algorithms.evaluation import evaluate, judge_at_thresholds
+    from learning.algorithms.evaluation import judge_at_thresholds
     from learning.algorithms.ordered import judge_distance
 
     names = class_names(question)
     by_class = proba.reshape(len(holdout), len(names))
-    found = evaluate(holdout.y, by_class, rng=np.random.default_rng([seed, 1])).as_dict()
+    found = _evaluate(holdout.y, by_class, seed).as_dict()
     slices = slice_figures(holdout.items, holdout.y, by_class)
     scale = scale_of(question)
     if scale is not None:
         far_off = judge_distance(found["confusion"], scale, rng=np.random.default_rng([seed, 6]))
         found["metrics"] += [figure.as_dict() for figure in far_off]
     _say_how_drawn(project, [*found["metrics"], *(part["figure"] for part in slices)])
-    at_thresholds = judge_at_thresholds(holdout.y, by_class, thresholds or [None] * len(names))
-    for figures, at, threshold in zip(found["classes"], at_thresholds, thresholds or [None] * len(names), strict=True):
+    lines = list(thresholds) or [None] * len(names)
+    at_thresholds = [None] * len(names) if holds_several(question) else judge_at_thresholds(holdout.y, by_class, lines)
+    for figures, at, threshold in zip(found["classes"], at_thresholds, lines, strict=True):
         figures["choice"] = names[figures.pop("code")]
         figures["at_threshold"] = None if at is None else _show_at(at, threshold)
     return {**found, "choices": names, "slices": slices}
@@ -122,8 +124,10 @@ def compare(
 ) -> Figures:
     """By how much one model's macro-F1 is above another's on the same items: a figure, ready for JSON."""
     from learning.algorithms.evaluation import compare_macro_f1
+    from learning.algorithms.evaluation_sets import compare_sets
 
-    gain = compare_macro_f1(y, proba, other, rng=np.random.default_rng([seed, 5])).as_dict()
+    compared = compare_sets if y.ndim == 2 else compare_macro_f1
+    gain = compared(y, proba, other, rng=np.random.default_rng([seed, 5])).as_dict()
     _say_how_drawn(project, [gain])
     return gain
 
@@ -145,7 +149,6 @@ def judge_by_chance(
     round's own model, which it is where chance drew every label.
     """
     from learning.algorithms.estimators import TooFewClassesError
-    from learning.algorithms.evaluation import evaluate
 
     if is_drawn.all():
         return {"n_train": len(is_drawn), "macro_f1": of_all}
@@ -154,9 +157,17 @@ def judge_by_chance(
     except TooFewClassesError:
         return None
     proba = predict(project, features, shards, model, holdout.items, lambda _n: None)
-    figure = evaluate(holdout.y, proba, rng=np.random.default_rng([seed, 1])).macro_f1.as_dict()
+    figure = _evaluate(holdout.y, proba, seed).macro_f1.as_dict()
     _say_how_drawn(project, [figure])
     return {"n_train": int(is_drawn.sum()), "macro_f1": figure}
+
+
+def _evaluate(y: NDArray[np.int64], proba: NDArray[np.float64], seed: int) -> Evaluation:
+    """Figures of codes, or of sets of classes where labels are a table."""
+    from learning.algorithms.evaluation import evaluate
+    from learning.algorithms.evaluation_sets import evaluate_sets
+
+    return (evaluate_sets if y.ndim == 2 else evaluate)(y, proba, rng=np.random.default_rng([seed, 1]))
 
 
 def _say_how_drawn(project: Project, figures: Sequence[Figures]) -> None:

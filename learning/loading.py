@@ -17,12 +17,16 @@ from annotation.kinds import Question
 from annotation.models import Item, Project
 from learning.counting import Payload
 from learning.models import ModelVersion
-from learning.questions import classes_of
+from learning.questions import classes_of, holds_several
 from learning.snapshots.accepted import ACCEPTED, accepted_parameters
 from reviewers.columns import ColumnType, read_columns
 
 # The class that an accepted value (or a label) is of: a choice's id, or a rating.
 CODE = "coalesce(a.choice, a.number::int)"
+
+# The classes that an accepted set has, as the bits of a number: they are at most 60.
+_HELD = """coalesce((select bit_or(1::int8 << (c.place - 1)::int) from unnest(%(classes)s::int[]) with ordinality
+    c(code, place) where c.code = any(a.choices)), 0)"""
 
 # An audit draw measures the world: its items teach nothing, whatever other draws they are in.
 _AUDITED = """exists (select 1 from annotation_drawitem di join annotation_draw d on d.id = di.draw_id
@@ -38,7 +42,8 @@ class Labelled:
     items : ndarray of int64, (n_items,)
         Ids, ascending.
     y : ndarray of int64, (n_items,)
-        Codes: positions in `classes_of(question)`.
+        Codes: positions in `classes_of(question)`. Where several classes may hold, (n_items, n_classes): 1 for those
+        that do, else 0.
     versions : ndarray of int64, (n_items,)
         Of the items' resolutions: with the ids they say what exactly was learned from.
     """
@@ -89,11 +94,12 @@ def load_holdout(project: Project, question: Question) -> Labelled:
 
 
 def _load_accepted(project: Project, question: Question, split: Item.Split, condition: str) -> Labelled:
-    classes = classes_of(question)
+    classes, is_several = classes_of(question), holds_several(question)
+    y = _HELD if is_several else f"array_position(%(classes)s::int[], {CODE}) - 1"
+    is_one = "a.choices is not null" if is_several else f"{CODE} = any(%(classes)s::int[])"
     rows = read_columns(
-        f"select a.item_id as item, array_position(%(classes)s::int[], {CODE}) - 1 as y, a.version"  # noqa: S608
-        f" from ({ACCEPTED}) a"
-        f" where {CODE} = any(%(classes)s::int[]) and {condition} order by a.item_id",
+        f"select a.item_id as item, {y} as y, a.version from ({ACCEPTED}) a"  # noqa: S608
+        f" where {is_one} and {condition} order by a.item_id",
         {
             **accepted_parameters(project_id=project.pk, questions=[question["id"]], split=split.value),
             "classes": classes,
@@ -102,7 +108,10 @@ def _load_accepted(project: Project, question: Question, split: Item.Split, cond
         y="int8",
         version="int8",
     )
-    return Labelled(rows["item"], rows["y"], rows["version"])
+    found = rows["y"]
+    if is_several:
+        found = found[:, np.newaxis] >> np.arange(len(classes)) & 1
+    return Labelled(rows["item"], found, rows["version"])
 
 
 def load_pool(project: Project) -> Pool:
@@ -202,10 +211,13 @@ def has_sent_proba(model: ModelVersion, items: NDArray[np.int64]) -> bool:
     return bool(found)
 
 
-def align_proba(proba: NDArray[Any], classes: Sequence[int], wanted: Sequence[int]) -> NDArray[np.float64]:
+def align_proba(
+    proba: NDArray[Any], classes: Sequence[int], wanted: Sequence[int], *, is_several: bool = False
+) -> NDArray[np.float64]:
     """Probabilities over `classes` as probabilities over `wanted`, the choices of today.
 
     A choice that left gives its share to the others, one that is new gets 0; a row that keeps nothing becomes uniform.
+    Where several may hold (`is_several`) each choice keeps its own.
     """
     if list(classes) == list(wanted):
         return np.asarray(proba, np.float64)
@@ -213,6 +225,8 @@ def align_proba(proba: NDArray[Any], classes: Sequence[int], wanted: Sequence[in
     for column, choice in enumerate(wanted):
         if choice in classes:
             aligned[:, column] = proba[:, list(classes).index(choice)]
+    if is_several:
+        return aligned
     sums = aligned.sum(axis=1, keepdims=True)
     aligned[(sums == 0).ravel()] = 1 / len(wanted)
     return np.asarray(aligned / aligned.sum(axis=1, keepdims=True), np.float64)

@@ -70,7 +70,7 @@ class ModelVersion(models.Model):
 
 
 class Score(models.Model):
-    """The newest probabilities of one item under one model version: top choice, its probability, the utility.
+    """The newest probabilities of one item under one model version: what it says, its probability, the utility.
 
     Full probabilities lie in array shards beside the model (trained here) or in `proba` (sent in).
     A new version's rows are built beside the old ones; turning `is_current` is the swap.
@@ -83,7 +83,10 @@ class Score(models.Model):
         ModelVersion, on_delete=models.CASCADE, related_name="scores", db_constraint=False, db_index=False
     )
     choice = models.IntegerField(help_text="the most probable choice or rating")
-    probability = models.FloatField()
+    choices = ArrayField(
+        models.IntegerField(), null=True, help_text="where several may hold: those of a probability of 0.5 or more"
+    )
+    probability = models.FloatField(help_text="of what it says; where several may hold, of what is least sure in it")
     utility = models.FloatField()
     proba = ArrayField(
         models.FloatField(), null=True, help_text="sent in: probabilities in the order of the model's classes"

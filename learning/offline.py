@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from numpy.typing import NDArray
 
 from annotation.errors import TouchstoneError
-from annotation.settings import TEXT_FEATURES
+from annotation.settings import ESTIMATORS, LEARNING_DEFAULTS, TEXT_FEATURES
 
 if TYPE_CHECKING:
     from learning.algorithms.cold_start import ColdStart
@@ -57,6 +57,7 @@ class Report:
     names: list[str]
     seeds: list[int]
     random_share: float
+    estimator: str
     comparison: StrategyComparison
     cold_starts: list[ColdStart]
     n_thinned: tuple[int, int]
@@ -71,7 +72,15 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--strategies", default=DEFAULT_STRATEGIES, help=f"separated by commas; {DEFAULT_STRATEGIES} where left out"
     )
-    parser.add_argument("--random-share", type=float, default=0.0, help="share of each batch drawn by chance")
+    parser.add_argument(
+        "--random-share",
+        type=float,
+        default=LEARNING_DEFAULTS["random_share"],
+        help="share of each batch drawn by chance; as in a project where left out",
+    )
+    parser.add_argument(
+        "--estimator", choices=ESTIMATORS, default="auto", help="by what models are made, as in a project's settings"
+    )
     parser.add_argument("--seed", type=int, default=1, help="the first seed, which also decides what judges")
     parser.add_argument("--seeds", type=int, default=5, help="how many runs of each strategy, paired by seed")
     parser.add_argument(
@@ -183,12 +192,13 @@ def find_positive(file: TextFile, wanted: str | None) -> int:
 
 
 def prepare(
-    file: TextFile, seed: int, n_annotators: int, keywords: str | None, text_features: str = "auto"
+    file: TextFile, seed: int, n_annotators: int, keywords: str | None, estimator: str, text_features: str = "auto"
 ) -> LabelledFile:
     """Features and a fixed split: a fifth of each class judges. The features know the pool only."""
     from scipy import sparse
 
     from learning.algorithms.basis import fit_basis
+    from learning.algorithms.estimators.recipes import Recipe
     from learning.algorithms.features import Features, choose_text_blocks, count_texts, fit_texts
     from learning.algorithms.label_efficiency import split_holdout
     from learning.algorithms.simulation import LabelledFile
@@ -214,6 +224,7 @@ def prepare(
         votes=file.votes,
         n_annotators=n_annotators,
         similarity=similarity,
+        recipe=Recipe(estimator, features.spans),
     )
 
 
@@ -222,27 +233,31 @@ def compare_file(file: TextFile, options: argparse.Namespace, strategies: Sequen
     from dataclasses import replace
 
     from learning.algorithms.cold_start import compare_cold_starts, thin_out
+    from learning.algorithms.estimators import UnsuitableError
     from learning.algorithms.label_efficiency import compare_strategies
     from learning.algorithms.simulation import Step
 
     positive = find_positive(file, options.positive)
     keywords = None if options.keywords is None else read_keywords(options.keywords)
-    labelled = prepare(file, options.seed, options.annotators, keywords, options.text_features)
+    labelled = prepare(file, options.seed, options.annotators, keywords, options.estimator, options.text_features)
     seeds = list(range(options.seed, options.seed + options.seeds))
 
     def tell_step(strategy: str, seed: int, step: Step) -> None:
         tell(_("%(strategy)s, seed %(seed)d: %(n)d labels") % {"strategy": strategy, "seed": seed, "n": step.n_labels})
 
-    comparison = compare_strategies(
-        # Without the words: these curves all start from the same random batch.
-        replace(labelled, similarity=None),
-        strategies,
-        [options.batch] * options.rounds,
-        positive=positive,
-        seeds=seeds,
-        random_share=options.random_share,
-        tell=tell_step,
-    )
+    try:
+        comparison = compare_strategies(
+            # Without the words: these curves all start from the same random batch.
+            replace(labelled, similarity=None),
+            strategies,
+            [options.batch] * options.rounds,
+            positive=positive,
+            seeds=seeds,
+            random_share=options.random_share,
+            tell=tell_step,
+        )
+    except UnsuitableError as error:
+        raise FileError(str(error)) from error
     cold: list[ColdStart] = []
     n_thinned = (0, 0)
     if keywords is not None:
@@ -256,7 +271,7 @@ def compare_file(file: TextFile, options: argparse.Namespace, strategies: Sequen
                 _("cold start: %(strategy)s, seed %(seed)d") % {"strategy": strategy, "seed": seed}
             ),
         )
-    return Report(file.names, seeds, options.random_share, comparison, cold, n_thinned)
+    return Report(file.names, seeds, options.random_share, options.estimator, comparison, cold, n_thinned)
 
 
 def as_json(report: Report) -> dict[str, Any]:
@@ -269,6 +284,7 @@ def as_json(report: Report) -> dict[str, Any]:
         "positive": report.names[found.positive],
         "seeds": report.seeds,
         "random_share": report.random_share,
+        "estimator": report.estimator,
         "n_pool": found.n_pool,
         "n_holdout": found.n_holdout,
         "full": found.full,

@@ -11,8 +11,8 @@ from django.utils.translation import gettext as _
 
 from annotation.kinds import KINDS, AnswerError, Question
 from annotation.plain_text import find_line_fault, quote
-from learning.actions.models import TRAINED_NAME
-from learning.questions import class_names, classes_of, only_one, scale_of
+from learning.actions.models import TRAINED_NAMES
+from learning.questions import class_names, classes_of, holds_several, only_one, scale_of
 
 DEFAULT_VERSION = "1"
 MAX_NAME = 100
@@ -27,7 +27,7 @@ class PredictionError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """Probabilities of one item: `proba` over the classes of the question, summing to 1."""
+    """Probabilities of one item over the classes of the question, summing to 1 unless several of them may hold."""
 
     external_id: str
     model: str
@@ -87,8 +87,8 @@ def parse_prediction(row: Mapping[str, Any], learnable: Sequence[Learnable]) -> 
     """Check one line; one prediction for each question that it speaks about.
 
     `learnable` are the questions that can be learned. `proba`: choice, or point of a scale as text -> probability;
-    those left out share what is missing to 1 equally. `answers`: question -> answer, which gets probability 1. Raises
-    PredictionError.
+    those left out share what is missing to 1 equally, or have 0 where several may hold. `answers`: question -> answer,
+    which gets probability 1. Raises PredictionError.
     """
     if not row.keys() <= _KEYS:
         raise PredictionError(
@@ -97,7 +97,7 @@ def parse_prediction(row: Mapping[str, Any], learnable: Sequence[Learnable]) -> 
         )
     external_id = _read_name(row, "external_id", 200)
     model = _read_name(row, "model", MAX_NAME)
-    if model == TRAINED_NAME:
+    if model in TRAINED_NAMES.values():
         raise PredictionError(_("The name %(name)s belongs to models trained here.") % {"name": quote(model)})
     if model.startswith(LLM_PREFIX):
         raise PredictionError(_("Names that begin with llm: belong to language models that are asked from here."))
@@ -157,6 +157,8 @@ def _read_proba(sent: object, question: Learnable) -> tuple[float, ...]:
             raise PredictionError(
                 _("The probability of %(value)s must be a number from 0 to 1.") % {"value": quote(value)}
             )
+    if holds_several(question.question):
+        return tuple(min(1.0, float(sent.get(value, 0))) for value in values)
     total = math.fsum(sent.values())
     if total > 1 + TOLERANCE:
         raise PredictionError(_("The probabilities sum to %(sum).6g, which is more than 1.") % {"sum": total})

@@ -1,7 +1,8 @@
 """What is learned: the question, and its answers as classes.
 
-A class is a choice of a single choice, or a point of a rating's scale. Nothing else in this app asks for a question's
-kind: what differs between kinds is said here.
+A class is a choice, or a point of a rating's scale. Of `choices` several classes may hold at once, or none: labels are
+then a table of 0 and 1 in the place of codes, and probabilities do not sum to 1. Nothing else in this app asks for a
+question's kind: what differs between kinds is said here.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from django.utils.translation import gettext as _
 
 from annotation.errors import InvalidError
-from annotation.kinds import KINDS, Question, choice, rating
+from annotation.kinds import KINDS, Question, choice, choices, rating
 from annotation.learnable import learnable_of, tell_learnable, tell_unlearnable
 from annotation.models import Project
 from annotation.schema import find_question, leaf_choices
@@ -76,6 +77,11 @@ def class_texts(question: Question) -> dict[str, str]:
     """What people read of each class, by its value."""
     texts = {one["value"]: one.get("text") or one["value"] for one in leaf_choices(question)}
     return {name: texts.get(name, name) for name in class_names(question)}
+
+
+def holds_several(question: Question) -> bool:
+    """Whether several classes may hold of one item, or none."""
+    return bool(question["kind"] == choices.NAME)
 
 
 def scale_of(question: Question) -> list[int] | None:

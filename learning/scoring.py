@@ -15,15 +15,17 @@ from numpy.typing import NDArray
 
 from annotation.kinds import Question
 from annotation.models import Project
+from annotation.settings import learning_settings
 from learning.counting import count_cores
 from learning.loading import Labelled, align_proba
 from learning.model_files import read_weights
 from learning.models import EmbeddingSpace, ModelVersion
-from learning.questions import classes_of
+from learning.questions import classes_of, holds_several
 from learning.shard_files import MAX_CELLS, Shard
 
 if TYPE_CHECKING:
     from learning.algorithms.estimators import Model
+    from learning.algorithms.estimators.recipes import Recipe
     from learning.algorithms.features import Block, Features, Matrix
     from learning.feature_files import Shards
 
@@ -56,6 +58,16 @@ def fit_space(project: Project, shards: Shards, items: NDArray[np.int64], rng: n
     return Features({name: block for name, block in fitted.items() if block is not None})
 
 
+def recipe_for(project: Project, features: Features) -> Recipe:
+    """By which estimator a project's models are made, and what the columns of its feature space are."""
+    from learning.algorithms.estimators.recipes import Recipe
+    from learning.algorithms.features import PIXELS, ImageFeatures
+
+    image = features.blocks.get(PIXELS)
+    shape = (image.height, image.width, image.channels) if isinstance(image, ImageFeatures) else None
+    return Recipe(learning_settings(project)["estimator"], features.spans, shape)
+
+
 def vectorise(project: Project, features: Features, shards: Shards, items: NDArray[np.int64]) -> Matrix:
     """The items as one matrix, (n_items, n_features), in their order; whatever their order is.
 
@@ -77,6 +89,8 @@ def predict(
     In as many threads as there are cores: what takes long leaves the interpreter's lock alone. Of a space with one
     block the shards are scored as they lie there.
     """
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
     proba = np.empty((len(items), model.n_classes))
     if len(features.blocks) == 1:
         ((name, block),) = features.blocks.items()
@@ -87,7 +101,8 @@ def predict(
     else:
         parts = _cut(features, shards, len(items))
         score = _score_part(features, shards, model, items)
-    with ThreadPoolExecutor(min(MAX_THREADS, count_cores())) as threads:
+    # Each of these threads alone: more of a library's own in every one of them would only contend.
+    with threadpool_limits(limits=1), ThreadPoolExecutor(min(MAX_THREADS, count_cores())) as threads:
         for places, found in threads.map(score, parts):
             proba[places] = found
             progress(len(found))
@@ -174,19 +189,20 @@ def taught_items(version: ModelVersion) -> NDArray[np.int64]:
     return np.asarray(arrays["training.items"], np.int64)
 
 
-def utilities_for(strategy: str, proba: NDArray[np.float64]) -> NDArray[np.float64]:
+def utilities_for(question: Question, strategy: str, proba: NDArray[np.float64]) -> NDArray[np.float64]:
     """The utilities to show for scores: the margin's where the strategy's own need more than scores, or are none."""
+    from learning.algorithms.several import doubt_of
     from learning.algorithms.strategies import RANDOM, find_strategy, utilities_of
 
     if not len(proba):
         return np.zeros(0)
     shown = "margin" if strategy in (RANDOM, "coreset") or find_strategy(strategy).needs_committee else strategy
-    return utilities_of(shown, proba, np.random.default_rng(0))
+    return utilities_of(shown, doubt_of(proba) if holds_several(question) else proba, np.random.default_rng(0))
 
 
 def align_to(question: Question, proba: NDArray[np.float64], classes: Sequence[int]) -> NDArray[np.float64]:
     """Probabilities over a model's choices as probabilities over the question's choices of today."""
-    return align_proba(proba, classes, classes_of(question))
+    return align_proba(proba, classes, classes_of(question), is_several=holds_several(question))
 
 
 def join_items(*groups: Labelled | NDArray[np.int64]) -> NDArray[np.int64]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from annotation.kinds import Question
 from annotation.models import Project
 from learning.loading import load_training
+from learning.questions import holds_several
 from reviewers.columns import read_columns
 
 if TYPE_CHECKING:
@@ -35,16 +36,20 @@ def look_at(
     rng: np.random.Generator,
 ) -> Candidates:
     """The items as candidates of a batch. `vectors`: the items as a model sees them, for strategies that compare."""
+    from learning.algorithms.several import doubt_of
     from learning.algorithms.strategies import Candidates
 
     training = load_training(project, question)
     space = find_space(items, vectors, rng)
+    y = training.y
+    if holds_several(question):
+        proba, y = doubt_of(proba), np.zeros(0, np.int64)  # no class is rare among others that it excludes
     return Candidates(
         n=len(items),
         proba=proba,
         features=lambda positions: space(items[positions]),
         labelled=lambda: space(training.items),
-        y=training.y,
+        y=y,
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotation.models import Item
+from learning.algorithms.thresholds import DEFAULT_THRESHOLD
 from reviewers.algorithms.figures import Figure
 from reviewers.algorithms.intervals import wilson
 
@@ -23,7 +24,7 @@ def slice_figures(items: NDArray[np.int64], y: NDArray[np.int64], proba: NDArray
     Parameters
     ----------
     items, y : ndarray of int64, (n_items,)
-        Ids and accepted codes.
+        Ids and accepted codes; or (n_items, n_classes), 1 where a class holds of which several may.
     proba : ndarray of float, (n_items, n_classes)
 
     Returns
@@ -39,7 +40,10 @@ def slice_figures(items: NDArray[np.int64], y: NDArray[np.int64], proba: NDArray
     for pk, metadata in rows.iterator():
         for key, value in _scalars(metadata):
             places[key, value].append(about[pk])
-    is_right = proba.argmax(axis=1) == y if len(y) else np.zeros(0, bool)
+    if y.ndim == 2:
+        is_right = ((proba >= DEFAULT_THRESHOLD) == y).all(axis=1)
+    else:
+        is_right = proba.argmax(axis=1) == y if len(y) else np.zeros(0, bool)
     return [
         {"key": key, "value": value, "figure": _accuracy(is_right[places[key, value]]).as_dict()}
         for key, value in _in_order(places)

@@ -35,7 +35,12 @@ def names_in(desk: Desk, split: int, prefix: str) -> Iterator[str]:
 
 
 def add(
-    desk: Desk, n: int, text: str, prefix: str, verdict: str | int | None = None, split: int = Item.Split.POOL
+    desk: Desk,
+    n: int,
+    text: str,
+    prefix: str,
+    verdict: str | int | list[str] | None = None,
+    split: int = Item.Split.POOL,
 ) -> list[int]:
     """Import `n` items that begin with `text`; with a verdict they are settled at once. Returns their ids."""
     names = names_in(desk, split, prefix)

@@ -15,6 +15,7 @@ from sklearn.linear_model import LogisticRegression
 
 from learning.algorithms import estimators, weights
 from learning.algorithms.estimators import LogisticModel, TooFewClassesError, fit_logistic
+from learning.algorithms.estimators.model import weigh_labels
 from learning.algorithms.weights import WeightsError, pack, sha256, unpack
 
 
@@ -83,6 +84,21 @@ def test_features_that_never_occurred_weigh_nothing() -> None:
     model = fit_logistic(X, [0, 0, 1, 1], 2, seed=0)
     assert model.columns.tolist() == [0]
     np.testing.assert_array_equal(model.predict_proba(X), model.predict_proba(X + np.array([0, 100])))
+
+
+def test_weighted_labels_of_a_class_weigh_as_much_together_as_those_of_another() -> None:
+    found = weigh_labels(np.array([0, 0, 0, 1, -1]), 3, [1.0, 2.0, 1.0, 5.0, 9.0])
+    np.testing.assert_allclose(found, [1.125, 2.25, 1.125, 4.5, 0.0])
+    np.testing.assert_allclose(weigh_labels(np.array([0, 0, 0, 1]), 2, None), [2 / 3, 2 / 3, 2 / 3, 2])
+
+
+def test_row_of_twice_the_weight_counts_like_two() -> None:
+    X, y = digits()
+    twice = np.r_[np.arange(100), np.arange(50)]
+    weights = np.where(np.arange(100) < 50, 2.0, 1.0)
+    weighted = fit_logistic(X[:100], y[:100], 10, 0, class_weight=None, weights=weights)
+    copied = fit_logistic(X[twice], y[twice], 10, 0, class_weight=None)
+    np.testing.assert_allclose(weighted.predict_proba(X[100:200]), copied.predict_proba(X[100:200]), atol=1e-3)
 
 
 def test_solver_that_ran_out_of_steps_says_so() -> None:

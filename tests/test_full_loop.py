@@ -1,20 +1,31 @@
-"""Once all the way round, over HTTP and with a real worker: import, label, dispute, adjudicate, train, ask, publish."""
+"""Once all the way round, over HTTP and with a real worker: import, label, dispute, adjudicate, train, ask, publish.
+
+And the loop alone for images: digits from an archive, labelled through the queue, learned round by round.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import subprocess
 import sys
 import uuid
+import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
+from PIL import Image
+from sklearn.datasets import load_digits
 
 from annotation.actions.people import create_token
-from annotation.models import Item
-from learning.models import Score
+from annotation.models import Item, Job
+from learning.algorithms.estimators.descent import has_torch
+from learning.models import ModelVersion, Score
 from tests.cast import ROLES, Cast
 from tests.workers import Worker, wait_until
 
@@ -179,3 +190,76 @@ def test_import_label_dispute_adjudicate_train_ask_and_publish(cast: Cast, worke
     decided = next(row for row in rows if row["item_id"] == dispute["item"]["id"])
     assert (decided["verdict"], decided["verdict.source"]) == (truth(dispute), "adjudication")
     assert len(rows) == manifest["counts"]["items"]
+
+
+def draw_digits(n: int) -> tuple[dict[str, bytes], dict[str, str]]:
+    """PNG files of digits by their names, and what each shows by its SHA-256."""
+    X, y = load_digits(return_X_y=True)
+    mixed = np.random.default_rng(0).permutation(len(y))[:n]
+    files, shown = {}, {}
+    for number in mixed:
+        out = io.BytesIO()
+        Image.fromarray((X[number].reshape(8, 8) * 255 / 16).astype(np.uint8)).save(out, "PNG")
+        files[f"{number}.png"] = out.getvalue()
+        shown[hashlib.sha256(out.getvalue()).hexdigest()] = str(y[number])
+    return files, shown
+
+
+@pytest.mark.skipif(not has_torch(), reason="torch is not installed")
+def test_images_are_learned_round_by_round(cast: Cast, worker: Worker, settings: Any) -> None:
+    olga, enzo, alice = (Person(cast, name) for name in ("olga", "enzo", "alice"))
+    choices = [{"value": str(digit), "key": str(digit)} for digit in range(10)]
+    question = {"name": "digit", "kind": "choice", "required": True, "choices": choices}
+    learning = {"question": "digit", "every": None, "strategy": "adaptive", "holdout_share": 0, "batch": 15}
+    body = {"slug": "digits", "name": "Digits", "schema": {"questions": [question]}, "learning": learning}
+    olga.call("POST", "projects", body, 201)
+    for name in ("enzo", "alice"):
+        olga.call("PUT", f"projects/digits/members/{name}", {"role": ROLES[name]})
+
+    # an archive of images, brought in on the page
+    files, shown = draw_digits(200)
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as packed:
+        for name, data in files.items():
+            packed.writestr(name, data)
+    browser = Client()
+    browser.force_login(cast.olga)
+    upload = SimpleUploadedFile("digits.zip", archive.getvalue())
+    assert browser.post("/p/digits/items/import/", {"file": upload}).status_code == 302
+    imported = enzo.finish({"job": str(Job.objects.get(kind="import").pk)})
+    assert (imported["imported"], imported["errors"]) == (200, [])
+
+    def label(n: int) -> None:
+        for _answer in range(n):
+            lease = alice.lease("digits")
+            assert lease is not None
+            (part,) = lease["item"]["parts"]
+            digit = shown[part["src"].partition("?")[0].rpartition("/")[2]]
+            body = {"answers": {"digit": digit}, "seconds": 1.0}
+            path = f"leases/{lease['id']}/annotation"
+            alice.call("POST", path, body, 201, **{"Idempotency-Key": uuid.uuid4().hex})
+
+    def play() -> tuple[ModelVersion, float]:
+        """The model of the next round, and the share of open items that it calls what they are."""
+        enzo.finish(enzo.call("POST", "projects/digits/rounds", {"seed": 3}, 202))
+        model = ModelVersion.objects.get(project__slug="digits", is_current=True)
+        said = Score.objects.filter(model_version=model, item__split=Item.Split.POOL)
+        rows = said.values_list("item__payload__parts", "choice")
+        right = [shown[parts[0]["media"]] == str(choice - 1) for parts, choice in rows]
+        assert len(right) > 60
+        return model, sum(right) / len(right)
+
+    # twenty by chance, then two batches that rounds chose; for the second the network is asked for
+    label(20)
+    first, by_twenty = play()
+    label(15)
+    olga.call("PATCH", "projects/digits", {"learning": {**learning, "estimator": "cnn"}})
+    second, by_more = play()
+    assert (str(first), str(second)) == ("touchstone-logistic 1", "touchstone-cnn 2")
+    assert second.n_train == 35
+    assert by_twenty > 0.4  # which images come first is chance
+    assert by_more > 0.65
+    asked = alice.lease("digits")
+    assert asked is not None
+    scores = Score.objects.filter(model_version=second, item__queue_rows__rank__lt=0)
+    assert scores.filter(item_id=int(asked["item"]["id"])).exists()

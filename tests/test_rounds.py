@@ -584,7 +584,7 @@ def test_an_attempt_that_lost_its_job_changes_nothing(desk: Desk) -> None:
 WRITES: dict[str, Callable[[Round, ModelVersion, Callable[[], object]], object]] = {
     "begin_round": lambda round_, _model, check: begin_round(round=round_, check=check),
     "keep_model": lambda round_, _model, check: keep_model(
-        round=round_, check=check, data=b"x", digest="0" * 64, classes=[1, 2], n_train=1, evaluation={}
+        round=round_, check=check, estimator="cnn", data=b"x", digest="0" * 64, classes=[1, 2], n_train=1, evaluation={}
     ),
     "write_scores": lambda _round, model, check: write_scores(
         model=model,

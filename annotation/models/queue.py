@@ -201,7 +201,8 @@ class Seat(models.Model):
     )
     arm = models.PositiveSmallIntegerField(choices=Arm.choices, default=Arm.NONE)
     suggestion = models.JSONField(
-        null=True, help_text="what a model said when the seat was opened: [{question, choice, score, model, model_id}]"
+        null=True,
+        help_text="what a model said when the seat was opened: [{question, choice, choices, score, model, model_id}]",
     )
     exposure = models.PositiveSmallIntegerField(choices=Exposure.choices, default=Exposure.NONE, db_default=0)
     earlier_seconds = models.FloatField(

@@ -81,6 +81,7 @@ class SettingsView(ProjectPage):
                     "learning_every_hours",
                     "learning_batch",
                     "learning_strategy",
+                    "learning_estimator",
                     "learning_random_share",
                     "learning_holdout_share",
                     "learning_text",

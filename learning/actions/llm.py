@@ -17,8 +17,9 @@ from annotation.models import Job, Project, User
 from learning.actions.models import Check, write_scores
 from learning.llm.chat import find_endpoint
 from learning.llm.gate import MIN_JUDGED
+from learning.llm.prompt import tell_one_answer
 from learning.models import ModelVersion
-from learning.questions import require_question
+from learning.questions import holds_several, require_question
 
 KIND = "llm"
 MOST_ASKED = 20_000
@@ -60,6 +61,8 @@ def start_llm(
     if faults:
         raise InvalidError(fields=faults)
     asked = require_question(project, question)
+    if holds_several(asked):
+        raise InvalidError(fields={"question": tell_one_answer()})
     with connection.cursor() as cursor:
         cursor.execute("select pg_advisory_xact_lock(hashtext(%s), %s::int)", [KIND, project.pk])
     lock = f"llm:{project.pk}"

@@ -14,11 +14,18 @@ from numpy.typing import NDArray
 from annotation.actions.events import write_event
 from annotation.errors import InvalidError, StateError
 from annotation.models import Project, User
+from learning.algorithms.thresholds import DEFAULT_THRESHOLD
 from learning.model_files import remove_proba, remove_strays, store_weights
 from learning.models import ModelVersion, Round
 from reviewers.answers import compiled_schema, questions_by_id
 
-TRAINED_NAME = "touchstone-logistic"
+# Of models trained here, by their estimator. The bare name of any of them asks for training.
+TRAINED_NAMES = {
+    "logistic": "touchstone-logistic",
+    "embedding_bag": "touchstone-embedding-bag",
+    "cnn": "touchstone-cnn",
+    "fusion": "touchstone-fusion",
+}
 BATCH = 50_000
 
 Check = Callable[[], Any]
@@ -28,6 +35,7 @@ def keep_model(
     *,
     round: Round,
     check: Check,
+    estimator: str,
     data: bytes,
     digest: str,
     classes: Sequence[int],
@@ -36,6 +44,7 @@ def keep_model(
 ) -> ModelVersion:
     """Store what a round has fitted, as the next version ("1", "2", ...) or in the place of the round's earlier try.
 
+    `estimator`: a key of `TRAINED_NAMES`; versions are counted over all of them, so that each says which came later.
     The file is on disk before the row says so. Not current yet. `check` is the job's: it raises where another attempt
     has taken over.
     """
@@ -43,6 +52,7 @@ def keep_model(
     version = earlier.version if earlier is not None else _next_version(round)
     path = store_weights(round, version, data, digest)
     fields: dict[str, Any] = {
+        "name": TRAINED_NAMES[estimator],
         "classes": list(classes),
         "n_train": n_train,
         "path": path,
@@ -60,7 +70,6 @@ def keep_model(
                 project=round.project,
                 question=round.question,
                 kind=_kind_of(round.project, round.question),
-                name=TRAINED_NAME,
                 version=version,
                 origin=ModelVersion.Origin.TRAINED,
                 **fields,
@@ -73,7 +82,7 @@ def keep_model(
 
 def _next_version(round_: Round) -> str:
     taken = ModelVersion.objects.filter(
-        project=round_.project, question=round_.question, name=TRAINED_NAME
+        project=round_.project, question=round_.question, origin=ModelVersion.Origin.TRAINED
     ).values_list("version", flat=True)
     return str(1 + max((int(version) for version in taken if version.isdigit()), default=0))
 
@@ -122,23 +131,30 @@ def write_scores(
     classes: Sequence[int],
     check: Check,
     is_sent: bool = False,
+    is_several: bool = False,
 ) -> None:
     """Store scores of items under a model version, in batches, each a short transaction; what is there is replaced.
 
     `classes` are the choices behind the columns of `proba`. `is_sent`: keep the full probabilities in the row, as
-    nothing else holds them. Safe to repeat.
+    nothing else holds them. `is_several`: several choices may hold of an item; those of 0.5 or more are what is said,
+    and its probability is that of the least sure choice in it. Safe to repeat.
     """
     codes = np.asarray(classes, np.int64)
     order = np.argsort(items)  # so that an index is written from one end to the other
     for start in range(0, len(items), BATCH):
         part = order[start : start + BATCH]
-        top = proba[part].argmax(axis=1)
+        some = proba[part]
+        top = some.argmax(axis=1)
+        said = some[np.arange(len(top)), top]
+        if is_several:
+            said = np.maximum(some, 1 - some).min(axis=1)
         data = _spell_rows(
             items[part],
             codes[top],
-            np.clip(proba[part][np.arange(len(top)), top], 0, 1),
+            np.clip(said, 0, 1),
             utilities[part],
-            proba[part] if is_sent else None,
+            np.where(some >= DEFAULT_THRESHOLD, codes, 0) if is_several else None,
+            some if is_sent else None,
         )
         with transaction.atomic():
             check()
@@ -151,20 +167,22 @@ def write_scores(
 
 _BATCH_TABLE = """
     create temporary table if not exists score_batch
-      (item bigint, choice int, probability float8, utility float8, proba float8[]) on commit delete rows;
+      (item bigint, choice int, probability float8, utility float8, choices int[], proba float8[])
+      on commit delete rows;
     delete from score_batch
 """
 _TAKE_BATCH = """
-    insert into learning_score (item_id, model_version_id, choice, probability, utility, proba)
-    select item, %s, choice, probability, utility, proba from score_batch
-    on conflict (item_id, model_version_id) do update set choice = excluded.choice,
+    insert into learning_score (item_id, model_version_id, choice, choices, probability, utility, proba)
+    select item, %s, choice, array_remove(choices, 0), probability, utility, proba from score_batch
+    on conflict (item_id, model_version_id) do update set choice = excluded.choice, choices = excluded.choices,
       probability = excluded.probability, utility = excluded.utility,
       proba = coalesce(excluded.proba, learning_score.proba)
-    where (learning_score.choice, learning_score.probability, learning_score.utility, learning_score.proba)
-      is distinct from (excluded.choice, excluded.probability, excluded.utility,
+    where (learning_score.choice, learning_score.choices, learning_score.probability, learning_score.utility,
+           learning_score.proba)
+      is distinct from (excluded.choice, excluded.choices, excluded.probability, excluded.utility,
                         coalesce(excluded.proba, learning_score.proba))
 """
-_FLOAT8 = 701  # the type's number in PostgreSQL
+_INT4, _FLOAT8 = 23, 701  # the types' numbers in PostgreSQL
 
 
 def _spell_rows(
@@ -172,33 +190,41 @@ def _spell_rows(
     choices: NDArray[np.int64],
     probabilities: NDArray[np.float64],
     utilities: NDArray[np.float64],
+    held: NDArray[np.int64] | None,
     proba: NDArray[np.float64] | None,
 ) -> bytes:
-    """Rows of `score_batch` as a binary COPY has them, every value with its length before it: written by numpy."""
+    """Rows of `score_batch` as a binary COPY has them, every value with its length before it: written by numpy.
+
+    `held` and `proba` are arrays in each row, (n_items, n_classes), or nulls.
+    """
     columns: list[tuple[str, Any, NDArray[Any]]] = [
         ("item", ">i8", items),
         ("choice", ">i4", choices),
         ("probability", ">f8", probabilities),
         ("utility", ">f8", utilities),
     ]
+    arrays = [("choices", ">i4", _INT4, held), ("proba", ">f8", _FLOAT8, proba)]
     fields: list[Any] = [("n", ">i2")]
     for name, kind, _values in columns:
         fields += [(f"{name} length", ">i4"), (name, kind)]
-    fields.append(("proba length", ">i4"))
-    n_classes = 0 if proba is None else proba.shape[1]
-    if proba is not None:
-        fields += [("head", ">i4", (5,)), ("proba", [("length", ">i4"), ("value", ">f8")], (n_classes,))]
+    for name, kind, _type, table in arrays:
+        fields.append((f"{name} length", ">i4"))
+        if table is not None:
+            one = [("length", ">i4"), ("value", kind)]
+            fields += [(f"{name} head", ">i4", (5,)), (name, one, (table.shape[1],))]
     rows = np.zeros(len(items), np.dtype(fields))
-    rows["n"] = len(columns) + 1
+    rows["n"] = len(columns) + len(arrays)
     for name, kind, values in columns:
         rows[f"{name} length"] = np.dtype(kind).itemsize
         rows[name] = values
-    rows["proba length"] = -1
-    if proba is not None:
-        rows["head"] = (1, 0, _FLOAT8, n_classes, 1)  # dimensions, no nulls, what of, how many, counted from
-        rows["proba length"] = 4 * 5 + 12 * n_classes
-        rows["proba"]["length"] = 8
-        rows["proba"]["value"] = proba
+    for name, kind, type_, table in arrays:
+        rows[f"{name} length"] = -1
+        if table is not None:
+            n_classes, size = table.shape[1], np.dtype(kind).itemsize
+            rows[f"{name} head"] = (1, 0, type_, n_classes, 1)  # dimensions, no nulls, what of, how many, counted from
+            rows[f"{name} length"] = 4 * 5 + (4 + size) * n_classes
+            rows[name]["length"] = size
+            rows[name]["value"] = table
     return b"PGCOPY\n\xff\r\n\0" + bytes(8) + rows.tobytes() + b"\xff\xff"
 
 

@@ -20,7 +20,7 @@ from annotation.errors import InvalidError, StateError
 from annotation.kinds import Question
 from annotation.models import Draw, DrawItem, Event, Item, Job, Project, QueueRow, User
 from annotation.settings import STRATEGIES, learning_settings
-from learning.actions.models import TRAINED_NAME, refuse_barred
+from learning.actions.models import TRAINED_NAMES, refuse_barred
 from learning.models import ModelVersion, Round
 from learning.questions import require_question
 
@@ -66,7 +66,7 @@ def start_round(
 
     What is left out comes from the project's learning settings. `train` False: the current model's scores are used.
     `model`: a name (its newest version), `NAME@VERSION` or an id; its scores are used as they are, or made anew if it
-    was trained here. The bare name of the model that is trained here asks for training, unless `train` is False. A seed
+    was trained here. The bare name of models that are trained here asks for training, unless `train` is False. A seed
     makes all chance in a round repeatable. Raises InvalidError with a sentence per field, StateError for an archived
     project.
     """
@@ -74,7 +74,7 @@ def start_round(
         raise StateError(_("This project is archived."))
     fields = _check_fields(project, strategy, batch, seed, random_share)
     asked = require_question(project, question)
-    if model == TRAINED_NAME and train is not False:
+    if model in TRAINED_NAMES.values() and train is not False:
         model = None
     chosen = None if model is None else _find_model(project, asked, model)
     if chosen is not None:

@@ -43,6 +43,11 @@ class Basis:
         wide[self.columns] = self.loadings
         return np.asarray(X @ wide)
 
+    def within(self, span: slice) -> Basis | None:
+        """The directions as they lie in some of the columns, for rows of these alone; None where they do not."""
+        is_there = (self.columns >= span.start) & (self.columns < span.stop)
+        return Basis(self.columns[is_there] - span.start, self.loadings[is_there]) if is_there.any() else None
+
     def embed(self, X: sparse.csr_matrix) -> NDArray[Any]:
         """Coordinates of rows as vectors of length 1, by which texts can be compared; all 0 where no word is known."""
         vectors = self.project(X)

@@ -181,14 +181,14 @@ def evaluate(
     refusal = tell_too_few(n, minimum)
     accuracy, macro_f1, log_loss = _figures(codes, p, confusion, rng, minimum, n_resamples)
     calibration_error, reliability = _calibration(codes, p, refusal, rng, n_resamples)
-    ranked = [_rank_class(codes == code, p[:, code], refusal) for code in range(n_classes)]
+    ranked = [rank_class(codes == code, p[:, code], refusal) for code in range(n_classes)]
     return Evaluation(
         accuracy=accuracy,
         macro_f1=macro_f1,
         log_loss=log_loss,
         calibration_error=calibration_error,
         reliability=reliability,
-        classes=tuple(_class_figures(confusion, code, refusal, *ranked[code]) for code in range(n_classes)),
+        classes=tuple(figures_of_class(confusion, code, refusal, *ranked[code]) for code in range(n_classes)),
         confusion=tuple(tuple(int(count) for count in row) for row in confusion),
         n_items=n,
     )
@@ -233,7 +233,7 @@ def judge_at_thresholds(
             continue
         is_class = codes == code
         kinds = np.bincount(2 * is_class + (p[:, code] >= threshold), minlength=4)
-        figures = _class_figures(kinds.reshape(2, 2), 1, refusal, *_rank_class(is_class, p[:, code], refusal))
+        figures = figures_of_class(kinds.reshape(2, 2), 1, refusal, *rank_class(is_class, p[:, code], refusal))
         found.append(replace(figures, code=code))
     return found
 
@@ -405,7 +405,7 @@ def _calibration(
     )
 
 
-def _rank_class(
+def rank_class(
     is_class: NDArray[np.bool_], p: FloatArray, refusal: str | None
 ) -> tuple[float | None, tuple[float, float] | None]:
     """Average precision of one class and its interval."""
@@ -429,13 +429,14 @@ def tell_too_few(n: int, minimum: int) -> str | None:
     return f"holdout has {n} label{'s' * (n != 1)}, {needed} needed" if n < needed else None
 
 
-def _class_figures(
+def figures_of_class(
     confusion: NDArray[np.int64],
     code: int,
     refusal: str | None,
     average_precision: float | None,
     average_precision_interval: tuple[float, float] | None,
 ) -> ClassFigures:
+    """One class, from the counts of a confusion matrix; figures are left out where there is a refusal."""
     hits, n_items, n_predicted = (
         int(confusion[code, code]),
         int(confusion[code].sum()),

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from learning.algorithms.estimators import Matrix, Model, fit_logistic
+from learning.algorithms.estimators import Matrix, Model, TooFewClassesError, fit_logistic
 from learning.algorithms.folds import score_unseen
 
 FloatArray = NDArray[np.float64]
@@ -78,6 +78,46 @@ def foretell(X: Matrix, y: ArrayLike, n_classes: int, seed: int, n_folds: int = 
         return fit_logistic(X[is_taught], codes[is_taught], n_classes, seed, **(settings or _FOR_ERRORS))
 
     return score_unseen(fit, X, codes, n_classes, seed, n_folds)
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """One label that looks wrong: of which item, what was given, what it looks like (codes), and how much is believed.
+
+    Where several classes may hold, None says that the class does not: one of `given` and `looks_like` is None.
+    """
+
+    at: int
+    given: int | None
+    looks_like: int | None
+    belief: float
+    is_sure: bool
+
+
+def doubt_codes(X: Matrix, y: NDArray[np.int64], n_classes: int, seed: int) -> list[Doubt]:
+    """The labels that look like another class, the least believed first: `foretell`, then `doubt_labels`."""
+    found = doubt_labels(y, foretell(X, y, n_classes, seed))
+    rows = zip(
+        found.index.tolist(), found.suggested.tolist(), found.belief.tolist(), found.is_sure.tolist(), strict=True
+    )
+    return [Doubt(at, int(y[at]), looks_like, belief, is_sure) for at, looks_like, belief, is_sure in rows]
+
+
+def doubt_sets(X: Matrix, y: NDArray[np.int64], seed: int) -> list[Doubt]:
+    """The same where several classes may hold, `y` (n_items, n_classes): class by class, whether it holds of an item.
+
+    Classes that hold for all items, or all but one, or none, or one, are left out: nothing foretells them. Raises
+    TooFewClassesError where none is left.
+    """
+    told = [code for code in range(y.shape[1]) if 1 < y[:, code].sum() < len(y) - 1]
+    if not told:
+        raise TooFewClassesError(0 if not len(y) else 1)
+    doubts = []
+    for code in told:
+        for one in doubt_codes(X, y[:, code], 2, seed):
+            given, looks_like = (code if held else None for held in (one.given, one.looks_like))
+            doubts.append(Doubt(one.at, given, looks_like, one.belief, one.is_sure))
+    return sorted(doubts, key=lambda one: one.belief)
 
 
 def doubt_labels(y: ArrayLike, proba: ArrayLike) -> Doubts:

@@ -7,7 +7,7 @@ estimator and strategies as a real round.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -17,8 +17,9 @@ from scipy import sparse
 from learning.algorithms.basis import Basis
 from learning.algorithms.beliefs import believe
 from learning.algorithms.estimators import Model, TooFewClassesError
+from learning.algorithms.estimators.recipes import AUTO, PLAIN, Recipe
 from learning.algorithms.strategies import RANDOM, Candidates, draw_batch, find_strategy
-from learning.algorithms.teaching import Lesson, calibrate, teach, teach_committee
+from learning.algorithms.teaching import Lesson, calibrate, choose, teach, teach_committee
 
 Matrix: TypeAlias = sparse.csr_matrix | NDArray[Any]
 # Items of the pool on which a model's shares are taken.
@@ -49,6 +50,8 @@ class LabelledFile:
     always_calibrated : bool
         Else models of two classes are calibrated after the last round only: the factor changes no order by doubt, and
         finding it takes as long as all the rest of a round.
+    recipe : Recipe
+        By which estimator models are made, chosen anew by each round's labels where that is `auto`.
     """
 
     X: Matrix
@@ -60,6 +63,7 @@ class LabelledFile:
     n_annotators: int = 3
     similarity: NDArray[np.float64] | None = None
     always_calibrated: bool = False
+    recipe: Recipe = PLAIN
 
     def __post_init__(self) -> None:
         if not self.X.shape[0] == len(self.y) == len(self.holdout):
@@ -101,10 +105,12 @@ class LabelledFile:
         some = np.random.default_rng([seed, 6]).permutation(self.pool)[:MAX_SHARES]
         is_chosen = is_labelled & ~is_by_chance
         lesson = Lesson(self.X, labels, is_by_chance, beliefs).select(is_labelled)
-        model = teach(lesson, self.n_classes, seed, some=self.X[some[~is_chosen[some]]], basis=self.basis)
+        recipe = choose(self.recipe, lesson, self.n_classes, seed, basis=self.basis)
+        left, n_left = self.X[some[~is_chosen[some]]], len(self.pool) - int(is_chosen.sum())
+        model = teach(lesson, self.n_classes, seed, recipe=recipe, some=left, basis=self.basis)
         if self.n_classes == 2 and not is_last and not self.always_calibrated:
             return model
-        return calibrate(model, lesson, seed, n_left=len(self.pool) - int(is_chosen.sum()), basis=self.basis)
+        return calibrate(model, lesson, seed, recipe=recipe, n_left=n_left, basis=self.basis)
 
     def answer(self, item: int, seed: int) -> tuple[int, NDArray[np.int64]]:
         """An item's label and its answers by class; each item has its own stream: order does not matter."""
@@ -233,7 +239,10 @@ def _look_at(
     if with_committee and model is not None:
         lesson = Lesson(file.X, labels, is_labelled, beliefs).select(is_labelled)
         rng = np.random.default_rng([seed, 4, len(lesson.y)])
-        members = teach_committee(model, lesson, rng, seed, basis=file.basis)
+        recipe = file.recipe
+        if recipe.estimator == AUTO:  # the one that it came to
+            recipe = replace(recipe, estimator=model.settings["estimator"])
+        members = teach_committee(model, lesson, rng, seed, recipe=recipe, basis=file.basis)
         committee = np.stack([member.predict_proba(file.X[pool]) for member in members])
     return Candidates(
         n=len(pool),

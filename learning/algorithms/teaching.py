@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from learning.algorithms.basis import Basis
 from learning.algorithms.calibration import find_scale, scale_logits
-from learning.algorithms.estimators import Matrix, Model, TooFewClassesError, fit_logistic
+from learning.algorithms.estimators import Matrix, Model, TooFewClassesError, UnsuitableError
+from learning.algorithms.estimators.recipes import AUTO, LOGISTIC, PLAIN, Recipe, cook, settle
 from learning.algorithms.folds import score_unseen
+from learning.algorithms.several import teach_sets
 from learning.algorithms.shares import match_shares
 from learning.algorithms.thresholds import best_threshold
 
@@ -32,7 +34,7 @@ class Lesson:
     ----------
     X : csr_matrix or ndarray, (n_items, n_features)
     y : ndarray of int64, (n_items,)
-        Codes, 0..n_classes-1.
+        Codes, 0..n_classes-1. Where several classes may hold, (n_items, n_classes): 1 for those that do, else 0.
     is_by_chance : ndarray of bool, (n_items,)
         Which items were drawn by chance (`selection.drawn_by_chance`).
     beliefs : ndarray of float64, (n_items, n_classes), or None
@@ -59,30 +61,52 @@ class Lesson:
         return np.where(self.is_by_chance, max(1.0, n_left / max(1, n_drawn)), 1.0)
 
 
-def teach(lesson: Lesson, n_classes: int, seed: int, *, some: Matrix, basis: Basis | None) -> Model:
+def choose(recipe: Recipe, lesson: Lesson, n_classes: int, seed: int, *, basis: Basis | None) -> Recipe:
+    """By which estimator a lesson is learned, where the recipe leaves that open.
+
+    UnsuitableError as `settle` says, and where several classes may hold at once: logistic regression alone learns them.
+    """
+    if lesson.y.ndim == 2:
+        if recipe.estimator not in (AUTO, LOGISTIC):
+            raise UnsuitableError(f"{recipe.estimator} learns no sets of choices: take auto or logistic")
+        return PLAIN
+    return settle(recipe, lesson.X, lesson.y, n_classes, seed, basis=basis)
+
+
+def teach(
+    lesson: Lesson, n_classes: int, seed: int, *, recipe: Recipe = PLAIN, some: Matrix, basis: Basis | None
+) -> Model:
     """Fit a model of a lesson.
 
-    `some`: features of a fair sample of what no strategy chose. `basis`: directions of the pool's texts.
-    Raises TooFewClassesError where fewer than two classes occur.
+    `recipe`: of an estimator that was chosen. `some`: features of a fair sample of what no strategy chose. `basis`:
+    directions of the pool's texts. Raises TooFewClassesError where fewer than two classes occur, or all items have the
+    same set of them, UnsuitableError where the estimator cannot learn these items.
     """
-    model = _fit(lesson, n_classes, seed, basis)
+    if lesson.y.ndim == 2:
+        return teach_sets(lesson.X, lesson.y, lesson.is_by_chance, seed, some=some, basis=basis)
+    model = _fit(lesson, n_classes, seed, recipe, basis)
     made = match_shares(model, some, np.bincount(lesson.y[lesson.is_by_chance], minlength=n_classes))
     return made.noting(soft_labels=lesson.beliefs is not None)
 
 
-def calibrate(model: Model, lesson: Lesson, seed: int, *, n_left: int, basis: Basis | None) -> Model:
+def calibrate(
+    model: Model, lesson: Lesson, seed: int, *, recipe: Recipe = PLAIN, n_left: int, basis: Basis | None
+) -> Model:
     """A model that was taught a lesson, made as sure of itself as it may be, and thresholds for its classes.
 
     Both by scores of the labels from models that had not seen them. The likeliest class of every item stays what it
     was. ``settings["thresholds"]`` holds for each class the probability from which on calling items by it has the best
     F1, whatever else they are called; None for a class without a label. Where the labels are too few to keep some back
-    the model stays as it is. `n_left`: items that no strategy chose, labelled ones among them.
+    the model stays as it is. `recipe`: as for `teach`. `n_left`: items that no strategy chose, labelled ones among
+    them. Of several classes at once `teach` has drawn the lines already.
     """
+    if lesson.y.ndim == 2:
+        return model
     codes, shift = model.classes, np.zeros(model.n_classes)
     shift[codes] = model.settings.get("shift", 0.0)
 
     def fit(is_taught: NDArray[np.bool_]) -> Model:
-        part = _fit(lesson.select(is_taught), model.n_classes, seed, basis)
+        part = _fit(lesson.select(is_taught), model.n_classes, seed, recipe, basis)
         return part.shifted(shift[part.classes])
 
     try:
@@ -101,7 +125,7 @@ def calibrate(model: Model, lesson: Lesson, seed: int, *, n_left: int, basis: Ba
 
 
 def teach_committee(
-    model: Model, lesson: Lesson, rng: np.random.Generator, seed: int, *, basis: Basis | None
+    model: Model, lesson: Lesson, rng: np.random.Generator, seed: int, *, recipe: Recipe = PLAIN, basis: Basis | None
 ) -> list[Model]:
     """Five models, each fitted on its own resample of the lesson (query by bagging).
 
@@ -111,15 +135,15 @@ def teach_committee(
     for _member in range(N_MEMBERS):
         resample = rng.integers(len(lesson.y), size=len(lesson.y))
         try:
-            members.append(_fit(lesson.select(resample), model.n_classes, seed, basis))
+            members.append(_fit(lesson.select(resample), model.n_classes, seed, recipe, basis))
         except TooFewClassesError:
             members.append(model)
     return members
 
 
-def _fit(lesson: Lesson, n_classes: int, seed: int, basis: Basis | None) -> Model:
+def _fit(lesson: Lesson, n_classes: int, seed: int, recipe: Recipe, basis: Basis | None) -> Model:
     if lesson.beliefs is None:
-        return fit_logistic(lesson.X, lesson.y, n_classes, seed, basis=basis)
+        return cook(recipe, lesson.X, lesson.y, n_classes, seed, basis=basis)
     rows, codes = np.nonzero(lesson.beliefs)
     weights = lesson.beliefs[rows, codes]
-    return fit_logistic(lesson.X[rows], codes, n_classes, seed, basis=basis, weights=weights)
+    return cook(recipe, lesson.X[rows], codes, n_classes, seed, basis=basis, weights=weights, items=rows)

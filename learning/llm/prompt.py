@@ -76,6 +76,11 @@ class Prompt:
         return len(_SYSTEM) + len(self.question) + len(self.choices) + len(self.clauses)
 
 
+def tell_one_answer() -> str:
+    """Why a language model is not asked a question of which several choices may hold."""
+    return _("A language model is asked questions with one answer: a single choice or a rating.")
+
+
 def build_prompt(
     question: Question, clauses: Sequence[Mapping[str, Any]], guideline: int, options: Mapping[str, Any]
 ) -> Prompt:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from django.utils.translation import gettext as _
@@ -20,14 +20,18 @@ from annotation.jobs import JobFailedError, RunningJob, job_kind
 from annotation.kinds import Question
 from annotation.models import Project
 from learning.actions.drift import KIND
+from learning.algorithms.thresholds import DEFAULT_THRESHOLD
 from learning.feature_files import refresh_shards
 from learning.incoming import SEED, Batch, find_incoming, last_known_import
 from learning.loading import load_sent_proba
 from learning.models import ModelVersion
-from learning.questions import classes_of, learnable_questions
+from learning.questions import classes_of, holds_several, learnable_questions
 from learning.reports import current_model
 from learning.scoring import align_to, fit_space, predict, taught_items, unpack_model, vectorise
 from learning.selection import find_space
+
+if TYPE_CHECKING:
+    from learning.algorithms.drift import Comparison
 
 MIN_SAMPLED = 50  # with fewer nothing but a landslide could be told
 MOST_STRANGE = 5
@@ -41,13 +45,28 @@ class Measured:
     """A batch's sample as it is compared: what the model says of it, and where it lies in the space.
 
     `scored`: which items of the sample have scores; all of them under a model from here. `vectors`: None where no space
-    is known.
+    is known. `is_several`: several choices may hold of an item.
     """
 
     batch: Batch
     scored: NDArray[np.bool_]
     proba: Proba
     vectors: NDArray[Any] | None
+    is_several: bool
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Of how many scored items each choice is what the model says, (n_classes,)."""
+        if self.is_several:
+            return np.asarray((self.proba >= DEFAULT_THRESHOLD).sum(axis=0), np.int64)
+        return np.asarray(np.bincount(self.proba.argmax(axis=1), minlength=self.proba.shape[1]), np.int64)
+
+    @property
+    def certainty(self) -> NDArray[np.float64]:
+        """How probable the model calls what it says, (n_scored,); of several choices the least sure one."""
+        if self.is_several:
+            return np.asarray(np.maximum(self.proba, 1 - self.proba).min(axis=1), np.float64)
+        return np.asarray(self.proba.max(axis=1), np.float64)
 
 
 @job_kind(KIND)
@@ -55,7 +74,7 @@ def compare_batches(running: RunningJob) -> dict[str, Any]:
     """Compare each batch that came after the reference with it.
 
     `{"model", "classes", "unit", "n_left_out", "alpha", "has_space", "reference", "batches"}`: of each `{"imports",
-    "since", "until", "n_items", "n_sampled", "n_scored", "shares"}` (by the model's likeliest choice), of a batch also
+    "since", "until", "n_items", "n_sampled", "n_scored", "shares"}` (of what the model says), of a batch also
     `"comparisons": {"choices", "certainty", "contents"}` (each `{"value", "p", "adjusted"}` or None, "certainty" with
     `"psi"`) and `"strange"`, the items that are least like the reference. JobFailedError without a current model, or
     with too small a reference.
@@ -145,7 +164,7 @@ def _measurer(
         placed = space(batch.sample) if len(batch.sample) else None
         # Words of too few texts to know directions stay as they are, a column a word: nothing to compare by.
         dense = placed if isinstance(placed, np.ndarray) and placed.shape[1] else None
-        return Measured(batch, scored, align_to(question, raw, model.classes), dense)
+        return Measured(batch, scored, align_to(question, raw, model.classes), dense, holds_several(question))
 
     return measure
 
@@ -153,7 +172,6 @@ def _measurer(
 def _about(measured: Measured) -> dict[str, Any]:
     batch = measured.batch
     n_scored = int(measured.scored.sum())
-    counts = _counts(measured.proba)
     return {
         "imports": batch.imports,
         "since": batch.since.isoformat() if batch.since else None,
@@ -161,17 +179,28 @@ def _about(measured: Measured) -> dict[str, Any]:
         "n_items": batch.n_items,
         "n_sampled": len(batch.sample),
         "n_scored": n_scored,
-        "shares": (counts / n_scored).round(4).tolist() if n_scored else None,
+        "shares": (measured.counts / n_scored).round(4).tolist() if n_scored else None,
     }
 
 
-def _counts(proba: Proba) -> NDArray[np.int64]:
-    return np.asarray(np.bincount(proba.argmax(axis=1), minlength=proba.shape[1]), np.int64)
+def _compare_said(reference: Measured, batch: Measured, rng: np.random.Generator) -> Comparison:
+    """What the model says of the one and the other. Of several choices each is held against its absence by itself.
+
+    Then the one that differs most counts, its p-value times the choices that were compared (Bonferroni).
+    """
+    from learning.algorithms.drift import compare_shares
+
+    if not reference.is_several:
+        return compare_shares(reference.counts, batch.counts, rng)
+    sizes = int(reference.scored.sum()), int(batch.scored.sum())
+    pairs = zip(reference.counts.tolist(), batch.counts.tolist(), strict=True)
+    found = [compare_shares([a, sizes[0] - a], [b, sizes[1] - b], rng) for a, b in pairs]
+    worst = min(found, key=lambda one: (one.p, -one.value))
+    return replace(worst, p=min(1.0, worst.p * len(found)))
 
 
 def _compare(reference: Measured, batch: Measured, number: int) -> dict[str, Any]:
     from learning.algorithms.drift import (
-        compare_shares,
         compare_values,
         compare_vectors,
         count_bins,
@@ -183,8 +212,8 @@ def _compare(reference: Measured, batch: Measured, number: int) -> dict[str, Any
     choices = certainty = contents = None
     strange: list[int] = []
     if min(reference.scored.sum(), batch.scored.sum()) >= MIN_SAMPLED:
-        choices = compare_shares(_counts(reference.proba), _counts(batch.proba), rng)
-        surest = reference.proba.max(axis=1), batch.proba.max(axis=1)
+        choices = _compare_said(reference, batch, rng)
+        surest = reference.certainty, batch.certainty
         certainty = compare_values(*surest, rng)
         cuts = cut_points(surest[0])
         psi = float(stability_index(*(count_bins(values, cuts) for values in surest)))

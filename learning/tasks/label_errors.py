@@ -12,7 +12,7 @@ from annotation.jobs import JobFailedError, RunningJob, job_kind
 from learning.actions.label_errors import KIND
 from learning.feature_files import refresh_shards
 from learning.loading import load_holdout, load_training
-from learning.questions import classes_of, learnable_questions, scale_of
+from learning.questions import classes_of, holds_several, learnable_questions, scale_of
 from learning.scoring import fit_space, vectorise
 
 MIN_LABELS = 100  # with fewer a model doubts whatever is rare
@@ -25,12 +25,14 @@ def search_label_errors(running: RunningJob) -> dict[str, Any]:
     """Foretell every accepted label from the others, and keep the 500 that are believed least.
 
     `{"n_labels", "n_doubted", "n_sure", "doubts": [[item, given, looks_like, belief, is_sure]]}`, choices by their ids.
+    Where several may hold each is doubted by itself: `given` is null where it was not chosen and looks as if it held,
+    `looks_like` where it was and looks as if it did not.
     Of a scale those that look the most points off come first, then the least believed: one point off is often no error.
     Labels of the holdout are among them: a wrong one there misjudges every model. JobFailedError with fewer than 100
     labels or a single class; StateError while labels are of two versions of the schema.
     """
     from learning.algorithms.estimators import TooFewClassesError
-    from learning.algorithms.label_errors import doubt_labels, foretell
+    from learning.algorithms.label_errors import doubt_codes, doubt_sets
 
     project = running.project
     refuse_while_carrying(project)
@@ -52,21 +54,23 @@ def search_label_errors(running: RunningJob) -> dict[str, Any]:
     X = vectorise(project, features, shards, items)
     running.progress(len(items), 2 * len(items))
     try:
-        proba = foretell(X, y, len(classes), SEED)
+        doubts = doubt_sets(X, y, SEED) if holds_several(question) else doubt_codes(X, y, len(classes), SEED)
     except TooFewClassesError as error:
         raise JobFailedError(_("Nothing can be told apart: %(reason)s.") % {"reason": error}) from error
-    found = doubt_labels(y, proba)
     scale = scale_of(question)
-    rows = list(zip(found.index, found.suggested, found.belief, found.is_sure, strict=True))
     if scale is not None:
         # Stable: among those as far off the least believed stay first.
-        rows.sort(key=lambda row: -abs(scale[y[row[0]]] - scale[row[1]]))
+        doubts.sort(key=lambda one: -abs(scale[one.given or 0] - scale[one.looks_like or 0]))
+
+    def spell(code: int | None) -> int | None:
+        return None if code is None else classes[code]
+
     return {
         "n_labels": len(items),
-        "n_doubted": len(found.index),
-        "n_sure": int(found.is_sure.sum()),
+        "n_doubted": len(doubts),
+        "n_sure": sum(one.is_sure for one in doubts),
         "doubts": [
-            [int(items[at]), classes[y[at]], classes[looks_like], round(float(belief), 4), bool(is_sure)]
-            for at, looks_like, belief, is_sure in rows
-        ][:MOST_KEPT],
+            [int(items[one.at]), spell(one.given), spell(one.looks_like), round(one.belief, 4), one.is_sure]
+            for one in doubts[:MOST_KEPT]
+        ],
     }

@@ -312,7 +312,7 @@ class _Work:
             model=self.model,
             items=items,
             proba=proba,
-            utilities=utilities_for(self.strategy, proba),
+            utilities=utilities_for(self.question, self.strategy, proba),
             spent=self.spent.as_dict(self.endpoint),
             check=self.running.check,
         )

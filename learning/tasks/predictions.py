@@ -29,7 +29,7 @@ from learning.loading import load_named
 from learning.models import ModelVersion, Round
 from learning.outcome import Taken
 from learning.predictions import Learnable, Prediction, PredictionError, list_learnable, parse_prediction
-from learning.questions import classes_of, default_question, learnable_questions
+from learning.questions import classes_of, default_question, holds_several, learnable_questions
 from learning.scoring import utilities_for
 from learning.tasks.rounds import conduct
 
@@ -118,6 +118,7 @@ def _take_batch(
     """Good lines become scores, in the order of the file, so that the last one about an item stands."""
     parsed, faults = batch.parsed, batch.faults
     items = load_named(project, {found[0].external_id for _line, found in parsed})
+    questions = {question["id"]: question for question in learnable}
     classes = {question["id"]: classes_of(question) for question in learnable}
     models: dict[Key, ModelVersion | str] = {}
     scores: dict[Key, dict[int, tuple[float, ...]]] = {}
@@ -153,10 +154,11 @@ def _take_batch(
             model=model,
             items=np.array(list(rows), np.int64),
             proba=proba,
-            utilities=utilities_for(strategy, proba),
+            utilities=utilities_for(questions[key[0]], strategy, proba),
             classes=classes[key[0]],
             check=running.check,
             is_sent=True,
+            is_several=holds_several(questions[key[0]]),
         )
 
 

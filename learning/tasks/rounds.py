@@ -38,7 +38,7 @@ from learning.keywords import find_likeness
 from learning.loading import Pool, load_holdout, load_pool, load_sent_proba, load_training
 from learning.model_files import as_stored, read_proba, sizes_of, store_proba
 from learning.models import ModelVersion, Round
-from learning.questions import classes_of, learnable_questions
+from learning.questions import classes_of, holds_several, learnable_questions
 from learning.reports import current_model, find_metric
 from learning.scoring import (
     align_to,
@@ -46,6 +46,7 @@ from learning.scoring import (
     join_items,
     pack_model,
     predict,
+    recipe_for,
     unpack_model,
     utilities_for,
     vectorise,
@@ -225,15 +226,16 @@ class _Progress:
 def _train(running: RunningJob, round_: Round, question: Question) -> Scored:
     from learning.algorithms import weights
     from learning.algorithms.basis import fit_basis
-    from learning.algorithms.estimators import TooFewClassesError
+    from learning.algorithms.estimators import UnsuitableError, why_alike
     from learning.algorithms.strategies import find_strategy
-    from learning.algorithms.teaching import Lesson, calibrate, teach, teach_committee
+    from learning.algorithms.teaching import Lesson, calibrate, choose, teach, teach_committee
 
     project, classes = round_.project, classes_of(question)
     begin_round(round=round_, check=running.check)
     training, holdout, pool = load_training(project, question), load_holdout(project, question), load_pool(project)
-    if len(np.unique(training.y)) < 2:
-        return _without_training(running, round_, question, pool, str(TooFewClassesError(len(training))), len(training))
+    alike = why_alike(training.y)
+    if alike is not None:
+        return _without_training(running, round_, question, pool, alike, len(training))
 
     running.on_step("count")
     shards = _count(running, project)
@@ -245,7 +247,7 @@ def _train(running: RunningJob, round_: Round, question: Question) -> Scored:
         vectorise(project, features, shards, training.items),
         training.y,
         drawn_by_chance(project, training.items),
-        load_beliefs(project, question, training),
+        None if holds_several(question) else load_beliefs(project, question, training),
     )
     chosen = training.items[~lesson.is_by_chance]
     sample = _sample(known, round_.seed)
@@ -254,10 +256,15 @@ def _train(running: RunningJob, round_: Round, question: Question) -> Scored:
     left = some[~np.isin(sample, chosen)]
 
     def fit(is_used: NDArray[np.bool_]) -> Model:
-        return teach(lesson.select(is_used), len(classes), round_.seed, some=left, basis=basis)
+        return teach(lesson.select(is_used), len(classes), round_.seed, recipe=recipe, some=left, basis=basis)
 
-    model = fit(np.ones(len(training), bool))
-    model = calibrate(model, lesson, round_.seed, n_left=len(known) - len(chosen), basis=basis)
+    try:
+        recipe = choose(recipe_for(project, features), lesson, len(classes), round_.seed, basis=basis)
+        model = fit(np.ones(len(training), bool))
+    except UnsuitableError as error:
+        raise JobFailedError(_("No model could be made: %(reason)s") % {"reason": error}) from error
+    n_left = len(known) - len(chosen)
+    model = calibrate(model, lesson, round_.seed, recipe=recipe, n_left=n_left, basis=basis)
     running.on_step("judge")
     judged = predict(project, features, shards, model, holdout.items, progress)
     beside = judge_beside_current(project, question, shards, holdout, judged, round_.seed)
@@ -279,6 +286,7 @@ def _train(running: RunningJob, round_: Round, question: Question) -> Scored:
     kept = keep_model(
         round=round_,
         check=running.check,
+        estimator=model.settings["estimator"],
         data=data,
         digest=weights.sha256(data),
         classes=classes,
@@ -290,9 +298,9 @@ def _train(running: RunningJob, round_: Round, question: Question) -> Scored:
     running.on_step("score")
     proba = as_stored(predict(project, features, shards, model, pool.items, progress))
     committee = None
-    if find_strategy(round_.strategy).needs_committee:
+    if find_strategy(round_.strategy).needs_committee and not holds_several(question):
         rng = np.random.default_rng([round_.seed, 8])
-        members = teach_committee(model, lesson, rng, round_.seed, basis=basis)
+        members = teach_committee(model, lesson, rng, round_.seed, recipe=recipe, basis=basis)
         each = (predict(project, features, shards, member, pool.items, lambda _n: None) for member in members)
         committee = np.stack([said.astype(np.float32) for said in each])
     _publish(running, round_, question, kept, pool.items, proba)
@@ -379,9 +387,10 @@ def _write_scores(
         model=model,
         items=items,
         proba=proba,
-        utilities=utilities_for(round_.strategy, proba),
+        utilities=utilities_for(question, round_.strategy, proba),
         classes=classes_of(question),
         check=running.check,
+        is_several=holds_several(question),
     )
 
 
@@ -451,7 +460,7 @@ def _prepare(
     running: RunningJob, round_: Round, question: Question, scored: Scored, is_candidate: NDArray[np.bool_]
 ) -> tuple[str, Candidates, str]:
     """What chooses the batch, from what, and a sentence where that is not what the round was asked for."""
-    from learning.algorithms.strategies import RANDOM, Candidates, find_strategy
+    from learning.algorithms.strategies import RANDOM, RARE, Candidates, find_strategy
     from learning.algorithms.strategies.adaptive import KEYWORD_LABELS
     from learning.algorithms.strategies.keywords import KEYWORDS
 
@@ -469,6 +478,9 @@ def _prepare(
         return KEYWORDS.name, Candidates(n=len(frame), similarity=similarity), how
     comparing = np.random.default_rng([round_.seed, 4])
     seen = look_at(round_.project, question, frame, scored.proba[is_candidate], scored.vectors, comparing)
+    if holds_several(question) and (found.needs_committee or found.name == RARE.name):
+        how = _("“%(strategy)s” is for labels that exclude each other: this batch was chosen by margin.")
+        return MARGIN, seen, how % {"strategy": found.name}
     if not found.needs_committee:
         return found.name, replace(seen, similarity=similarity), ""
     if scored.committee is None:

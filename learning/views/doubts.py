@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.dateparse import parse_datetime
+from django.utils.translation import gettext as _
 
 from annotation.access import Access
 from annotation.errors import AbsentError, TouchstoneError
@@ -79,9 +80,14 @@ def show_rows(access: Access, question: Question, doubts: list[dict[str, Any]]) 
         one
         | {
             "face": faces.get(pk, Face()),
-            "given": texts[one["given"]],
-            "looks_like": texts[one["looks_like"]],
+            "given": _tell(texts, one["given"], one["looks_like"]),
+            "looks_like": _tell(texts, one["looks_like"], one["given"]),
             "url": reverse("project-dispute", args=[access.project.slug, one["item"]["id"]]) if may_review else "",
         }
         for pk, one in zip(ids, doubts, strict=True)
     ]
+
+
+def _tell(texts: dict[str, str], value: str | None, other: str | None) -> str:
+    """An answer in words; None is that the other choice does not hold."""
+    return texts[value] if value is not None else _("not “%(choice)s”") % {"choice": texts[other or ""]}

@@ -17,8 +17,10 @@ from annotation.views.page import ProjectPage, add_error
 from learning.actions.llm import KIND, start_llm
 from learning.forms import LlmForm
 from learning.llm.chat import find_endpoint
+from learning.llm.prompt import tell_one_answer
 from learning.models import ModelVersion
 from learning.predictions import LLM_PREFIX
+from learning.questions import holds_several
 from learning.views.learning import shown_question
 
 MOST_SHOWN = 20
@@ -70,7 +72,10 @@ class LlmView(ProjectPage):
                 "versions": _list_versions(project),
                 "last": _show_last(project),
                 "form": form,
-                "can_start": endpoint is not None and project.state != Project.State.ARCHIVED,
+                "can_start": endpoint is not None
+                and project.state != Project.State.ARCHIVED
+                and not holds_several(question),
+                "refusal": tell_one_answer() if holds_several(question) else "",
             }
         return self.show(access, "learning/llm.html", context, status)
 

@@ -17,9 +17,11 @@ MOST_IN_MATRIX = 16
 def show_mistakes(evaluation: Mapping[str, Any] | None, texts: Mapping[str, str]) -> dict[str, Any] | None:
     """Accepted against predicted choices on the holdout, for `matrix_chart`; None where figures are refused.
 
+    None as well where several choices may hold: then none is taken for another.
+
     `{"names", "cells", "n_hidden"}`: the sixteen commonest choices; shaded by the share of the row's items.
     """
-    if evaluation is None or not evaluation.get("reliability"):
+    if evaluation is None or not evaluation.get("reliability") or not evaluation["confusion"]:
         return None
     counts = evaluation["confusion"]
     order = sorted(range(len(counts)), key=lambda code: -sum(counts[code]))[:MOST_IN_MATRIX]

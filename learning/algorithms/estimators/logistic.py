@@ -18,7 +18,16 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from learning.algorithms.basis import Basis
-from learning.algorithms.estimators.model import FloatArray, Matrix, TooFewClassesError, spread_over_classes
+from learning.algorithms.estimators.model import (
+    FloatArray,
+    Matrix,
+    check_labels,
+    check_width,
+    moved,
+    scaled,
+    softmax,
+    spread_over_classes,
+)
 
 # A text's coordinates in the basis are about half as long as the text: so scaled both parts count alike.
 _BASIS_SCALE = 1.0
@@ -61,32 +70,20 @@ class LogisticModel:
         ValueError
             If X has another width than in training.
         """
-        if X.shape[1] != self.n_features:
-            raise ValueError(f"X has {X.shape[1]} features, the model was fitted on {self.n_features}")
+        check_width(X, self.n_features)
         # One wide weight matrix instead of cutting columns out of a pool of a million rows.
         weights = np.zeros((self.n_features, len(self.classes)), np.float32)
         weights[self.columns] = self.coef.T
-        logits = np.asarray(X @ weights, np.float64) + self.intercept
-        logits -= logits.max(axis=1, keepdims=True)
-        seen = np.exp(logits, out=logits)
-        seen /= seen.sum(axis=1, keepdims=True)
+        seen = softmax(np.asarray(X @ weights, np.float64) + self.intercept)
         return spread_over_classes(seen, self.classes, self.n_classes, self.n_train)
 
     def shifted(self, by: FloatArray) -> LogisticModel:
         """The same weights, each intercept moved by so much, (n_seen,); ``settings["shift"]`` says how far."""
-        moved = [round(float(value), 4) for value in by]
-        return replace(
-            self, intercept=(self.intercept + by).astype(np.float32), settings={**self.settings, "shift": moved}
-        )
+        return replace(self, **moved(self, by))
 
     def scaled(self, by: float) -> LogisticModel:
         """All weights and intercepts times so much, above 0; ``settings["scale"]`` says how much."""
-        return replace(
-            self,
-            coef=(self.coef * by).astype(np.float32),
-            intercept=(self.intercept * by).astype(np.float32),
-            settings={**self.settings, "scale": round(by, 4)},
-        )
+        return replace(self, **scaled(self, by))
 
     def noting(self, **notes: Any) -> LogisticModel:
         """The same model with more in its settings."""
@@ -185,19 +182,13 @@ def fit_logistic(
     >>> model.predict_proba(np.array([[0.0], [3.0]])).argmax(axis=1).tolist()
     [0, 1]
     """
-    codes = np.asarray(y, np.int64)
-    if codes.shape != (X.shape[0],):
-        raise ValueError(f"{len(codes)} labels for {X.shape[0]} rows of X")
-    if len(codes) and (codes.min() < -1 or codes.max() >= n_classes):
-        raise ValueError(f"labels must lie within 0..{n_classes - 1}, or be -1 where there is none")
+    codes = check_labels(X, y, n_classes)
     if weights is not None and (np.shape(weights) != codes.shape or not (np.asarray(weights) > 0).all()):
         raise ValueError("weights must be numbers above 0, one for each row of X")
     is_labelled = codes >= 0
     X_train, y_train = X[is_labelled], codes[is_labelled]
     w_train = None if weights is None else np.asarray(weights, np.float64)[is_labelled]
     classes = np.unique(y_train)
-    if len(classes) < 2:
-        raise TooFewClassesError(len(classes))
     is_used = np.zeros(X.shape[1], bool)
     is_used[X_train.nonzero()[1]] = True
     columns = np.flatnonzero(is_used)
@@ -223,6 +214,7 @@ def fit_logistic(
         n_features=X.shape[1],
         n_train=len(y_train) if w_train is None else round(w_train.sum()),
         settings={
+            "estimator": "logistic",
             "C": C,
             "class_weight": class_weight,
             "seed": seed,

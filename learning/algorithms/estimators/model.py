@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 Matrix: TypeAlias = sparse.csr_matrix | NDArray[Any]
@@ -18,6 +18,10 @@ class TooFewClassesError(ValueError):
 
     def __init__(self, n_seen: int) -> None:
         super().__init__("only 1 class occurs" if n_seen else "there are no labels to learn from")
+
+
+class UnsuitableError(ValueError):
+    """An estimator cannot be fitted on these items, or on this host; the text says why and what to do."""
 
 
 class Model(Protocol):
@@ -65,6 +69,74 @@ class Model(Protocol):
     def to_arrays(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Arrays and card for `weights.pack`; the card's "kind" says which class reads them."""
         ...
+
+
+def check_labels(X: Matrix, y: ArrayLike, n_classes: int) -> NDArray[np.int64]:
+    """Labels as codes, (n_items,), -1 where there is none.
+
+    Raises
+    ------
+    TooFewClassesError
+        If fewer than two classes occur among the labels.
+    ValueError
+        If lengths differ or a code is out of range.
+    """
+    codes = np.asarray(y, np.int64)
+    if codes.shape != (X.shape[0],):
+        raise ValueError(f"{len(codes)} labels for {X.shape[0]} rows of X")
+    if len(codes) and (codes.min() < -1 or codes.max() >= n_classes):
+        raise ValueError(f"labels must lie within 0..{n_classes - 1}, or be -1 where there is none")
+    n_seen = len(np.unique(codes[codes >= 0]))
+    if n_seen < 2:
+        raise TooFewClassesError(n_seen)
+    return codes
+
+
+def weigh_labels(codes: NDArray[np.int64], n_classes: int, weights: ArrayLike | None) -> NDArray[np.float32]:
+    """The weight of each row, (n_items,), so that classes weigh alike, and as much in all as before; 0 without a label.
+
+    `weights`: how much each row counts within its class. Raises ValueError where one is not above 0.
+    """
+    if weights is not None and (np.shape(weights) != codes.shape or not (np.asarray(weights) > 0).all()):
+        raise ValueError("weights must be numbers above 0, one for each row of X")
+    own = np.where(codes >= 0, 1.0 if weights is None else np.asarray(weights, np.float64), 0.0)
+    of_class = np.bincount(np.maximum(codes, 0), weights=own, minlength=n_classes)
+    of_class[of_class == 0] = np.inf
+    balanced = own / of_class[np.maximum(codes, 0)]
+    return np.asarray(balanced * own.sum() / balanced.sum(), np.float32)
+
+
+def check_width(X: Matrix, n_features: int) -> None:
+    """Raises ValueError for an X of another width than in training."""
+    if X.shape[1] != n_features:
+        raise ValueError(f"X has {X.shape[1]} features, the model was fitted on {n_features}")
+
+
+def softmax(logits: NDArray[Any]) -> FloatArray:
+    """Rows of logits as probabilities, computed in float64."""
+    proba = logits.astype(np.float64)
+    proba -= proba.max(axis=1, keepdims=True)
+    np.exp(proba, out=proba)
+    proba /= proba.sum(axis=1, keepdims=True)
+    return proba
+
+
+def moved(model: Any, by: FloatArray) -> dict[str, Any]:
+    """What changes in a model whose logits come out of an `intercept`, (n_seen,), when that is moved by so much."""
+    shift = [round(float(value), 4) for value in by]
+    return {
+        "intercept": (model.intercept + by).astype(np.float32),
+        "settings": {**model.settings, "shift": shift},
+    }
+
+
+def scaled(model: Any, by: float) -> dict[str, Any]:
+    """What changes in a model whose logits are ``hidden @ coef.T + intercept`` are to be so many times as large."""
+    return {
+        "coef": (model.coef * by).astype(np.float32),
+        "intercept": (model.intercept * by).astype(np.float32),
+        "settings": {**model.settings, "scale": round(by, 4)},
+    }
 
 
 def spread_over_classes(seen: FloatArray, classes: NDArray[np.int64], n_classes: int, n_train: int) -> FloatArray:

@@ -45,7 +45,9 @@ REGISTRY: dict[str, Strategy] = {
 RANDOM = CHANCE.name
 
 __all__ = [
+    "MARGIN",
     "RANDOM",
+    "RARE",
     "REGISTRY",
     "Batch",
     "Candidates",

@@ -11,7 +11,7 @@ export function draw(suggestion) {
   box.replaceChildren(
     $("robot").content.cloneNode(true),
     element("span", {},
-      element("span", { text: say("suggestion", { model: suggestion.model, answer: questions.tell(suggestion.answers) }) }),
+      element("span", { text: say("suggestion", { model: suggestion.model, answer: questions.tell(suggestion.answers) || say("none_of_them") }) }),
       " ",
       element("span", { class: "nowrap quiet", text: say("suggestion_score", { score: score.toFixed(2) }) })),
     element("meter", { min: "0", max: "1", value: String(score), "aria-hidden": "true" }));

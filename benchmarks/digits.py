@@ -1,0 +1,85 @@
+"""How many labels of images the query strategies save: scikit-learn's 1,797 digits of 8 x 8 pixels.
+
+    python -m benchmarks.digits [--estimators NAME,...] [--strategies NAME,...] [--start 20] [--batch 10]
+
+A stratified fifth judges; the first batch is random and the same one under every strategy for the same seed; a fifth of
+each later batch is drawn by chance, as in a project. The goal is 95 % of the accuracy that all labels of the pool give
+with the same estimator. Progress goes to stderr, a table in Markdown to stdout.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from benchmarks.estimators import load_images
+from benchmarks.measuring import describe_machine
+from learning.algorithms.estimators import Model
+from learning.algorithms.label_efficiency import GOAL_SHARE
+from learning.algorithms.simulation import LabelledFile, run_rounds
+
+
+def accuracy(model: Model | None, file: LabelledFile) -> float:
+    """Share of the judging items that are called what they are; 0 without a model."""
+    if model is None:
+        return 0.0
+    said = model.predict_proba(file.X[file.judges]).argmax(axis=1)
+    return float((said == file.y[file.judges]).mean())
+
+
+def reach(numbers: NDArray[np.int64], curves: NDArray[np.float64], goal: float) -> int | None:
+    """The first number of labels at which the mean of the seeds reaches the goal."""
+    is_there = curves.mean(axis=0) >= goal
+    return int(numbers[is_there.argmax()]) if is_there.any() else None
+
+
+def main() -> None:
+    """Run what is asked for and print it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--estimators", default="logistic,cnn")
+    parser.add_argument("--strategies", default="adaptive,margin,random")
+    parser.add_argument("--start", type=int, default=20)
+    parser.add_argument("--batch", type=int, default=10)
+    parser.add_argument("--most", type=int, default=200, help="labels at most")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--random-share", type=float, default=0.2, help="as in a project; 0.2")
+    options = parser.parse_args()
+    print(describe_machine())
+    print(f"\nstart {options.start} random, batches of {options.batch}, {options.seeds} seeds, accuracy:\n")
+    print("| estimator | all labels | goal | strategy | labels to it | of random's | at 50 | at 100 | at the end |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    batches = [options.start] + [options.batch] * ((options.most - options.start) // options.batch)
+    numbers = np.cumsum(batches)
+    images = load_images()
+    for estimator in options.estimators.split(","):
+        file = replace(images, recipe=replace(images.recipe, estimator=estimator))
+        with threadpool_limits(limits=1):
+            full = accuracy(file.fit(np.where(file.holdout, -1, file.y), ~file.holdout, 0), file)
+            curves = {}
+            for strategy in options.strategies.split(","):
+                rows = []
+                for seed in range(options.seeds):
+                    steps = run_rounds(file, strategy, batches, seed=seed, random_share=options.random_share)
+                    rows.append([accuracy(step.model, file) for step in steps])
+                    print(f"{estimator}, {strategy}, seed {seed}", file=sys.stderr)
+                curves[strategy] = np.array(rows)
+        goal = GOAL_SHARE * full
+        by_chance = reach(numbers, curves["random"], goal) if "random" in curves else None
+        for strategy, curve in curves.items():
+            labels = reach(numbers, curve, goal)
+            share = f"{labels / by_chance:.2f}" if labels is not None and by_chance is not None else ""
+            shown = [np.interp(n, numbers, curve.mean(axis=0)) for n in (50, 100, numbers[-1])]
+            print(
+                f"| {estimator} | {full:.3f} | {goal:.3f} | {strategy} | {labels or f'>{numbers[-1]}'} | {share} |"
+                f" {' | '.join(f'{value:.3f}' for value in shown)} |",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
