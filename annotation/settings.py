@@ -286,9 +286,9 @@ def _learning(value: Any, compiled: Mapping[str, Any], *_rest: Any) -> dict[str,
             raise _Fault(told + _("`question`: one of: %(names)s.") % known)
     if sent["strategy"] not in STRATEGIES:
         raise _Fault(_("`strategy`: one of: %(known)s.") % {"known": ", ".join(STRATEGIES)})
+    _check_estimator(sent["estimator"])
     if sent["text"] not in TEXT_FEATURES:
         raise _Fault(_("`text`: one of: %(known)s.") % {"known": ", ".join(TEXT_FEATURES)})
-    _check_estimator(sent["estimator"])
     for name in ("every", "every_hours"):
         if sent[name] is not None:
             _whole(sent[name], 1, 10_000_000)

@@ -192,7 +192,12 @@ def find_positive(file: TextFile, wanted: str | None) -> int:
 
 
 def prepare(
-    file: TextFile, seed: int, n_annotators: int, keywords: str | None, estimator: str, text_features: str = "auto"
+    file: TextFile,
+    seed: int,
+    n_annotators: int,
+    keywords: str | None,
+    estimator: str = "auto",
+    text_features: str = "auto",
 ) -> LabelledFile:
     """Features and a fixed split: a fifth of each class judges. The features know the pool only."""
     from scipy import sparse
@@ -224,7 +229,7 @@ def prepare(
         votes=file.votes,
         n_annotators=n_annotators,
         similarity=similarity,
-        recipe=Recipe(estimator, features.spans),
+        recipe=Recipe(estimator, features.parts),
     )
 
 

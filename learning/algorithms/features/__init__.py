@@ -45,6 +45,8 @@ __all__ = [
 ]
 
 WORDS, CHARACTERS, PIXELS, GIVEN = "words", "characters", "pixels", "given"
+# Words and characters are two views of one part of an item.
+TEXT = "text"
 # By kind, in the order of the columns.
 KINDS: dict[str, type[Block]] = {
     WORDS: TextFeatures,
@@ -90,6 +92,15 @@ class Features:
         """The columns of each block. Where an item lacks a part, its row is all zeros there."""
         ends = accumulate((block.n_features for block in self.blocks.values()), initial=0)
         return {name: slice(*span) for name, span in zip(self.blocks, pairwise(ends), strict=True)}
+
+    @property
+    def parts(self) -> dict[str, slice]:
+        """The columns of each part of an item: all blocks of its texts are the part `text`, any other is one itself."""
+        found: dict[str, slice] = {}
+        for name, span in self.spans.items():
+            part = TEXT if kind_of(name) in (WORDS, CHARACTERS) else name
+            found[part] = slice(found[part].start if part in found else span.start, span.stop)
+        return found
 
     def join(self, rows: Mapping[str, Any], n_items: int) -> Matrix:
         """Stored rows of items as one matrix.
