@@ -23,7 +23,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from benchmarks.label_efficiency import FILES, ROOT, load
 from benchmarks.measuring import describe_machine
 from learning.algorithms.estimators.recipes import Recipe, cook, log_loss, settle
-from learning.algorithms.features import PIXELS, WORDS
+from learning.algorithms.features import PIXELS, TEXT
 from learning.algorithms.label_efficiency import split_holdout
 from learning.algorithms.simulation import LabelledFile
 
@@ -48,7 +48,7 @@ def load_images() -> LabelledFile:
 def load_texts(name: str, folder: Path) -> LabelledFile:
     """One of the files of `benchmarks.label_efficiency`."""
     file = load(next(file for file in FILES if file.name == name), folder)
-    return replace(file, recipe=Recipe("auto", {WORDS: slice(0, file.X.shape[1])}))
+    return replace(file, recipe=Recipe("auto", {TEXT: slice(0, file.X.shape[1])}))
 
 
 def measure(name: str, file: LabelledFile, seeds: Sequence[int]) -> Iterator[str]:
