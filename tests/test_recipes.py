@@ -25,7 +25,7 @@ SHAPE = (8, 8, 1)
 
 @pytest.fixture(autouse=True)
 def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cnn, "MOST_STEPS", 150)
+    monkeypatch.setattr(cnn, "MOST_STEPS", 60)
 
 
 def images(n: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
