@@ -228,6 +228,18 @@ class SettingsForm(forms.Form):
         help_text=_("Until the holdout is full. Models are judged on it and never trained on it."),
         widget=forms.NumberInput(attrs={"step": "any"}),
     )
+    learning_text = forms.ChoiceField(
+        label=_("Texts are learned by"),
+        choices=[
+            ("auto", _("what suits the project")),
+            ("words", _("their words")),
+            ("characters", _("runs of their characters")),
+            ("both", _("both")),
+        ],
+        help_text=_(
+            "Characters teach more from few labels and see through misspelling; words take less room and time."
+        ),
+    )
     learning_llm_accuracy = forms.FloatField(
         label=_("Accuracy that a language model must reach"),
         min_value=0,

@@ -24,9 +24,12 @@ LEARNING_DEFAULTS: dict[str, Any] = {
     "estimator": "auto",
     "random_share": 0.2,
     "holdout_share": 0.2,
+    "text": "auto",
     "keywords": "",
     "llm_accuracy": 0.7,
 }
+# By what of a text it is learned (`learning.algorithms.features.texts`).
+TEXT_FEATURES = ("auto", "words", "characters", "both")
 # What chooses a batch, the one to use without choosing first (`learning.algorithms.strategies`).
 STRATEGIES = (
     "adaptive",
@@ -284,6 +287,8 @@ def _learning(value: Any, compiled: Mapping[str, Any], *_rest: Any) -> dict[str,
     if sent["strategy"] not in STRATEGIES:
         raise _Fault(_("`strategy`: one of: %(known)s.") % {"known": ", ".join(STRATEGIES)})
     _check_estimator(sent["estimator"])
+    if sent["text"] not in TEXT_FEATURES:
+        raise _Fault(_("`text`: one of: %(known)s.") % {"known": ", ".join(TEXT_FEATURES)})
     for name in ("every", "every_hours"):
         if sent[name] is not None:
             _whole(sent[name], 1, 10_000_000)

@@ -3,16 +3,15 @@
     python -m benchmarks.estimators [--only davidson3,convabuse2,digits] [--seeds 3]
 
 Texts as in `benchmarks.label_efficiency`: the same split, features and basis. Images: scikit-learn's 1,797 digits of
-8 x 8 pixels, of which a fifth judges. Labels are drawn by chance, the same ones for every estimator. Progress goes to
-stderr, tables in Markdown to stdout.
+8 x 8 pixels, of which a fifth judges. Labels are drawn by chance, the same ones for every estimator. Tables in Markdown
+go to stdout.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from benchmarks.label_efficiency import FILES, ROOT, load
 from benchmarks.measuring import describe_machine
 from learning.algorithms.estimators.recipes import Recipe, cook, log_loss, settle
-from learning.algorithms.features import PIXELS, WORDS
+from learning.algorithms.features import PIXELS, TEXT
 from learning.algorithms.label_efficiency import split_holdout
 from learning.algorithms.simulation import LabelledFile
 
@@ -49,18 +48,15 @@ def load_images() -> LabelledFile:
 def load_texts(name: str, folder: Path) -> LabelledFile:
     """One of the files of `benchmarks.label_efficiency`."""
     file = load(next(file for file in FILES if file.name == name), folder)
-    return replace(file, recipe=Recipe("auto", {WORDS: slice(0, file.X.shape[1])}))
+    return replace(file, recipe=Recipe("auto", {TEXT: slice(0, file.X.shape[1])}))
 
 
-def measure(name: str, file: LabelledFile, seeds: Sequence[int]) -> str:
+def measure(name: str, file: LabelledFile, seeds: Sequence[int]) -> Iterator[str]:
     """A row for each number of labels, a column for each estimator."""
     names = ESTIMATORS[name]
-    lines = [
-        f"{name}: macro-F1 (log-loss; seconds) on {len(file.judges):,} items, mean of {len(seeds)} seeds",
-        "",
-        f"| labels | {' | '.join(names)} |",
-        f"|---|{'---|' * len(names)}",
-    ]
+    yield f"\n{name}: macro-F1 (log-loss; seconds) on {len(file.judges):,} items, mean of {len(seeds)} seeds\n"
+    yield f"| labels | {' | '.join(names)} |"
+    yield f"|---|{'---|' * len(names)}"
     for n_labels in (*BUDGETS[name], len(file.pool)):
         cells = []
         for estimator in names:
@@ -79,9 +75,7 @@ def measure(name: str, file: LabelledFile, seeds: Sequence[int]) -> str:
             score, loss, seconds = np.mean(found, axis=0)
             took = f" {'/'.join(dict.fromkeys(chosen))}" if estimator == "auto" else ""
             cells.append(f"{score:.3f} ({loss:.2f}; {seconds:.1f} s){took}")
-        print(f"{name}: {n_labels} labels", file=sys.stderr)
-        lines.append(f"| {n_labels:,} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        yield f"| {n_labels:,} | {' | '.join(cells)} |"
 
 
 def main() -> None:
@@ -95,7 +89,8 @@ def main() -> None:
     for name in options.only.split(","):
         file = load_images() if name == "digits" else load_texts(name, options.data)
         with threadpool_limits(limits=1):
-            print(f"\n{measure(name, file, range(options.seeds))}", flush=True)
+            for line in measure(name, file, range(options.seeds)):
+                print(line, flush=True)
 
 
 if __name__ == "__main__":

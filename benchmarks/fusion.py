@@ -27,7 +27,7 @@ from benchmarks.label_efficiency import ROOT, read_rows, read_turns
 from benchmarks.measuring import describe_machine
 from learning.algorithms.basis import fit_basis
 from learning.algorithms.estimators.recipes import Recipe, cook, log_loss, settle
-from learning.algorithms.features import PIXELS, WORDS, count_words, fit_text
+from learning.algorithms.features import PIXELS, TEXT, count_words, fit_text
 from learning.algorithms.label_efficiency import split_holdout
 from learning.algorithms.simulation import LabelledFile
 
@@ -77,7 +77,7 @@ def _join(
     words = fit_text(counts[~holdout]).weigh(counts)
     X = sparse.hstack([words, sparse.csr_matrix(rows)], format="csr", dtype=np.float32)
     n_words = words.shape[1]
-    recipe = Recipe("auto", {WORDS: slice(0, n_words), name: slice(n_words, X.shape[1])}, shape)
+    recipe = Recipe("auto", {TEXT: slice(0, n_words), name: slice(n_words, X.shape[1])}, shape)
     basis = fit_basis(X[~holdout], np.random.default_rng(0))
     return LabelledFile(X, y, holdout, n_classes=int(y.max()) + 1, basis=basis, recipe=recipe)
 

@@ -1,6 +1,7 @@
 """How many labels the query strategies save, on real labelled files; and how they start where there is no label.
 
     python -m benchmarks.label_efficiency [--data FOLDER] [--only NAME,...] [--strategies NAME,...]
+    python -m benchmarks.label_efficiency --text-features characters   # or both, in the place of words
 
 The protocol is fixed: a stratified 20 % of the file judges (scikit-learn's split with seed 0), 50 random labels to
 start with, batches of 50, every strategy with the same seeds. All settings are the product's defaults, the same for
@@ -23,12 +24,14 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 from sklearn.model_selection import train_test_split
 
 from benchmarks.measuring import describe_machine
 from learning.algorithms.basis import fit_basis
 from learning.algorithms.cold_start import compare_cold_starts, thin_out
-from learning.algorithms.features import count_words, fit_text
+from learning.algorithms.features import Features, choose_text_blocks, count_texts, fit_texts
+from learning.algorithms.features.texts import TEXT_BLOCKS
 from learning.algorithms.label_efficiency import FIGURES, StrategyComparison, area_difference, compare_strategies
 from learning.algorithms.simulation import LabelledFile
 from learning.algorithms.strategies.keywords import similarity_to
@@ -126,30 +129,33 @@ FILES = (
 )
 
 
-def load(file: File, folder: Path, *, words: str | None = None) -> LabelledFile:
+def load(file: File, folder: Path, text_features: str, *, words: str | None = None) -> LabelledFile:
     """Features and split; the features know the pool only. `words`: of a policy, for a start without a label."""
     texts, y = file.read(folder)
     _pool, judges = train_test_split(np.arange(len(y)), test_size=0.2, stratify=y, random_state=0)
     holdout = np.zeros(len(y), bool)
     holdout[judges] = True
-    counts = count_words(texts)
-    features = fit_text(counts[~holdout])
-    X = features.weigh(counts)
+    blocks = choose_text_blocks(text_features, texts, len(texts))
+    counts = count_texts(texts, blocks)
+    features = Features(fit_texts({name: found[~holdout] for name, found in counts.items()}))
+    X = sparse.csr_matrix(features.join(counts, len(texts)))
     return LabelledFile(
         X,
         y,
         holdout,
         n_classes=int(y.max()) + 1,
         basis=fit_basis(X[~holdout], np.random.default_rng(0)),
-        similarity=None if words is None else similarity_to(X, features.weigh(count_words([words]))),
+        similarity=None if words is None else similarity_to(X, features.join(count_texts([words], blocks), 1)),
     )
 
 
-def compare(file: File, folder: Path, strategies: list[str], n_seeds: int, random_share: float) -> StrategyComparison:
+def compare(
+    file: File, folder: Path, text_features: str, strategies: list[str], n_seeds: int, random_share: float
+) -> StrategyComparison:
     """All strategies on one file; how far it is goes to stderr."""
     started = time.monotonic()
     found = compare_strategies(
-        load(file, folder),
+        load(file, folder, text_features),
         strategies,
         [START] + [BATCH] * ((file.most - START) // BATCH),
         positive=file.positive,
@@ -194,11 +200,11 @@ def describe(file: File, found: StrategyComparison) -> str:
     return "\n".join(lines)
 
 
-def describe_cold_starts(folder: Path, n_seeds: int) -> str:
+def describe_cold_starts(folder: Path, text_features: str, n_seeds: int) -> str:
     """From no label: hate speech thinned to 2 % of the tweets."""
 
     def thin_by(words: str) -> LabelledFile:
-        return thin_out(load(FILES[0], folder, words=words), 0, np.random.default_rng(0))
+        return thin_out(load(FILES[0], folder, text_features, words=words), 0, np.random.default_rng(0))
 
     thin = thin_by(POLICY)
     lines = [
@@ -234,16 +240,18 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--most", type=int, help="labels at most; by file where left out (3,500 or 1,500)")
     parser.add_argument("--random-share", type=float, default=0.2, help="share of each batch drawn by chance")
+    parser.add_argument("--text-features", choices=["auto", *TEXT_BLOCKS], default="auto")
     options = parser.parse_args()
     print(describe_machine())
     wanted = options.only.split(",")
     for file in FILES:
         if file.name in wanted:
             file = replace(file, most=options.most or file.most)
-            found = compare(file, options.data, options.strategies.split(","), options.seeds, options.random_share)
+            strategies = options.strategies.split(",")
+            found = compare(file, options.data, options.text_features, strategies, options.seeds, options.random_share)
             print(f"\n{describe(file, found)}", flush=True)
     if "cold" in wanted:
-        print(f"\n{describe_cold_starts(options.data, options.seeds)}", flush=True)
+        print(f"\n{describe_cold_starts(options.data, options.text_features, options.seeds)}", flush=True)
 
 
 if __name__ == "__main__":

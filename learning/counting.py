@@ -1,4 +1,4 @@
-"""Counting the words of many items: in this process, or in processes of their own for as long as they are wanted.
+"""Counting the words, or runs of characters, of many items: here, or in processes of their own while they are wanted.
 
 Counting holds the interpreter's lock, so threads would not help. A process is this module, run as a program: it reads
 blocks from its standard input and writes what it counted to its standard output, and ends when the input does, as it
@@ -39,14 +39,14 @@ Payload = bytes | None  # the parts of an item, as JSON
 
 @dataclass(frozen=True, eq=False)
 class Counted:
-    """Words of items.
+    """Words, or runs of characters, of items.
 
     Attributes
     ----------
     kinds : ndarray of uint8, (n_items,)
         HAS_TEXT, HAS_IMAGE, their sum, or 0.
     words : csr_matrix of uint8, uint16 or uint32, (n_items, n_columns)
-        As `count_words` counts them, in the smallest type that holds them all.
+        As `count_words` or `count_characters` count them, in the smallest type that holds them all.
     """
 
     kinds: NDArray[np.uint8]
@@ -67,9 +67,9 @@ def read_images(parts: Sequence[dict[str, Any]]) -> list[str]:
     return [part["media"] for part in parts if part["role"] == "target" and part["kind"] == "image"]
 
 
-def count_payloads(payloads: Sequence[Payload]) -> Counted:
-    """Count the words of items, of which None has no content (any more)."""
-    from learning.algorithms.features import count_words
+def count_payloads(payloads: Sequence[Payload], what: str = "words") -> Counted:
+    """Count words or characters (`COUNTERS`) of items, of which None has no content (any more)."""
+    from learning.algorithms.features.texts import COUNTERS
 
     kinds, texts = np.zeros(len(payloads), np.uint8), []
     for number, payload in enumerate(payloads):
@@ -77,7 +77,7 @@ def count_payloads(payloads: Sequence[Payload]) -> Counted:
         text = read_texts(parts)
         kinds[number] = (text is not None) * HAS_TEXT + bool(read_images(parts)) * HAS_IMAGE
         texts.append(text or "")
-    words = count_words(texts)
+    words = COUNTERS[what](texts)
     words.sort_indices()
     words.data = narrow(words.data)
     return Counted(kinds, words)
@@ -102,15 +102,15 @@ def count_processes(n_blocks: int) -> int:
     return 0 if n_blocks < MIN_BLOCKS else min(MAX_PROCESSES, count_cores() - 1)
 
 
-def count_blocks(blocks: Iterable[Sequence[Payload]], n_processes: int) -> Iterator[Counted]:
+def count_blocks(blocks: Iterable[Sequence[Payload]], n_processes: int, what: str = "words") -> Iterator[Counted]:
     """Count block after block, in their order, in `n_processes` processes; 0: in this one.
 
     Raises RuntimeError where a process ended early.
     """
     if n_processes < 1:
-        yield from map(count_payloads, blocks)
+        yield from (count_payloads(block, what) for block in blocks)
         return
-    with _open_processes(n_processes) as idle, ThreadPoolExecutor(n_processes) as threads:
+    with _open_processes(n_processes, what) as idle, ThreadPoolExecutor(n_processes) as threads:
 
         def count(block: Sequence[Payload]) -> Counted:
             process = idle.get()
@@ -132,7 +132,7 @@ Processes = queue.SimpleQueue["subprocess.Popen[bytes]"]
 
 
 @contextlib.contextmanager
-def _open_processes(n: int) -> Iterator[Processes]:
+def _open_processes(n: int, what: str) -> Iterator[Processes]:
     """Processes that wait for blocks; at the end they are gone, whatever happened."""
     own = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
     started = []
@@ -140,7 +140,7 @@ def _open_processes(n: int) -> Iterator[Processes]:
         for _number in range(n):
             started.append(
                 subprocess.Popen(
-                    [sys.executable, "-m", "learning.counting"],
+                    [sys.executable, "-m", "learning.counting", what],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     cwd=Path(__file__).parents[1],
@@ -187,10 +187,10 @@ def _ask(process: subprocess.Popen[bytes], block: Sequence[Payload]) -> Counted:
     )
 
 
-def serve(source: IO[bytes], target: IO[bytes]) -> None:
+def serve(source: IO[bytes], target: IO[bytes], what: str) -> None:
     """Count the blocks that come in, until no more do."""
     while (block := _read(source)) is not None:
-        counted = count_payloads([payload or None for payload in block.split(b"\0")])
+        counted = count_payloads([payload or None for payload in block.split(b"\0")], what)
         words = counted.words
         _write(target, counted.kinds.tobytes())
         _write(target, words.data.tobytes())
@@ -218,4 +218,4 @@ def _read(source: IO[bytes]) -> bytes | None:
 
 if __name__ == "__main__":
     os.nice(NICENESS)
-    serve(sys.stdin.buffer, sys.stdout.buffer)
+    serve(sys.stdin.buffer, sys.stdout.buffer, sys.argv[1])

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -23,7 +24,17 @@ from numpy.typing import NDArray
 
 from annotation.media import media_path
 from annotation.models import Project
-from learning.counting import HAS_IMAGE, HAS_TEXT, NICENESS, count_blocks, count_cores, count_processes, read_images
+from annotation.settings import learning_settings
+from learning.counting import (
+    HAS_IMAGE,
+    HAS_TEXT,
+    NICENESS,
+    count_blocks,
+    count_cores,
+    count_processes,
+    read_images,
+    read_texts,
+)
 from learning.loading import load_payloads
 from learning.models import EmbeddingSpace
 from learning.shard_files import Ids, Making, Rows, ShardList, is_among, read_shards
@@ -34,6 +45,8 @@ if TYPE_CHECKING:
     from learning.algorithms.features.pixels import ImageFeatures, Size
 
 MAX_THREADS = 4
+# Texts by which it is told how most are written.
+SAMPLE = 500
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +70,17 @@ class Listed:
     def folder(self) -> Path:
         """Where the project's features lie."""
         return project_folder(self.project)
+
+    @cached_property
+    def text_blocks(self) -> tuple[str, ...]:
+        """By what texts are learned: as the settings say, or as a sample of the texts does."""
+        from learning.algorithms.features import choose_text_blocks
+
+        having = self.having(HAS_TEXT)
+        some = having[:: max(1, len(having) // SAMPLE)]
+        texts = [read_texts([] if payload is None else json.loads(payload)) for payload in load_payloads(some)]
+        asked = str(learning_settings(self.project)["text"])
+        return choose_text_blocks(asked, [text for text in texts if text is not None], len(having))
 
     def having(self, kind: int) -> Ids:
         """The items that have parts of a kind."""
@@ -122,11 +146,53 @@ class WordStore:
             yield Rows(items, found.kinds, found.words)
 
     def fit(self, stored: ShardList, items: Ids) -> Block | None:
-        """None where none has a text."""
-        from learning.algorithms.features import fit_text
+        """None where none has a text, or the texts are not learned by their words."""
+        return _fit_counts(self.name, stored, items) if self.name in self.listed.text_blocks else None
 
-        rows = stored.gather(items)
-        return fit_text(rows.matrix) if (rows.marks & HAS_TEXT).any() else None
+
+class CharacterStore:
+    """Counts of runs of characters, of every item with a text; an item's mark is as among the words."""
+
+    name = "characters"
+    is_sparse = True
+
+    def __init__(self, listed: Listed) -> None:
+        from learning.algorithms.features import N_HASHED, CharacterFeatures
+
+        self.folder = listed.folder / f"characters-{CharacterFeatures.VERSION}"
+        self.n_columns = N_HASHED
+        self.listed = listed
+
+    @classmethod
+    def find(cls, listed: Listed) -> Sequence[Self]:
+        """Only where texts are learned by them: counting takes twenty times as long as that of words."""
+        return [cls(listed)] if cls.name in listed.text_blocks else []
+
+    @classmethod
+    def of(cls, listed: Listed, name: str, block: Any) -> Self:
+        """The characters, whatever the block."""
+        return cls(listed)
+
+    def wanted(self) -> tuple[Ids, None]:
+        """The items with a text."""
+        return self.listed.having(HAS_TEXT), None
+
+    def make(self, blocks: Sequence[Ids]) -> Iterator[Rows]:
+        """Count, in processes where there is much to count."""
+        counted = count_blocks(map(load_payloads, blocks), count_processes(len(blocks)), self.name)
+        for items, found in zip(blocks, counted, strict=True):
+            yield Rows(items, found.kinds, found.words)
+
+    def fit(self, stored: ShardList, items: Ids) -> Block | None:
+        """None where none has a text."""
+        return _fit_counts(self.name, stored, items)
+
+
+def _fit_counts(name: str, stored: ShardList, items: Ids) -> Block | None:
+    from learning.algorithms.features.texts import FITTERS
+
+    rows = stored.gather(items)
+    return FITTERS[name](rows.matrix) if (rows.marks & HAS_TEXT).any() else None
 
 
 class PixelStore:
@@ -291,4 +357,9 @@ def _or_none(read: Callable[[Path], Any]) -> Callable[[Path | None], Any]:
 
 
 # In the order of the columns.
-STORES: dict[str, type[Store]] = {"words": WordStore, "pixels": PixelStore, "given": GivenStore}
+STORES: dict[str, type[Store]] = {
+    "words": WordStore,
+    "characters": CharacterStore,
+    "pixels": PixelStore,
+    "given": GivenStore,
+}

@@ -34,12 +34,15 @@ def find_likeness(
     project: Project, shards: Shards, items: NDArray[np.int64], keywords: str, rng: np.random.Generator
 ) -> NDArray[np.float64] | None:
     """The likeness of each item (ascending) to the words, (n_items,), 0 to 1; None where none of them occurs."""
-    from learning.algorithms.features import Features
-    from learning.algorithms.features.words import count_words
+    from scipy import sparse
 
-    block = fit_space(project, shards, items, rng).blocks.get("words")
-    if block is None:
+    from learning.algorithms.features import Features, count_texts
+    from learning.algorithms.features.texts import COUNTERS
+
+    blocks = fit_space(project, shards, items, rng).blocks
+    space = Features({name: block for name, block in blocks.items() if name in COUNTERS})
+    if not space.blocks:
         return None
-    likeness = _Likeness(block.weigh(count_words([keywords])))
-    found = predict(project, Features({"words": block}), shards, likeness, items, lambda _n: None)[:, 0]
+    likeness = _Likeness(sparse.csr_matrix(space.join(count_texts([keywords], list(space.blocks)), 1)))
+    found = predict(project, space, shards, likeness, items, lambda _n: None)[:, 0]
     return found if found.any() else None

@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from numpy.typing import NDArray
 
 from annotation.errors import TouchstoneError
-from annotation.settings import ESTIMATORS, LEARNING_DEFAULTS
+from annotation.settings import ESTIMATORS, LEARNING_DEFAULTS, TEXT_FEATURES
 
 if TYPE_CHECKING:
     from learning.algorithms.cold_start import ColdStart
@@ -83,6 +83,12 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=1, help="the first seed, which also decides what judges")
     parser.add_argument("--seeds", type=int, default=5, help="how many runs of each strategy, paired by seed")
+    parser.add_argument(
+        "--text-features",
+        choices=TEXT_FEATURES,
+        default="auto",
+        help="what is learned of a text: its words, runs of its characters, or both; auto: as in a project",
+    )
     parser.add_argument("--positive", metavar="LABEL", help="the label that is looked for; the rarest where left out")
     parser.add_argument(
         "--keywords",
@@ -185,22 +191,32 @@ def find_positive(file: TextFile, wanted: str | None) -> int:
     return file.names.index(wanted)
 
 
-def prepare(file: TextFile, seed: int, n_annotators: int, keywords: str | None, estimator: str) -> LabelledFile:
+def prepare(
+    file: TextFile,
+    seed: int,
+    n_annotators: int,
+    keywords: str | None,
+    estimator: str = "auto",
+    text_features: str = "auto",
+) -> LabelledFile:
     """Features and a fixed split: a fifth of each class judges. The features know the pool only."""
+    from scipy import sparse
+
     from learning.algorithms.basis import fit_basis
     from learning.algorithms.estimators.recipes import Recipe
-    from learning.algorithms.features import WORDS, count_words, fit_text
+    from learning.algorithms.features import Features, choose_text_blocks, count_texts, fit_texts
     from learning.algorithms.label_efficiency import split_holdout
     from learning.algorithms.simulation import LabelledFile
     from learning.algorithms.strategies.keywords import similarity_to
 
     holdout = split_holdout(file.y, np.random.default_rng([seed, 3]))
-    counts = count_words(file.texts)
-    features = fit_text(counts[~holdout])
-    X = features.weigh(counts)
+    blocks = choose_text_blocks(text_features, file.texts, len(file.texts))
+    counts = count_texts(file.texts, blocks)
+    features = Features(fit_texts({name: found[~holdout] for name, found in counts.items()}))
+    X = sparse.csr_matrix(features.join(counts, len(file.texts)))
     similarity = None
     if keywords is not None:
-        policy = features.weigh(count_words([keywords]))
+        policy = sparse.csr_matrix(features.join(count_texts([keywords], blocks), 1))
         if not policy.nnz:
             raise FileError(_("None of the words in --keywords occurs in the texts."))
         similarity = similarity_to(X, policy)
@@ -213,7 +229,7 @@ def prepare(file: TextFile, seed: int, n_annotators: int, keywords: str | None, 
         votes=file.votes,
         n_annotators=n_annotators,
         similarity=similarity,
-        recipe=Recipe(estimator, {WORDS: slice(0, X.shape[1])}),
+        recipe=Recipe(estimator, features.parts),
     )
 
 
@@ -228,7 +244,7 @@ def compare_file(file: TextFile, options: argparse.Namespace, strategies: Sequen
 
     positive = find_positive(file, options.positive)
     keywords = None if options.keywords is None else read_keywords(options.keywords)
-    labelled = prepare(file, options.seed, options.annotators, keywords, options.estimator)
+    labelled = prepare(file, options.seed, options.annotators, keywords, options.estimator, options.text_features)
     seeds = list(range(options.seed, options.seed + options.seeds))
 
     def tell_step(strategy: str, seed: int, step: Step) -> None:

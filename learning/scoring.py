@@ -65,7 +65,7 @@ def recipe_for(project: Project, features: Features) -> Recipe:
 
     image = features.blocks.get(PIXELS)
     shape = (image.height, image.width, image.channels) if isinstance(image, ImageFeatures) else None
-    return Recipe(learning_settings(project)["estimator"], features.spans, shape)
+    return Recipe(learning_settings(project)["estimator"], features.parts, shape)
 
 
 def vectorise(project: Project, features: Features, shards: Shards, items: NDArray[np.int64]) -> Matrix:

@@ -76,11 +76,11 @@ def stored(desk: Desk) -> dict[int, list[float]]:
 
 
 def seen(desk: Desk, items: list[int]) -> dict[str, list[list[float]]]:
-    """What a model sees of the items in each block but the words."""
+    """What a model sees of the items in each block of given vectors."""
     shards = refresh_shards(desk.project, lambda: None)
     features = fit_space(desk.project, shards, np.sort(items), np.random.default_rng(0))
     X = vectorise(desk.project, features, shards, np.array(items))
-    spans = {name: span for name, span in features.spans.items() if name != "words"}
+    spans = {name: span for name, span in features.spans.items() if name.startswith("given:")}
     dense = np.asarray(sparse.csr_matrix(X).toarray(), np.float64).round(3)
     return {name: dense[:, span].tolist() for name, span in spans.items()}
 

@@ -45,7 +45,7 @@ def desk(make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch) -> Desk:
     monkeypatch.setattr(shard_files, "SHARD", 4)
     monkeypatch.setattr(shard_files, "BLOCK", 3)
     monkeypatch.setattr(counting, "MIN_BLOCKS", 100)  # a process takes seconds to start
-    desk = empty_desk(make_desk)
+    desk = empty_desk(make_desk, learning={"every": None, "text": "words"})
     add(desk, 6, SPAM, "s")
     add(desk, 4, PLAIN, "p")
     return desk
@@ -219,7 +219,7 @@ def test_a_round_cut_off_at_any_of_its_steps_is_finished_by_the_next_attempt(
 ) -> None:
     monkeypatch.setattr(shard_files, "SHARD", 6)
     monkeypatch.setattr(models, "BATCH", 2)
-    desk = empty_desk(make_desk, learning={"every": None, "holdout_share": 0, "random_share": 0})
+    desk = empty_desk(make_desk, learning={"every": None, "holdout_share": 0, "random_share": 0, "text": "words"})
     teach(desk)
     opened = set(add(desk, 5, SPAM, "o"))
     play(desk)
@@ -259,7 +259,7 @@ def test_an_attempt_that_lost_its_job_leaves_the_index_alone(desk: Desk) -> None
 
 @pytest.mark.django_db
 def test_same_labels_same_weights_whether_counted_before_or_not(make_desk: MakeDesk, settings: Any) -> None:
-    desk = empty_desk(make_desk, learning={"every": None, "holdout_share": 0})
+    desk = empty_desk(make_desk, learning={"every": None, "holdout_share": 0, "text": "words"})
     teach(desk)
     add(desk, 3, SPAM, "o")
     play(desk)
@@ -274,7 +274,7 @@ def test_same_labels_same_weights_whether_counted_before_or_not(make_desk: MakeD
 def test_counts_of_another_version_are_not_used_and_its_models_neither(
     make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    desk = empty_desk(make_desk, learning={"every": None, "holdout_share": 0})
+    desk = empty_desk(make_desk, learning={"every": None, "holdout_share": 0, "text": "words"})
     teach(desk)
     play(desk)
     before = set(files(desk))

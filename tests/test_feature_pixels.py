@@ -35,7 +35,7 @@ def desk(make_desk: MakeDesk, settings: Any, tmp_path: Path, monkeypatch: pytest
     settings.MODEL_DIR, settings.FEATURE_DIR = tmp_path / "models", tmp_path / "features"
     settings.MEDIA_DIR = tmp_path / "media"
     monkeypatch.setattr(shard_files, "MAX_CELLS", 8)
-    return empty_desk(make_desk, learning={"every": None, "holdout_share": 0})
+    return empty_desk(make_desk, learning={"every": None, "holdout_share": 0, "text": "words"})
 
 
 def picture(brightness: int, side: int = 2) -> bytes:

@@ -15,11 +15,11 @@ from learning.actions.models import TRAINED_NAMES
 from learning.algorithms.estimators import FusionModel, TooFewClassesError, UnsuitableError, cnn, read_model, recipes
 from learning.algorithms.estimators.descent import has_torch
 from learning.algorithms.estimators.recipes import Recipe, cook, settle
-from learning.algorithms.features import PIXELS, WORDS
+from learning.algorithms.features import PIXELS, TEXT
 from learning.algorithms.weights import pack, sha256, unpack
 
 with_torch = pytest.mark.skipif(not has_torch(), reason="torch is not installed")
-SPANS = {WORDS: slice(0, 20), PIXELS: slice(20, 84)}
+SPANS = {TEXT: slice(0, 20), PIXELS: slice(20, 84)}
 SHAPE = (8, 8, 1)
 
 
@@ -94,7 +94,7 @@ def test_auto_learns_parts_together_where_neither_says_anything_alone() -> None:
 
 @pytest.mark.parametrize(
     ("spans", "n"),
-    [({WORDS: slice(0, 64)}, 150), ({PIXELS: slice(0, 64)}, 40), ({"emb:a": slice(0, 64)}, 150), ({}, 150)],
+    [({TEXT: slice(0, 64)}, 150), ({PIXELS: slice(0, 64)}, 40), ({"emb:a": slice(0, 64)}, 150), ({}, 150)],
 )
 def test_auto_is_logistic_regression_for_all_else(spans: dict[str, slice], n: int) -> None:
     X, y = images(n)
@@ -141,7 +141,7 @@ def test_fused_parts_say_more_than_one_of_them() -> None:
 
 def test_part_that_is_noise_hardly_counts() -> None:
     model, _X, _y = fused(wrong=1.0)
-    assert model.parts[0][0] == WORDS
+    assert model.parts[0][0] == TEXT
     assert model.shares[0] < 0.2
     assert model.shares.sum() == pytest.approx(1)
 

@@ -44,8 +44,17 @@ def test_the_table_says_what_each_strategy_saves(labelled: Path) -> None:
     assert [line.split()[0] for line in lines[-2:]] == ["20", "40"]
 
 
-def full_of(path: Path) -> float:
-    return float(json.loads(simulate(path, json=True, strategies="random"))["full"]["macro_f1"])
+def full_of(path: Path, **options: Any) -> float:
+    return float(json.loads(simulate(path, json=True, strategies="random", **options))["full"]["macro_f1"])
+
+
+def test_characters_tell_what_words_that_occur_once_do_not(tmp_path: Path) -> None:
+    path = tmp_path / "names.csv"
+    rows = [f"see {'cheap' if i % 2 else 'friend'}{i},{'spam' if i % 2 else 'ham'}" for i in range(500)]
+    path.write_text("\n".join(["text,label", *rows]))
+    by_words, by_characters, by_default = (full_of(path, text_features=one) for one in ("words", "characters", "auto"))
+    assert by_words < 0.6
+    assert by_characters == by_default == 1
 
 
 def test_json_carries_figures_and_the_same_seed_gives_the_same(labelled: Path) -> None:

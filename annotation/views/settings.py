@@ -84,6 +84,7 @@ class SettingsView(ProjectPage):
                     "learning_estimator",
                     "learning_random_share",
                     "learning_holdout_share",
+                    "learning_text",
                     "learning_keywords",
                     "learning_llm_accuracy",
                 ),

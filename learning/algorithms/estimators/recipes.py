@@ -15,7 +15,7 @@ from learning.algorithms.estimators.embedding_bag import fit_embedding_bag
 from learning.algorithms.estimators.fusion import N_FOLDS, fit_fusion
 from learning.algorithms.estimators.logistic import fit_logistic
 from learning.algorithms.estimators.model import FloatArray, Matrix, Model, UnsuitableError
-from learning.algorithms.features import PIXELS, WORDS
+from learning.algorithms.features import PIXELS, TEXT
 from learning.algorithms.folds import deal_folds, score_unseen
 
 AUTO, LOGISTIC, EMBEDDING_BAG, CNN, FUSION = ESTIMATORS = ("auto", "logistic", "embedding_bag", "cnn", "fusion")
@@ -32,7 +32,7 @@ class Recipe:
     ----------
     estimator : str
     spans : mapping of str to slice
-        The columns of each block, by its name; empty where that does not matter (words alone, for `logistic`).
+        The columns of each part, by its name (`Features.parts`); empty where that does not matter (words alone, for `logistic`).
     shape : tuple of int or None
         Height, width, channels of the block of pixels, where there is one.
     """
@@ -117,14 +117,14 @@ def cook(
     name = recipe.estimator
     if name == LOGISTIC or (name == FUSION and len(recipe.spans) < 2):
         return fit_logistic(X, y, n_classes, seed, basis=basis, weights=weights)
-    reads = {EMBEDDING_BAG: WORDS, CNN: PIXELS}.get(name)
+    reads = {EMBEDDING_BAG: TEXT, CNN: PIXELS}.get(name)
     if reads is not None and reads not in recipe.spans:
         raise UnsuitableError(f"the estimator {name} learns from {reads}, and these items have none: choose another")
     if len(recipe.spans) == 1:
         return _cook_part(recipe, reads or "", X, y, n_classes, seed, basis, weights)
 
     def fit_part(part: str, rows: Matrix, codes: NDArray[np.int64], counted: NDArray[np.float64] | None) -> Model:
-        own = None if basis is None or part != WORDS else basis.within(recipe.spans[part])
+        own = None if basis is None or part != TEXT else basis.within(recipe.spans[part])
         return _cook_part(recipe, part, rows, codes, n_classes, seed, own, counted)
 
     _items, first, item = np.unique(np.arange(X.shape[0]) if items is None else items, True, True)
@@ -145,7 +145,7 @@ def _cook_part(
     """Pixels by the network, words by the embedding bag where those are asked for; else logistic regression."""
     if part == PIXELS and recipe.estimator == CNN and recipe.shape is not None:
         return fit_cnn(X, y, n_classes, seed, shape=recipe.shape, weights=weights)
-    if part == WORDS and recipe.estimator == EMBEDDING_BAG:
+    if part == TEXT and recipe.estimator == EMBEDDING_BAG:
         return fit_embedding_bag(X, y, n_classes, seed, basis=basis, weights=weights)
     # Beside other blocks pixels are scaled so that a white image is as long as a text; alone they are not, and the same
     # penalty would be a far stronger one.

@@ -17,30 +17,43 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from learning.algorithms.features.block import Block, FloatArray, Matrix
+from learning.algorithms.features.characters import CharacterFeatures
 from learning.algorithms.features.given import GivenFeatures
 from learning.algorithms.features.pixels import ImageFeatures, fit_images
+from learning.algorithms.features.texts import COUNTERS, choose_text_blocks, count_texts, fit_texts
 from learning.algorithms.features.words import N_HASHED, TextFeatures, count_words, fit_text
 
 __all__ = [
     "KINDS",
     "N_HASHED",
     "Block",
+    "CharacterFeatures",
     "Features",
     "FloatArray",
     "GivenFeatures",
     "ImageFeatures",
     "Matrix",
     "TextFeatures",
+    "choose_text_blocks",
+    "count_texts",
     "count_words",
     "fit_features",
     "fit_images",
     "fit_text",
+    "fit_texts",
     "kind_of",
 ]
 
-WORDS, PIXELS, GIVEN = "words", "pixels", "given"
+WORDS, CHARACTERS, PIXELS, GIVEN = "words", "characters", "pixels", "given"
+# Words and characters are two views of one part of an item.
+TEXT = "text"
 # By kind, in the order of the columns.
-KINDS: dict[str, type[Block]] = {WORDS: TextFeatures, PIXELS: ImageFeatures, GIVEN: GivenFeatures}
+KINDS: dict[str, type[Block]] = {
+    WORDS: TextFeatures,
+    CHARACTERS: CharacterFeatures,
+    PIXELS: ImageFeatures,
+    GIVEN: GivenFeatures,
+}
 
 
 def kind_of(name: str) -> str:
@@ -79,6 +92,15 @@ class Features:
         """The columns of each block. Where an item lacks a part, its row is all zeros there."""
         ends = accumulate((block.n_features for block in self.blocks.values()), initial=0)
         return {name: slice(*span) for name, span in zip(self.blocks, pairwise(ends), strict=True)}
+
+    @property
+    def parts(self) -> dict[str, slice]:
+        """The columns of each part of an item: all blocks of its texts are the part `text`, any other is one itself."""
+        found: dict[str, slice] = {}
+        for name, span in self.spans.items():
+            part = TEXT if kind_of(name) in (WORDS, CHARACTERS) else name
+            found[part] = slice(found[part].start if part in found else span.start, span.stop)
+        return found
 
     def join(self, rows: Mapping[str, Any], n_items: int) -> Matrix:
         """Stored rows of items as one matrix.
@@ -133,10 +155,10 @@ class Features:
         for name, block in self.blocks.items():
             if isinstance(block, ImageFeatures):
                 rows[name] = block.read_all(images)
-            elif not isinstance(block, TextFeatures):
-                raise ValueError(f"the block {name!r} is not made of texts or images")
+            elif name in COUNTERS:
+                rows[name] = COUNTERS[name]([text or "" for text in texts])
             else:
-                rows[name] = count_words(text or "" for text in texts)
+                raise ValueError(f"the block {name!r} is not made of texts or images")
         return self.join(rows, len(texts))
 
     def to_arrays(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
