@@ -72,7 +72,7 @@ def level_of(n_classes: int) -> float:
     >>> [round(level_of(n_classes), 3) for n_classes in (2, 3, 10)]
     [0.683, 0.826, 0.958]
     """
-    return LEVEL ** (1 / max(1, n_classes - 1))
+    return float(LEVEL ** (1 / max(1, n_classes - 1)))
 
 
 def _bring_within(logits: NDArray[np.float64], limits: NDArray[np.float64]) -> NDArray[np.float64]:
