@@ -98,6 +98,15 @@ def read_proba(model: ModelVersion) -> tuple[NDArray[np.int64], NDArray[np.float
     return items, np.concatenate([part["proba"] for part in parts]).astype(np.float64)
 
 
+def list_proba_shards(model: ModelVersion) -> list[Path]:
+    """The shards of probabilities that count, as they were written; items ascend from shard to shard."""
+    try:
+        index = json.loads((_folder(model) / _INDEX).read_bytes()) if model.path else {"shards": []}
+    except (OSError, ValueError):
+        return []
+    return [_folder(model) / shard["path"] for shard in index["shards"]]
+
+
 def sizes_of(model: ModelVersion) -> tuple[int | None, int | None]:
     """Bytes of a model's weights and of the probabilities beside them; None where it has none here."""
     if not model.path:

@@ -12,12 +12,14 @@ from learning.views.llm import LlmView
 from learning.views.models import ComparisonView, PromotionView
 from learning.views.overview import OverviewView
 from learning.views.snapshots import SnapshotsView, SnapshotView
+from learning.views.unsure import UnsureView
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("p/<slug:slug>/", OverviewView.as_view(), name="project"),
     path("p/<slug:slug>/items/", ItemsView.as_view(), name="project-items"),
     path("p/<slug:slug>/learning/", LearningView.as_view(), name="project-learning"),
     path("p/<slug:slug>/learning/drift/", DriftView.as_view(), name="project-drift"),
+    path("p/<slug:slug>/learning/unsure/", UnsureView.as_view(), name="project-unsure"),
     path("p/<slug:slug>/learning/doubts/", DoubtsView.as_view(), name="project-doubts"),
     path("p/<slug:slug>/learning/llm/", LlmView.as_view(), name="project-llm"),
     path("p/<slug:slug>/learning/models/", ComparisonView.as_view(), name="project-models"),

@@ -41,6 +41,7 @@ PAGES = [
     "learning/doubts/",
     "learning/llm/",
     "learning/drift/",
+    "learning/unsure/",
     "learning/models/",
     "snapshots/",
     "guideline/",
