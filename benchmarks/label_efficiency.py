@@ -129,7 +129,7 @@ FILES = (
 )
 
 
-def load(file: File, folder: Path, text_features: str, *, words: str | None = None) -> LabelledFile:
+def load(file: File, folder: Path, text_features: str = "auto", *, words: str | None = None) -> LabelledFile:
     """Features and split; the features know the pool only. `words`: of a policy, for a start without a label."""
     texts, y = file.read(folder)
     _pool, judges = train_test_split(np.arange(len(y)), test_size=0.2, stratify=y, random_state=0)

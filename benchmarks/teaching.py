@@ -110,7 +110,7 @@ def load_voted(folder: Path) -> Iterator[tuple[File, LabelledFile]]:
         ("toxic_spans, three ways", 0, lambda _folder: (texts, y), votes),
     ):
         file = File(name, read, positive, BUDGETS[-1])
-        yield file, replace(load(file, folder), votes=known, always_calibrated=True)
+        yield file, replace(load(file, folder, "auto"), votes=known, always_calibrated=True)
 
 
 def play(file: LabelledFile, strategy: str, seed: int, most: int) -> Iterator[Step]:
@@ -176,7 +176,7 @@ def compare_calibration(folder: Path, n_seeds: int, strategies: Sequence[str], m
         "|---|---|---|---|---|---|---|---|",
     ]
     for file in FILES:
-        loaded = replace(load(file, folder), always_calibrated=True)
+        loaded = replace(load(file, folder, "auto"), always_calibrated=True)
         found: dict[int, list[tuple[float, ...]]] = {}
         for seed in range(n_seeds):
             for step in play(loaded, strategies[-1], seed, most):

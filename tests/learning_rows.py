@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from itertools import count
+from pathlib import Path
 from typing import Any
+
+from django.conf import settings
 
 from annotation.actions.imports import split_of
 from annotation.actions.items import quarantine_item
 from annotation.actions.jobs import claim_job
 from annotation.jobs import RunningJob
 from annotation.models import Draw, DrawItem, Item, Job
+from learning.actions.predictions import start_predictions
 from learning.actions.rounds import start_round
 from learning.models import Round
+from learning.tasks.predictions import run_predictions
 from learning.tasks.rounds import run_round
 from tests.cast import Desk, MakeDesk, import_rows
 
@@ -96,3 +102,13 @@ def play(desk: Desk, **options: Any) -> Round:
     running = attempt(ask(desk, **options))
     finish(running, run_round(running))
     return Round.objects.select_related("model_version", "draw").get(job=running.job)
+
+
+def send_predictions(desk: Desk, lines: list[dict[str, Any]]) -> dict[str, Any]:
+    """Lines of a model called "llm", sent and taken in; the job's result. UPLOAD_DIR is the test's own."""
+    path = Path(settings.UPLOAD_DIR) / "sent"
+    path.write_text("\n".join(json.dumps({"model": "llm", **line}) for line in lines))
+    job = start_predictions(project=desk.project, actor=desk.cast.enzo, path=path)
+    run_predictions(attempt(job))
+    job.refresh_from_db()
+    return dict(job.result or {})

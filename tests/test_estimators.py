@@ -14,7 +14,7 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
 from learning.algorithms import estimators, weights
-from learning.algorithms.estimators import LogisticModel, TooFewClassesError, fit_logistic
+from learning.algorithms.estimators import LogisticModel, TooFewClassesError, UnsuitableError, fit_logistic
 from learning.algorithms.estimators.model import weigh_labels
 from learning.algorithms.weights import WeightsError, pack, sha256, unpack
 
@@ -84,6 +84,13 @@ def test_features_that_never_occurred_weigh_nothing() -> None:
     model = fit_logistic(X, [0, 0, 1, 1], 2, seed=0)
     assert model.columns.tolist() == [0]
     np.testing.assert_array_equal(model.predict_proba(X), model.predict_proba(X + np.array([0, 100])))
+
+
+def test_items_of_which_nothing_is_known_teach_the_shares_of_the_classes_alone() -> None:
+    model = fit_logistic(sparse.csr_matrix((4, 9)), [0, 0, 0, 1], 2, seed=0, class_weight=None)
+    np.testing.assert_allclose(model.predict_proba(sparse.csr_matrix((1, 9))), [[0.75, 0.25]], atol=1e-3)
+    with pytest.raises(UnsuitableError, match="nothing that a model could learn from"):
+        fit_logistic(np.zeros((4, 0)), [0, 0, 0, 1], 2, seed=0)
 
 
 def test_weighted_labels_of_a_class_weigh_as_much_together_as_those_of_another() -> None:

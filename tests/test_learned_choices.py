@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +14,16 @@ from annotation.jobs import run_job
 from annotation.models import Annotation, Item, Seat
 from annotation.serializers import show_lease
 from annotation.settings import STRATEGIES
-from learning.actions.predictions import start_predictions
 from learning.anchoring import anchoring
 from learning.loading import align_proba, load_training
 from learning.models import ModelVersion, Score
 from learning.questions import classes_of, default_question, learnable_questions, require_question
 from learning.scoring import unpack_model
-from learning.tasks.predictions import run_predictions
 from reviewers.consensus.voters import names_of
 from reviewers.models import Resolution
 from tests.api_client import Api
 from tests.cast import CHOICE_SCHEMA, Desk, MakeDesk
-from tests.learning_rows import add, attempt, empty_desk, play
+from tests.learning_rows import add, empty_desk, play, send_predictions
 from tests.test_pages_project import as_person
 
 TAGS: dict[str, Any] = {
@@ -69,17 +66,6 @@ def desk(make_desk: MakeDesk) -> Desk:
     return desk
 
 
-def send(desk: Desk, lines: list[dict[str, Any]]) -> dict[str, Any]:
-    from django.conf import settings
-
-    path = Path(settings.UPLOAD_DIR) / "sent"
-    path.write_text("\n".join(json.dumps({"model": "llm", **line}) for line in lines))
-    job = start_predictions(project=desk.project, actor=desk.cast.enzo, path=path)
-    run_predictions(attempt(job))
-    job.refresh_from_db()
-    return dict(job.result or {})
-
-
 def open_names(desk: Desk) -> list[str]:
     found = Item.objects.filter(project=desk.project, external_id__startswith="open").order_by("external_id")
     return list(found.values_list("external_id", flat=True))
@@ -118,8 +104,8 @@ def test_labels_are_a_table_and_none_of_them_is_a_label(desk: Desk) -> None:
 
 
 def test_a_choice_that_left_takes_nothing_from_the_others() -> None:
-    proba = np.array([[0.9, 0.8, 0.1]])
-    assert align_proba(proba, [1, 2, 3], [3, 1, 4], is_several=True).tolist() == [[0.1, 0.9, 0.0]]
+    proba = np.array([[0.9, 0.8, 0.3]])
+    assert align_proba(proba, [1, 2, 3], [3, 1, 4], is_several=True).tolist() == [[0.3, 0.9, 0.0]]
 
 
 # A round
@@ -252,7 +238,7 @@ def test_a_language_model_is_not_asked_for_sets_and_the_page_says_so(make_desk: 
 
 def test_probabilities_of_choices_stand_each_by_itself(desk: Desk) -> None:
     names = open_names(desk)
-    result = send(
+    result = send_predictions(
         desk,
         [
             {"external_id": names[0], "proba": {"spam": 0.9, "rude": 0.8}},
@@ -281,7 +267,7 @@ def test_probabilities_of_choices_stand_each_by_itself(desk: Desk) -> None:
 
 
 def test_a_model_of_sets_may_not_vote(desk: Desk) -> None:
-    send(desk, [{"external_id": open_names(desk)[0], "answers": {"verdict": ["spam"]}}])
+    send_predictions(desk, [{"external_id": open_names(desk)[0], "answers": {"verdict": ["spam"]}}])
     assert names_of(desk.project) == []
 
 
@@ -311,7 +297,7 @@ def say(desk: Desk, *chosen: str) -> None:
     names = Item.objects.filter(project=desk.project, lifecycle=Item.Lifecycle.OPEN).values_list(
         "external_id", flat=True
     )
-    send(desk, [{"external_id": name, "answers": {"verdict": list(chosen)}} for name in names])
+    send_predictions(desk, [{"external_id": name, "answers": {"verdict": list(chosen)}} for name in names])
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import doctest
-import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +16,17 @@ from annotation.errors import InvalidError
 from annotation.jobs import run_job
 from annotation.models import Item, Seat
 from annotation.serializers import show_lease
-from learning.actions.predictions import start_predictions
 from learning.algorithms import ordered
 from learning.algorithms.ordered import judge_distance
 from learning.anchoring import anchoring
 from learning.models import ModelVersion, Score
 from learning.questions import default_question, learnable_questions, require_question
 from learning.reports import current_model
-from learning.tasks.predictions import run_predictions
 from reviewers.consensus.voters import choose_version, names_of
 from reviewers.models import ConsensusFit
 from tests.api_client import Api
 from tests.cast import CHOICE_SCHEMA, Desk, MakeDesk
-from tests.learning_rows import PLAIN, SPAM, add, attempt, empty_desk, play
+from tests.learning_rows import PLAIN, SPAM, add, empty_desk, play, send_predictions
 from tests.posterior_desk import POSTERIOR, fit
 from tests.test_pages_project import as_person
 
@@ -57,17 +55,6 @@ def desk(make_desk: MakeDesk) -> Desk:
         add(desk, 6, text, prefix, heat)
         add(desk, 2, text, f"open-{prefix}")
     return desk
-
-
-def send(desk: Desk, lines: list[dict[str, Any]]) -> dict[str, Any]:
-    from django.conf import settings
-
-    path = Path(settings.UPLOAD_DIR) / "sent"
-    path.write_text("\n".join(json.dumps({"model": "llm", **line}) for line in lines))
-    job = start_predictions(project=desk.project, actor=desk.cast.enzo, path=path)
-    run_predictions(attempt(job))
-    job.refresh_from_db()
-    return dict(job.result or {})
 
 
 # Which questions
@@ -119,6 +106,14 @@ def test_a_model_of_ratings_is_judged_by_how_far_off_it_is(desk: Desk) -> None:
     html = as_person(desk.cast.enzo).get("/p/forum/learning/").content.decode()
     assert "Points of the scale off, on average" in html
     assert "Weighted kappa with the accepted ratings" in html
+    job = Api(desk.cast.enzo).get("projects/forum/models/compare").json()["job"]
+    run_job(int(job), heartbeat_seconds=600)
+    html = as_person(desk.cast.enzo).get("/p/forum/learning/models/").content.decode()
+    assert re.findall('<td data-label="(?:Accuracy|Points off|Calibration error)">.*?([0-9.]+)', html)[:2] == [
+        "0.80",
+        "0.20",
+    ]
+    assert "F1 by answer" in html
 
 
 def test_ratings_that_look_like_others_are_doubted(make_desk: MakeDesk) -> None:
@@ -141,7 +136,7 @@ def test_ratings_that_look_like_others_are_doubted(make_desk: MakeDesk) -> None:
 
 def test_predictions_of_ratings_are_probabilities_of_points_or_answers(desk: Desk) -> None:
     names = list(Item.objects.filter(external_id__startswith="open-").values_list("external_id", flat=True))
-    result = send(
+    result = send_predictions(
         desk,
         [
             {"external_id": names[0], "proba": {"4": 0.7, "5": 0.3}},
@@ -165,7 +160,9 @@ def test_predictions_of_ratings_are_probabilities_of_points_or_answers(desk: Des
 
 
 def all_say(desk: Desk, heat: int) -> None:
-    send(desk, [{"external_id": item.external_id, "answers": {"verdict": heat}} for item in open_items(desk)])
+    send_predictions(
+        desk, [{"external_id": item.external_id, "answers": {"verdict": heat}} for item in open_items(desk)]
+    )
 
 
 def open_items(desk: Desk) -> list[Item]:
@@ -191,7 +188,7 @@ def test_the_likeliest_rating_is_suggested_and_counted_as_followed(make_desk: Ma
 
 def test_what_a_model_said_of_choices_is_no_rating_once_the_question_is_one(make_desk: MakeDesk) -> None:
     desk = make_desk(n=5, suggestions=True, blind_share=0.1)
-    send(desk, [{"external_id": f"t-{i}", "answers": {"verdict": "insult"}} for i in range(1, 6)])
+    send_predictions(desk, [{"external_id": f"t-{i}", "answers": {"verdict": "insult"}} for i in range(1, 6)])
     (question,) = learnable_questions(desk.project)
     assert current_model(desk.project, question) is not None
     change = {"verdict": {"none": None, "spam": None, "insult": None}}
@@ -202,7 +199,7 @@ def test_what_a_model_said_of_choices_is_no_rating_once_the_question_is_one(make
     assert current_model(desk.project, question) is None
     assert desk.lease_one("alice")["suggestion"] is None
     assert names_of(desk.project) == []
-    result = send(desk, [{"external_id": "t-1", "answers": {"verdict": 3}}])
+    result = send_predictions(desk, [{"external_id": "t-1", "answers": {"verdict": 3}}])
     assert "Send a new `version`" in result["errors"][0]["reason"]
 
 
@@ -211,7 +208,7 @@ def test_an_outside_model_of_ratings_may_vote(make_desk: MakeDesk) -> None:
     other = [{"annotator": name, "answers": {"verdict": 2}} for name in ("ann", "ben")]
     rows = [{"external_id": f"p-{i}", "text": f"p {i}", "annotations": given if i % 2 else other} for i in range(120)]
     desk = make_desk(schema={"questions": [HEAT]}, rows=rows, overlap={"min": 2, "max": 4}, rule=POSTERIOR)
-    send(desk, [{"external_id": f"p-{i}", "answers": {"verdict": 4 if i % 2 else 2}} for i in range(120)])
+    send_predictions(desk, [{"external_id": f"p-{i}", "answers": {"verdict": 4 if i % 2 else 2}} for i in range(120)])
     assert names_of(desk.project) == ["llm"]
     desk.project = projects.change_project(
         project=desk.project, settings={"rule": {**POSTERIOR, "voter": "llm"}}, actor=desk.cast.olga

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.skipif(not has_torch(), reason="torch is not installed"
 
 @pytest.fixture(autouse=True)
 def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cnn, "MOST_STEPS", 60)
+    monkeypatch.setattr(cnn, "MOST_STEPS", 25)
 
 
 def digits() -> tuple[NDArray[np.float32], NDArray[np.int64]]:

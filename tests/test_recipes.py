@@ -25,7 +25,7 @@ SHAPE = (8, 8, 1)
 
 @pytest.fixture(autouse=True)
 def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cnn, "MOST_STEPS", 150)
+    monkeypatch.setattr(cnn, "MOST_STEPS", 60)
 
 
 def images(n: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -110,7 +110,7 @@ def test_auto_needs_no_torch_and_what_was_asked_for_does(monkeypatch: pytest.Mon
         settle(Recipe("cnn", asked.spans, SHAPE), X, y, 10, 0)
 
 
-@pytest.mark.parametrize(("name", "reads"), [("cnn", "pixels"), ("embedding_bag", "words")])
+@pytest.mark.parametrize(("name", "reads"), [("cnn", "pixels"), ("embedding_bag", "text")])
 def test_estimator_that_can_read_nothing_of_the_items_is_refused(name: str, reads: str) -> None:
     X, y = images(60)
     with pytest.raises(UnsuitableError, match=rf"^the estimator {name} learns from {reads}, and these items have none"):

@@ -9,7 +9,7 @@ import pytest
 
 from learning.algorithms import shares as module
 from learning.algorithms.estimators import Model, fit_logistic
-from learning.algorithms.shares import match_shares
+from learning.algorithms.shares import level_of, match_shares
 from reviewers.algorithms.intervals import wilson
 
 X = np.random.default_rng(4).normal(size=(3000, 2))
@@ -31,7 +31,7 @@ def test_a_share_that_chance_labels_rule_out_moves_to_the_nearest_one_they_allow
     model = fit()
     assert shares_of(model)[1] < 0.2
     moved = match_shares(model, X, [50, 50])
-    assert shares_of(moved)[1] == pytest.approx(wilson(50, 100)[0], abs=0.003)
+    assert shares_of(moved)[1] == pytest.approx(wilson(50, 100, level_of(2))[0], abs=0.003)
     assert moved.settings["shift"][1] > 0 > moved.settings["shift"][0]
 
 
@@ -43,7 +43,7 @@ def test_a_model_that_hardly_tells_items_apart_is_matched_too(n_classes: int) ->
     counts = np.array([70, 30, 20][:n_classes])
     found = shares_of(match_shares(weak, X, counts))
     for share, count in zip(found, counts, strict=True):
-        low, high = wilson(int(count), int(counts.sum()))
+        low, high = wilson(int(count), int(counts.sum()), level_of(n_classes))
         assert low - 0.005 <= share <= high + 0.005
 
 
@@ -53,8 +53,8 @@ def test_what_chance_labels_allow_stays_as_it_is() -> None:
     same = match_shares(model, X, [100 - n_positive, n_positive])
     assert np.array_equal(same.predict_proba(X), model.predict_proba(X))
     assert np.array_equal(match_shares(model, X, [0, 0]).predict_proba(X), model.predict_proba(X))
-    few = match_shares(model, X, [1, 1])  # an interval from 0.09 to 0.91
-    assert shares_of(few)[1] == pytest.approx(max(shares_of(model)[1], wilson(1, 2)[0]), abs=0.003)
+    few = match_shares(model, X, [1, 1])  # an interval from 0.21 to 0.79
+    assert shares_of(few)[1] == pytest.approx(max(shares_of(model)[1], wilson(1, 2, level_of(2))[0]), abs=0.003)
 
 
 def test_the_order_of_items_does_not_change() -> None:
@@ -68,7 +68,7 @@ def test_several_classes_are_matched_at_once() -> None:
     counts = np.array([300, 400, 300])
     found = shares_of(match_shares(fit(3), X, counts))
     for share, count in zip(found, counts, strict=True):
-        low, high = wilson(int(count), 1000)
+        low, high = wilson(int(count), 1000, level_of(3))
         assert low - 0.005 <= share <= high + 0.005
 
 

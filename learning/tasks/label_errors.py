@@ -31,7 +31,7 @@ def search_label_errors(running: RunningJob) -> dict[str, Any]:
     Labels of the holdout are among them: a wrong one there misjudges every model. JobFailedError with fewer than 100
     labels or a single class; StateError while labels are of two versions of the schema.
     """
-    from learning.algorithms.estimators import TooFewClassesError
+    from learning.algorithms.estimators import TooFewClassesError, UnsuitableError
     from learning.algorithms.label_errors import doubt_codes, doubt_sets
 
     project = running.project
@@ -55,7 +55,7 @@ def search_label_errors(running: RunningJob) -> dict[str, Any]:
     running.progress(len(items), 2 * len(items))
     try:
         doubts = doubt_sets(X, y, SEED) if holds_several(question) else doubt_codes(X, y, len(classes), SEED)
-    except TooFewClassesError as error:
+    except (TooFewClassesError, UnsuitableError) as error:
         raise JobFailedError(_("Nothing can be told apart: %(reason)s.") % {"reason": error}) from error
     scale = scale_of(question)
     if scale is not None:

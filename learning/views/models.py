@@ -13,16 +13,15 @@ from annotation.errors import TouchstoneError
 from annotation.kinds import Question
 from annotation.models import Job, Project
 from annotation.progress import show_job_for_people
-from annotation.schema import leaf_choices
 from annotation.views.page import ProjectPage, sentence_of
 from learning.actions.comparison import ask_for_comparison
 from learning.actions.promotion import start_promotion
 from learning.api_models import model_for
 from learning.comparisons import MOST, choose_models, default_models, find_gain, question_of, show_comparison
 from learning.models import ModelVersion
-from learning.questions import learnable_questions
+from learning.questions import class_texts, learnable_questions
 from learning.reports import find_metric
-from learning.views.learning import METRICS, shown_question
+from learning.views.learning import shown_question
 
 MOST_LISTED = 50
 
@@ -68,13 +67,15 @@ def _list_models(project: Project, chosen: set[int]) -> list[dict[str, Any]]:
 
 def _lay_out(question: Question, told: dict[str, Any]) -> dict[str, Any]:
     """A comparison as the page shows it: models as rows, figures as columns; F1 as bars, and by choice."""
-    texts = {choice["value"]: choice.get("text") or choice["value"] for choice in leaf_choices(question)}
+    texts = class_texts(question)
     judged = [one for one in told["models"] if one["metrics"]]
+    columns = {name: word for name, word in _column_words().items() if any(find_metric(one, name) for one in judged)}
     rows = [
         one
         | {
             "title": f"{one['name']} {one['version']}",
-            "figures": [find_metric(one, name) for name in METRICS],
+            "macro_f1": find_metric(one, "macro_f1"),
+            "figures": [{"head": word, "figure": find_metric(one, name)} for name, word in columns.items()],
             "is_reference": one["id"] == told["reference"],
             "verdict": _verdict(one["gain"]),
         }
@@ -82,6 +83,7 @@ def _lay_out(question: Question, told: dict[str, Any]) -> dict[str, Any]:
     ]
     return told | {
         "models": rows,
+        "columns": list(columns.values()),
         "reference_title": next((row["title"] for row in rows if row["is_reference"]), ""),
         "bars": [_bar(one, find_metric(one, "macro_f1") or {}) for one in judged],
         "heads": [f"{one['name']} {one['version']}" for one in judged],
@@ -90,6 +92,17 @@ def _lay_out(question: Question, told: dict[str, Any]) -> dict[str, Any]:
             for choice in texts
             if (own := [row for one in judged for row in one["classes"] if row["choice"] == choice])
         ],
+    }
+
+
+def _column_words() -> dict[str, str]:
+    """Figures beside macro-F1, by name, as heads of columns; those on a scale are there for ratings alone."""
+    return {
+        "accuracy": _("Accuracy"),
+        "mean_absolute_error": _("Points off"),
+        "cohen_kappa_quadratic": _("Weighted kappa"),
+        "log_loss": _("Log-loss"),
+        "calibration_error": _("Calibration error"),
     }
 
 

@@ -166,6 +166,8 @@ def fit_logistic(
 
     Raises
     ------
+    UnsuitableError
+        If X has no columns.
     TooFewClassesError
         If fewer than two classes occur among the labels.
     ValueError
@@ -191,7 +193,8 @@ def fit_logistic(
     classes = np.unique(y_train)
     is_used = np.zeros(X.shape[1], bool)
     is_used[X_train.nonzero()[1]] = True
-    columns = np.flatnonzero(is_used)
+    # Where nothing is known of any item one empty column stands in, and the shares are all that is learned.
+    columns = np.flatnonzero(is_used) if is_used.any() else np.zeros(1, np.int64)
     estimator = LogisticRegression(C=C, class_weight=class_weight, max_iter=max_iter, random_state=seed)
     # More threads only contend on a busy machine, and sums in another order are other sums.
     with threadpool_limits(limits=1), warnings.catch_warnings():

@@ -76,11 +76,15 @@ def check_labels(X: Matrix, y: ArrayLike, n_classes: int) -> NDArray[np.int64]:
 
     Raises
     ------
+    UnsuitableError
+        If X has no columns.
     TooFewClassesError
         If fewer than two classes occur among the labels.
     ValueError
         If lengths differ or a code is out of range.
     """
+    if not X.shape[1]:
+        raise UnsuitableError("these items have nothing that a model could learn from: no text, image or embedding")
     codes = np.asarray(y, np.int64)
     if codes.shape != (X.shape[0],):
         raise ValueError(f"{len(codes)} labels for {X.shape[0]} rows of X")

@@ -32,7 +32,8 @@ class Recipe:
     ----------
     estimator : str
     spans : mapping of str to slice
-        The columns of each part, by its name (`Features.parts`); empty where that does not matter (words alone, for `logistic`).
+        The columns of each part, by its name (`Features.parts`); empty where that does not matter (one part alone, for
+        `logistic`).
     shape : tuple of int or None
         Height, width, channels of the block of pixels, where there is one.
     """
