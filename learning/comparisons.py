@@ -27,13 +27,15 @@ _CHANGING = ("round", "predictions", "promotion", "llm")
 
 
 def default_models(project: Project, question: Question) -> list[ModelVersion]:
-    """The current model, then the newest version of each name, newest first; six at most."""
+    """The current model, then the newest version of each name, newest first, six at most; of one name its last two."""
     models = ModelVersion.objects.of_question(project, question)
     chosen = list(models.filter(is_current=True))
     newest = models.order_by("name", "-pk").distinct("name")
     for model in sorted(newest, key=lambda one: -one.pk):
         if model not in chosen:
             chosen.append(model)
+    if len(chosen) == 1:
+        chosen += models.exclude(pk=chosen[0].pk).order_by("-pk")[:1]
     return chosen[:MOST]
 
 
