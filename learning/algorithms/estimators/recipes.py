@@ -63,7 +63,7 @@ def settle(
 ) -> Recipe:
     """A recipe whose estimator is named: what `auto` comes to for these labels.
 
-    Logistic regression, which nothing was ahead of on labelled texts (docs/active-learning.md), but for two cases, in
+    Logistic regression, which nothing was ahead of on labelled texts (docs/models.md), but for two cases, in
     which from 50 labels on that estimator is taken whose log-loss on unseen labels is lower. Images alone, where torch
     is installed: logistic regression or the convolutional network. Several kinds of parts: logistic regression over
     all columns side by side, or over each part's, fused.

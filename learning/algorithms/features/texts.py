@@ -10,7 +10,7 @@ from learning.algorithms.features.characters import count_characters, fit_charac
 from learning.algorithms.features.words import TextFeatures, count_words, fit_text
 
 AUTO = "auto"
-# Runs of characters teach more (docs/active-learning.md), and take 14 times the room and the time of words in a round.
+# Runs of characters teach more (docs/features.md), and take 14 times the room and the time of words in a round.
 MANY_TEXTS = 100_000
 # What may be asked for besides: the blocks of each, in the order of their columns.
 TEXT_BLOCKS = {"words": ("words",), "characters": ("characters",), "both": ("words", "characters")}
