@@ -89,7 +89,7 @@ def time_images(project: Project, turns: int) -> dict[str, Any]:
     from learning.feature_files import refresh_shards
     from learning.feature_stores import image_paths
     from learning.loading import load_listed
-    from learning.scoring import fit_space, vectorise
+    from learning.scoring import fit_space
 
     items = load_listed(project)
     block = ImageFeatures(32, 32, 3)
@@ -107,10 +107,10 @@ def time_images(project: Project, turns: int) -> dict[str, Any]:
         started = time.perf_counter()
         shards = refresh_shards(project, lambda: None)
         finding.append(round(time.perf_counter() - started, 3))
-        features = fit_space(project, shards, items, np.random.default_rng(0))
+        features = fit_space(shards, items, np.random.default_rng(0))
         assert features.blocks == {"pixels": block}
         started = time.perf_counter()
-        X = vectorise(project, features, shards, items)
+        X = shards.vectorise(features, items)
         reading.append(round(time.perf_counter() - started, 3))
         assert X.shape == (len(items), 3072)
     return {"decoding": round(decoding, 2), "making": round(making, 2), "finding": finding, "reading": reading}

@@ -82,10 +82,10 @@ def score(folder: Path, cores: set[int], turn: int, n_turns: int, begin: float) 
     project = Project(pk=1)
     store = WordStore(Listed(project, items, np.zeros(len(items), np.uint8)))
     shards = Shards(store.listed, lambda: None, [(store, stored)])
-    predict(project, features, shards, model, items[:10], lambda _n: None)
+    predict(features, shards, model, items[:10], lambda _n: None)
     time.sleep(max(0.0, begin - time.time()))
     began = time.time()
-    predict(project, features, shards, model, items, lambda _n: None)
+    predict(features, shards, model, items, lambda _n: None)
     return began, time.time()
 
 

@@ -114,7 +114,7 @@ def judge_beside_current(
             features, model = unpack_model(current)
         except (OSError, WeightsError):
             return None
-        raw = predict(project, features, shards, model, holdout.items, lambda _n: None)
+        raw = predict(features, shards, model, holdout.items, lambda _n: None)
     other = align_to(question, raw, current.classes)
     return Beside(current, compare(project, holdout.y[known], proba[known], other, seed))
 
@@ -156,7 +156,7 @@ def judge_by_chance(
         model = fit(is_drawn)
     except TooFewClassesError:
         return None
-    proba = predict(project, features, shards, model, holdout.items, lambda _n: None)
+    proba = predict(features, shards, model, holdout.items, lambda _n: None)
     figure = _evaluate(holdout.y, proba, seed).macro_f1.as_dict()
     _say_how_drawn(project, [figure])
     return {"n_train": int(is_drawn.sum()), "macro_f1": figure}

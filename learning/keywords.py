@@ -39,10 +39,10 @@ def find_likeness(
     from learning.algorithms.features import Features, count_texts
     from learning.algorithms.features.texts import COUNTERS
 
-    blocks = fit_space(project, shards, items, rng).blocks
+    blocks = fit_space(shards, items, rng).blocks
     space = Features({name: block for name, block in blocks.items() if name in COUNTERS})
     if not space.blocks:
         return None
     likeness = _Likeness(sparse.csr_matrix(space.join(count_texts([keywords], list(space.blocks)), 1)))
-    found = predict(project, space, shards, likeness, items, lambda _n: None)[:, 0]
+    found = predict(space, shards, likeness, items, lambda _n: None)[:, 0]
     return found if found.any() else None

@@ -48,7 +48,7 @@ class Scorer(Protocol):
     def predict_proba(self, X: Matrix) -> NDArray[np.float64]: ...
 
 
-def fit_space(project: Project, shards: Shards, items: NDArray[np.int64], rng: np.random.Generator) -> Features:
+def fit_space(shards: Shards, items: NDArray[np.int64], rng: np.random.Generator) -> Features:
     """The feature space of these items, or of a random sample where there are more than 50,000."""
     from learning.algorithms.features import Features
 
@@ -68,16 +68,7 @@ def recipe_for(project: Project, features: Features) -> Recipe:
     return Recipe(learning_settings(project)["estimator"], features.parts, shape)
 
 
-def vectorise(project: Project, features: Features, shards: Shards, items: NDArray[np.int64]) -> Matrix:
-    """The items as one matrix, (n_items, n_features), in their order; whatever their order is.
-
-    An item of which nothing is stored (it was erased meanwhile) is a row of zeros.
-    """
-    return shards.vectorise(features, items)
-
-
 def predict(
-    project: Project,
     features: Features,
     shards: Shards,
     model: Scorer,

@@ -115,7 +115,7 @@ def desk(make_desk: MakeDesk, settings: Any, tmp_path: Path) -> Desk:
 
 def blocks_of(desk: Desk, items: list[int]) -> list[str]:
     shards = refresh_shards(desk.project, lambda: None)
-    return list(fit_space(desk.project, shards, np.array(sorted(items)), np.random.default_rng(0)).blocks)
+    return list(fit_space(shards, np.array(sorted(items)), np.random.default_rng(0)).blocks)
 
 
 @pytest.mark.django_db

@@ -28,7 +28,7 @@ from learning.algorithms import features as feature_code
 from learning.embeddings import EmbeddingError, parse_embedding
 from learning.feature_files import refresh_shards
 from learning.models import Embedding, EmbeddingSpace
-from learning.scoring import fit_space, vectorise
+from learning.scoring import fit_space
 from learning.tasks import embeddings
 from learning.tasks.embeddings import run_embeddings
 from learning.tasks.features import run_features
@@ -78,8 +78,8 @@ def stored(desk: Desk) -> dict[int, list[float]]:
 def seen(desk: Desk, items: list[int]) -> dict[str, list[list[float]]]:
     """What a model sees of the items in each block of given vectors."""
     shards = refresh_shards(desk.project, lambda: None)
-    features = fit_space(desk.project, shards, np.sort(items), np.random.default_rng(0))
-    X = vectorise(desk.project, features, shards, np.array(items))
+    features = fit_space(shards, np.sort(items), np.random.default_rng(0))
+    X = shards.vectorise(features, np.array(items))
     spans = {name: span for name, span in features.spans.items() if name.startswith("given:")}
     dense = np.asarray(sparse.csr_matrix(X).toarray(), np.float64).round(3)
     return {name: dense[:, span].tolist() for name, span in spans.items()}

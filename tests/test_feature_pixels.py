@@ -22,7 +22,7 @@ from learning.algorithms.estimators import fit_logistic
 from learning.algorithms.features import ImageFeatures
 from learning.feature_files import Shards, refresh_shards
 from learning.models import ModelVersion
-from learning.scoring import fit_space, predict, vectorise
+from learning.scoring import fit_space, predict
 from tests.cast import Desk, MakeDesk, import_rows
 from tests.learning_rows import empty_desk, names_in, play
 
@@ -64,8 +64,8 @@ def refresh(desk: Desk) -> Shards:
 def brightness(desk: Desk, items: NDArray[np.int64]) -> list[list[int]]:
     """What a model sees of the items, as pixels of 0 to 255."""
     shards = refresh(desk)
-    features = fit_space(desk.project, shards, np.sort(items), np.random.default_rng(0))
-    X = vectorise(desk.project, features, shards, items)
+    features = fit_space(shards, np.sort(items), np.random.default_rng(0))
+    X = shards.vectorise(features, items)
     return [[round(value * 255) for value in row] for row in np.asarray(X).tolist()]
 
 
@@ -137,13 +137,13 @@ def test_parts_of_a_pool_are_scored_as_the_whole(desk: Desk, monkeypatch: pytest
     both = add_images(desk, [picture(value) for value in (10, 200, 240)], "both", parts=text)
     items = np.sort(np.concatenate([both, add_images(desk, [picture(90), picture(91)], "image")]))
     shards = refresh(desk)
-    features = fit_space(desk.project, shards, items, np.random.default_rng(0))
+    features = fit_space(shards, items, np.random.default_rng(0))
     assert list(features.blocks) == ["words", "pixels"]
-    X = vectorise(desk.project, features, shards, items)
+    X = shards.vectorise(features, items)
     model = fit_logistic(X, [0, 1, 1, 0, 1], n_classes=2, seed=0)
     monkeypatch.setattr(scoring, "MAX_PART", 2)
     done: list[int] = []
-    found = predict(desk.project, features, shards, model, items, done.append)
+    found = predict(features, shards, model, items, done.append)
     np.testing.assert_allclose(found, model.predict_proba(X), atol=1e-6)
     assert done == [2, 2, 1]
 

@@ -148,7 +148,7 @@ def _foretell(
             row.refusal = _("its file is not on this host or was changed")
             continue
         shards = shards or refresh_shards(project, running.check)
-        raw = predict(project, features, shards, model, common.items, lambda _n: None)
+        raw = predict(features, shards, model, common.items, lambda _n: None)
         found[row.model.pk] = align_to(question, raw, row.model.classes)
     return found
 

@@ -27,7 +27,7 @@ from learning.loading import load_sent_proba
 from learning.models import ModelVersion
 from learning.questions import classes_of, holds_several, learnable_questions
 from learning.reports import current_model
-from learning.scoring import align_to, fit_space, predict, taught_items, unpack_model, vectorise
+from learning.scoring import align_to, fit_space, predict, taught_items, unpack_model
 from learning.selection import find_space
 
 if TYPE_CHECKING:
@@ -149,15 +149,15 @@ def _measurer(
             features, fitted = unpack_model(model)
 
         def score(items: Ids) -> tuple[NDArray[np.bool_], Proba]:
-            return np.ones(len(items), bool), predict(project, features, shards, fitted, items, lambda _n: None)
+            return np.ones(len(items), bool), predict(features, shards, fitted, items, lambda _n: None)
     else:
 
         def score(items: Ids) -> tuple[NDArray[np.bool_], Proba]:
             return load_sent_proba(model, items)
 
     # Not the model's own features: they know no word that came after it.
-    own = fit_space(project, shards, pool, np.random.default_rng([SEED, 3]))
-    space = find_space(pool, lambda items: vectorise(project, own, shards, items), np.random.default_rng([SEED, 1]))
+    own = fit_space(shards, pool, np.random.default_rng([SEED, 3]))
+    space = find_space(pool, lambda items: shards.vectorise(own, items), np.random.default_rng([SEED, 1]))
 
     def measure(batch: Batch) -> Measured:
         scored, raw = score(batch.sample)

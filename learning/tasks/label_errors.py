@@ -13,7 +13,7 @@ from learning.actions.label_errors import KIND
 from learning.feature_files import refresh_shards
 from learning.loading import load_holdout, load_training
 from learning.questions import classes_of, holds_several, learnable_questions, scale_of
-from learning.scoring import fit_space, vectorise
+from learning.scoring import fit_space
 
 MIN_LABELS = 100  # with fewer a model doubts whatever is rare
 MOST_KEPT = 500
@@ -50,8 +50,8 @@ def search_label_errors(running: RunningJob) -> dict[str, Any]:
     classes = classes_of(question)
     running.progress(0, 2 * len(items))
     shards = refresh_shards(project, running.check)
-    features = fit_space(project, shards, items, np.random.default_rng([SEED, 2]))
-    X = vectorise(project, features, shards, items)
+    features = fit_space(shards, items, np.random.default_rng([SEED, 2]))
+    X = shards.vectorise(features, items)
     running.progress(len(items), 2 * len(items))
     try:
         doubts = doubt_sets(X, y, SEED) if holds_several(question) else doubt_codes(X, y, len(classes), SEED)

@@ -49,7 +49,6 @@ from learning.scoring import (
     recipe_for,
     unpack_model,
     utilities_for,
-    vectorise,
 )
 from learning.selection import Vectors, drawn_by_chance, look_at
 from learning.stopwatch import Stopwatch, clock_of_process
@@ -179,14 +178,14 @@ def _score(running: RunningJob, round_: Round, question: Question, *, train: boo
     return score_with(running, round_, question, current)
 
 
-def _vectors(project: Project, features: Features, shards: Shards) -> Vectors:
-    return lambda items: vectorise(project, features, shards, items)
+def _vectors(features: Features, shards: Shards) -> Vectors:
+    return lambda items: shards.vectorise(features, items)
 
 
 def _vectors_of(running: RunningJob, project: Project, model: ModelVersion) -> Vectors:
     def vectors(items: NDArray[np.int64]) -> Matrix:
         features, _fitted, shards = _unpack(running, project, model)
-        return vectorise(project, features, shards, items)
+        return shards.vectorise(features, items)
 
     return vectors
 
@@ -197,11 +196,11 @@ def _vectors_for(running: RunningJob, round_: Terms, items: NDArray[np.int64]) -
     @cache
     def fit() -> tuple[Features, Shards]:
         shards = _count(running, round_.project)
-        return fit_space(round_.project, shards, items, np.random.default_rng([round_.seed, 2])), shards
+        return fit_space(shards, items, np.random.default_rng([round_.seed, 2])), shards
 
     def vectors(asked: NDArray[np.int64]) -> Matrix:
         features, shards = fit()
-        return vectorise(round_.project, features, shards, asked)
+        return shards.vectorise(features, asked)
 
     return vectors
 
@@ -242,16 +241,16 @@ def _train(running: RunningJob, round_: Round, question: Question) -> Scored:
     running.on_step("fit")
     known = join_items(training, pool.items)
     progress = _Progress(running, len(holdout) + len(pool))
-    features = fit_space(project, shards, known, np.random.default_rng([round_.seed, 2]))
+    features = fit_space(shards, known, np.random.default_rng([round_.seed, 2]))
     lesson = Lesson(
-        vectorise(project, features, shards, training.items),
+        shards.vectorise(features, training.items),
         training.y,
         drawn_by_chance(project, training.items),
         None if holds_several(question) else load_beliefs(project, question, training),
     )
     chosen = training.items[~lesson.is_by_chance]
     sample = _sample(known, round_.seed)
-    some = vectorise(project, features, shards, sample)
+    some = shards.vectorise(features, sample)
     basis = fit_basis(some, np.random.default_rng([round_.seed, 3]))
     left = some[~np.isin(sample, chosen)]
 
@@ -266,7 +265,7 @@ def _train(running: RunningJob, round_: Round, question: Question) -> Scored:
     n_left = len(known) - len(chosen)
     model = calibrate(model, lesson, round_.seed, recipe=recipe, n_left=n_left, basis=basis)
     running.on_step("judge")
-    judged = predict(project, features, shards, model, holdout.items, progress)
+    judged = predict(features, shards, model, holdout.items, progress)
     beside = judge_beside_current(project, question, shards, holdout, judged, round_.seed)
     thresholds = model.settings.get("thresholds", ())
     figures = judge(project, question, holdout, judged, round_.seed, thresholds)
@@ -296,15 +295,15 @@ def _train(running: RunningJob, round_: Round, question: Question) -> Scored:
     if beside is not None and beside.is_worse:
         return _with_the_better_one(running, round_, question, kept, beside)
     running.on_step("score")
-    proba = as_stored(predict(project, features, shards, model, pool.items, progress))
+    proba = as_stored(predict(features, shards, model, pool.items, progress))
     committee = None
     if find_strategy(round_.strategy).needs_committee and not holds_several(question):
         rng = np.random.default_rng([round_.seed, 8])
         members = teach_committee(model, lesson, rng, round_.seed, recipe=recipe, basis=basis)
-        each = (predict(project, features, shards, member, pool.items, lambda _n: None) for member in members)
+        each = (predict(features, shards, member, pool.items, lambda _n: None) for member in members)
         committee = np.stack([said.astype(np.float32) for said in each])
     _publish(running, round_, question, kept, pool.items, proba)
-    return Scored(kept, pool.items, proba, len(training), "", _vectors(project, features, shards), committee)
+    return Scored(kept, pool.items, proba, len(training), "", _vectors(features, shards), committee)
 
 
 def _with_the_better_one(
@@ -356,10 +355,10 @@ def score_with(
     running.on_step("count")
     features, fitted, shards = _unpack(running, project, model)
     running.on_step("score")
-    raw = as_stored(predict(project, features, shards, fitted, pool.items, _Progress(running, len(pool))))
+    raw = as_stored(predict(features, shards, fitted, pool.items, _Progress(running, len(pool))))
     proba = align_to(question, raw, model.classes)
     _publish(running, round_, question, model, pool.items, proba, actor)
-    return Scored(model, pool.items, proba, model.n_train, vectors=_vectors(project, features, shards))
+    return Scored(model, pool.items, proba, model.n_train, vectors=_vectors(features, shards))
 
 
 def _unpack(running: RunningJob, project: Project, model: ModelVersion) -> tuple[Features, Model, Shards]:
