@@ -23,8 +23,8 @@ from learning.models import ModelVersion, Score
 from learning.questions import classes_of, learnable_questions
 from learning.stored_proba import find_proba
 from learning.unsure import find_contradictions, list_unsure
-from tests.cast import Desk, MakeDesk
-from tests.learning_rows import BETWEEN, PLAIN, SPAM, add, empty_desk, play, teach
+from tests.cast import Desk, MakeDesk, import_rows
+from tests.learning_rows import BETWEEN, PLAIN, SPAM, add, empty_desk, names_in, play, teach
 
 PAGE = "/p/forum/learning/unsure/"
 
@@ -149,7 +149,9 @@ def test_where_several_choices_may_hold_those_nearest_to_a_half_are_told(make_de
     classes = classes_of(question)
     model = ensure_external_model(project=desk.project, question=question["id"], name="m", version="1", classes=classes)
     make_current(model=model, check=lambda: None)
-    item = Item.objects.get(project=desk.project)
+    name = next(names_in(desk, Item.Split.POOL, "open"))
+    import_rows(desk.project, [{"external_id": name, "text": "Buy this, or else"}])
+    item = Item.objects.get(project=desk.project, external_id=name)
     Score.objects.create(
         item=item, model_version=model, choice=classes[0], probability=0.9, utility=0.5, proba=[0.9, 0.4, 0.2]
     )
