@@ -40,7 +40,8 @@ class Prediction:
 class Learnable:
     """A question that can be learned, as lines speak of it: looked up once for a million of them.
 
-    `values` are its classes as `proba` names them, `classes` their codes; `is_meant`: where a line names no question.
+    `values` are its classes as `proba` names them, `classes` their codes; `is_meant`: where a line names no question;
+    `is_several`: whether several classes may hold.
     """
 
     question: Question
@@ -49,6 +50,7 @@ class Learnable:
     values: tuple[str, ...]
     classes: tuple[int, ...]
     is_meant: bool
+    is_several: bool
 
     def read_answer(self, answer: object) -> tuple[float, ...]:
         """An answer as probabilities: 1 for what it says. Raises PredictionError."""
@@ -78,6 +80,7 @@ def list_learnable(questions: Sequence[Question]) -> list[Learnable]:
             values=tuple(class_names(question)),
             classes=tuple(classes_of(question)),
             is_meant=question is meant,
+            is_several=holds_several(question),
         )
         for question in questions
     ]
@@ -157,7 +160,7 @@ def _read_proba(sent: object, question: Learnable) -> tuple[float, ...]:
             raise PredictionError(
                 _("The probability of %(value)s must be a number from 0 to 1.") % {"value": quote(value)}
             )
-    if holds_several(question.question):
+    if question.is_several:
         return tuple(min(1.0, float(sent.get(value, 0))) for value in values)
     total = math.fsum(sent.values())
     if total > 1 + TOLERANCE:
