@@ -86,8 +86,8 @@ def fill_images(n: int) -> Project:
 def time_images(project: Project, turns: int) -> dict[str, Any]:
     """Seconds: to decode all as before, to make the shards, to read them."""
     from learning.algorithms.features import ImageFeatures
-    from learning.feature_files import refresh_shards
-    from learning.feature_stores import image_paths
+    from learning.features.stored import refresh_shards
+    from learning.features.stores import image_paths
     from learning.loading import load_listed
     from learning.scoring import fit_space
 
@@ -144,8 +144,8 @@ def send_vectors(site: Site, project: Project, name: str, vectors: Iterator[Any]
 def time_given(site: Site, args: argparse.Namespace) -> dict[str, Any]:
     """Vectors a second, seconds to make the shards, seconds of a round by step, the worker's memory."""
     from annotation.models import Organisation
-    from learning.feature_files import refresh_shards
-    from learning.feature_stores import project_folder
+    from learning.features.stored import refresh_shards
+    from learning.features.stores import project_folder
 
     Organisation.objects.update(max_upload_bytes=20 * 2**30)
     project = fill(args.items, 2000)

@@ -33,8 +33,8 @@ def prepare(folder: Path, n_shards: int) -> None:
     from learning.algorithms import weights
     from learning.algorithms.estimators import fit_logistic
     from learning.algorithms.features import fit_text
-    from learning.counting import count_payloads
-    from learning.shard_files import SHARD, Rows, write_shard
+    from learning.features.counting import count_payloads
+    from learning.features.shards import SHARD, Rows, write_shard
 
     texts = list(make_texts(SHARD, seed=5))
     part = {"name": "text", "kind": "text", "role": "target"}
@@ -67,10 +67,10 @@ def score(folder: Path, cores: set[int], turn: int, n_turns: int, begin: float) 
     from learning.algorithms import weights
     from learning.algorithms.estimators import LogisticModel
     from learning.algorithms.features import Features, TextFeatures
-    from learning.feature_files import Shards
-    from learning.feature_stores import Listed, WordStore
+    from learning.features.shards import ShardList, open_shard
+    from learning.features.stored import Shards
+    from learning.features.stores import Listed, WordStore
     from learning.scoring import predict
-    from learning.shard_files import ShardList, open_shard
 
     data = (folder / "model").read_bytes()
     arrays, card = weights.unpack(data, weights.sha256(data))

@@ -22,7 +22,7 @@ from learning.actions.embeddings import KIND as EMBEDDINGS
 from learning.actions.embeddings import STORED, start_embeddings
 from learning.actions.features import start_features
 from learning.actions.rounds import KIND, settle_holdout_share, start_round
-from learning.feature_files import has_shards
+from learning.features.stored import has_shards
 from learning.models import ModelVersion, Round
 from learning.questions import default_question
 

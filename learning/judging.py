@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from learning.algorithms.estimators import Model
     from learning.algorithms.evaluation import ClassFigures, Evaluation
     from learning.algorithms.features import Features
-    from learning.feature_files import Shards
+    from learning.features.stored import Shards
 
 Figures = dict[str, Any]
 

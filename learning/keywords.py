@@ -14,7 +14,7 @@ from learning.scoring import fit_space, predict
 if TYPE_CHECKING:
     from scipy import sparse
 
-    from learning.feature_files import Shards
+    from learning.features.stored import Shards
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from annotation.kinds import Question
 from annotation.models import Item, Project
-from learning.counting import Payload
+from learning.features.counting import Payload
 from learning.models import ModelVersion
 from learning.questions import classes_of, holds_several
 from learning.snapshots.accepted import ACCEPTED, accepted_parameters

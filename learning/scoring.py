@@ -16,18 +16,18 @@ from numpy.typing import NDArray
 from annotation.kinds import Question
 from annotation.models import Project
 from annotation.settings import learning_settings
-from learning.counting import count_cores
+from learning.features.counting import count_cores
+from learning.features.shards import MAX_CELLS, Shard
 from learning.loading import Labelled, align_proba
 from learning.model_files import read_weights
 from learning.models import EmbeddingSpace, ModelVersion
 from learning.questions import classes_of, holds_several
-from learning.shard_files import MAX_CELLS, Shard
 
 if TYPE_CHECKING:
     from learning.algorithms.estimators import Model
     from learning.algorithms.estimators.recipes import Recipe
     from learning.algorithms.features import Block, Features, Matrix
-    from learning.feature_files import Shards
+    from learning.features.stored import Shards
 
 # Weights of words hardly change beyond this many items.
 MAX_FIT = 50_000

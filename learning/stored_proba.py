@@ -8,9 +8,9 @@ from contextlib import suppress
 import numpy as np
 from numpy.typing import NDArray
 
+from learning.features.shards import view
 from learning.model_files import list_proba_shards
 from learning.models import ModelVersion
-from learning.shard_files import view
 
 
 def find_proba(model: ModelVersion, items: NDArray[np.int64]) -> dict[int, NDArray[np.float32]]:

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from learning.api import AnchoringView, LabelErrorsView, LearningCurveView, ModelsView, PredictionsView, RoundsView
-from learning.api_drift import DriftView
-from learning.api_embeddings import EmbeddingsView
-from learning.api_llm import LlmView
-from learning.api_models import ComparisonView, PromotionView
+from learning.api.drift import DriftView
+from learning.api.embeddings import EmbeddingsView
+from learning.api.llm import LlmView
+from learning.api.models import ComparisonView, PromotionView
+from learning.api.rounds import (
+    AnchoringView,
+    LabelErrorsView,
+    LearningCurveView,
+    ModelsView,
+    PredictionsView,
+    RoundsView,
+)
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("projects/<slug:slug>/predictions", PredictionsView.as_view(), name="api-predictions"),

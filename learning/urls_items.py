@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, path
 
 from annotation.api.items import QuarantineView
-from learning.api_items import ItemsView, ItemView
+from learning.api.items import ItemsView, ItemView
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("projects/<slug:slug>/items", ItemsView.as_view(), name="api-items"),

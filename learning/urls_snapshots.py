@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from learning.api_snapshots import SnapshotFileView, SnapshotsView, SnapshotView
+from learning.api.snapshots import SnapshotFileView, SnapshotsView, SnapshotView
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("projects/<slug:slug>/snapshots", SnapshotsView.as_view(), name="api-snapshots"),

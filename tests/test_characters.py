@@ -16,8 +16,8 @@ from sklearn.feature_extraction.text import CountVectorizer
 
 from learning.algorithms.features import characters, choose_text_blocks, texts
 from learning.algorithms.features.characters import CharacterFeatures, count_characters, is_unspaced
-from learning.counting import count_blocks
-from learning.feature_files import refresh_shards
+from learning.features.counting import count_blocks
+from learning.features.stored import refresh_shards
 from learning.scoring import fit_space, unpack_model
 from tests.cast import Desk, MakeDesk
 from tests.learning_rows import PLAIN, SPAM, add, empty_desk, play, teach

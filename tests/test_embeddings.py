@@ -21,12 +21,12 @@ from annotation.importing.rows import parse_row
 from annotation.jobs import JobFailedError, run_job
 from annotation.models import Item, Job
 from annotation.vectors import VectorError, parse_vector
-from learning import shard_files
 from learning.actions.embeddings import ensure_space, remove_space, start_embeddings, write_vectors
 from learning.actions.features import start_features
 from learning.algorithms import features as feature_code
-from learning.embeddings import EmbeddingError, parse_embedding
-from learning.feature_files import refresh_shards
+from learning.features import shards as shard_files
+from learning.features.embeddings import EmbeddingError, parse_embedding
+from learning.features.stored import refresh_shards
 from learning.models import Embedding, EmbeddingSpace
 from learning.scoring import fit_space
 from learning.tasks import embeddings

@@ -18,14 +18,15 @@ from annotation.actions.quarantine import ask_release, confirm_release
 from annotation.events import dispatch_events
 from annotation.jobs import JobFailedError, JobLostError, RunningJob, run_job
 from annotation.models import Item, Job, QueueRow
-from learning import counting, shard_files
 from learning.actions import models
 from learning.actions.features import start_features
 from learning.algorithms.features import TextFeatures, count_words
-from learning.counting import HAS_TEXT, count_blocks, count_payloads
-from learning.feature_files import refresh_shards
+from learning.features import counting
+from learning.features import shards as shard_files
+from learning.features.counting import HAS_TEXT, count_blocks, count_payloads
+from learning.features.shards import ShardList
+from learning.features.stored import refresh_shards
 from learning.models import ModelVersion, Round, Score
-from learning.shard_files import ShardList
 from learning.tasks.features import run_features
 from learning.tasks.rounds import run_round
 from tests.cast import Desk, MakeDesk

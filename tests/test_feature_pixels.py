@@ -17,10 +17,11 @@ from annotation.actions.items import erase_items, quarantine_item
 from annotation.actions.media import add_media
 from annotation.media import media_path
 from annotation.models import Item
-from learning import scoring, shard_files
+from learning import scoring
 from learning.algorithms.estimators import fit_logistic
 from learning.algorithms.features import ImageFeatures
-from learning.feature_files import Shards, refresh_shards
+from learning.features import shards as shard_files
+from learning.features.stored import Shards, refresh_shards
 from learning.models import ModelVersion
 from learning.scoring import fit_space, predict
 from tests.cast import Desk, MakeDesk, import_rows

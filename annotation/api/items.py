@@ -1,4 +1,4 @@
-"""Bringing items in, erasing and sealing them. The list, which also shows scores, is in `learning/api_items.py`."""
+"""Bringing items in, erasing and sealing them. The list, which also shows scores, is in `learning/api/items.py`."""
 
 from __future__ import annotations
 

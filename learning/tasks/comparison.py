@@ -18,7 +18,7 @@ from annotation.jobs import JobFailedError, RunningJob, job_kind
 from annotation.kinds import Question
 from annotation.models import Project
 from learning.comparisons import KIND, marker_of
-from learning.feature_files import Shards, refresh_shards
+from learning.features.stored import Shards, refresh_shards
 from learning.judging import compare, judge
 from learning.loading import Labelled, load_holdout, load_sent_proba
 from learning.models import ModelVersion

@@ -21,7 +21,7 @@ from annotation.kinds import Question
 from annotation.models import Project
 from learning.actions.drift import KIND
 from learning.algorithms.thresholds import DEFAULT_THRESHOLD
-from learning.feature_files import refresh_shards
+from learning.features.stored import refresh_shards
 from learning.incoming import SEED, Batch, find_incoming, last_known_import
 from learning.loading import load_sent_proba
 from learning.models import ModelVersion

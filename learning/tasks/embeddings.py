@@ -18,7 +18,7 @@ from annotation.jobs import JobFailedError, JobLostError, RunningJob, job_kind
 from annotation.models import Project
 from annotation.plain_text import quote
 from learning.actions.embeddings import KIND, ensure_space, tell_stored, write_vectors
-from learning.embeddings import EmbeddingError, GivenVector, parse_embedding
+from learning.features.embeddings import EmbeddingError, GivenVector, parse_embedding
 from learning.loading import load_named
 from learning.models import EmbeddingSpace
 from learning.outcome import Taken

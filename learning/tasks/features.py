@@ -5,7 +5,7 @@ from __future__ import annotations
 from annotation.jobs import RunningJob, job_kind
 from learning.actions.embeddings import remove_stray_vectors
 from learning.actions.features import KIND
-from learning.feature_files import refresh_shards
+from learning.features.stored import refresh_shards
 
 
 @job_kind(KIND)

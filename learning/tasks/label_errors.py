@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from annotation.actions.carrying import refuse_while_carrying
 from annotation.jobs import JobFailedError, RunningJob, job_kind
 from learning.actions.label_errors import KIND
-from learning.feature_files import refresh_shards
+from learning.features.stored import refresh_shards
 from learning.loading import load_holdout, load_training
 from learning.questions import classes_of, holds_several, learnable_questions, scale_of
 from learning.scoring import fit_space

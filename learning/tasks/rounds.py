@@ -32,7 +32,7 @@ from learning.actions.rounds import (
     settle_holdout_share,
 )
 from learning.beliefs import load_beliefs
-from learning.feature_files import Shards, refresh_shards
+from learning.features.stored import Shards, refresh_shards
 from learning.judging import Beside, judge, judge_beside_current, judge_by_chance, judge_sent
 from learning.keywords import find_likeness
 from learning.loading import Pool, load_holdout, load_pool, load_sent_proba, load_training

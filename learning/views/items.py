@@ -15,7 +15,7 @@ from annotation.faces import Face, find_faces
 from annotation.models import Import, Item, ItemPayload, QueueRow, User
 from annotation.schema import find_question
 from annotation.views.page import ProjectPage, first_url, next_url, read_position
-from learning.api_items import MAX_WORDS
+from learning.api.items import MAX_WORDS
 from learning.items import ORDERS, STATES, Said, list_items
 from reviewers.agreement.vote_counts import COUNTED_KINDS, code_of, find_spellings
 from reviewers.answers import compiled_schema, tell_value

@@ -16,7 +16,7 @@ from annotation.progress import show_job_for_people
 from annotation.views.page import ProjectPage, sentence_of
 from learning.actions.comparison import ask_for_comparison
 from learning.actions.promotion import start_promotion
-from learning.api_models import model_for
+from learning.api.models import model_for
 from learning.comparisons import MOST, choose_models, default_models, find_gain, question_of, show_comparison
 from learning.models import ModelVersion
 from learning.questions import class_texts, learnable_questions

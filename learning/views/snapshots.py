@@ -19,7 +19,7 @@ from annotation.progress import jobs_to_show
 from annotation.schema import find_question, leaf_choices
 from annotation.views.page import ProjectPage, sentence_of
 from learning.actions.snapshots import start_snapshot
-from learning.api_snapshots import find_snapshot
+from learning.api.snapshots import find_snapshot
 from learning.models import Snapshot
 from learning.snapshots.schedule import count_new
 from reviewers.answers import compiled_schema, has_votes_by_value, tell_value

@@ -2,7 +2,7 @@
 
 A space is fitted once on a pool and stored, so that a model and its scores stay comparable until it is fitted anew.
 A new kind of feature is a module with a class like the ones here (`block.Block`), a line in `KINDS`, and a line in
-`learning/feature_stores.py`, which says how its rows are made of a project's items.
+`learning/features/stores.py`, which says how its rows are made of a project's items.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ class TextFeatures:
         fewer than two texts in a pool of 100 or more.
     """
 
-    # Counts are stored (`learning/feature_files.py`): raise this whenever `count_words` gives others for any text.
+    # Counts are stored (`learning/features/stored.py`): raise this whenever `count_words` gives others for any text.
     VERSION: ClassVar[int] = 1
     idf: FloatArray
 

@@ -12,7 +12,7 @@ from annotation.api.bodies import read_object
 from annotation.api.shapes import STARTED, shape
 from annotation.api.view import ApiView, accept_job
 from learning.actions.drift import start_drift
-from learning.api import QUESTION, asked_question
+from learning.api.rounds import QUESTION, asked_question
 from learning.drift import show_drift
 from learning.questions import require_question
 

@@ -140,10 +140,10 @@ def _open_processes(n: int, what: str) -> Iterator[Processes]:
         for _number in range(n):
             started.append(
                 subprocess.Popen(
-                    [sys.executable, "-m", "learning.counting", what],
+                    [sys.executable, "-m", "learning.features.counting", what],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
-                    cwd=Path(__file__).parents[1],
+                    cwd=Path(__file__).parents[2],
                     env={**os.environ, **own},
                 )
             )

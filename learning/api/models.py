@@ -18,7 +18,7 @@ from annotation.api.view import ApiView, accept_job
 from annotation.errors import AbsentError
 from learning.actions.comparison import ask_for_comparison
 from learning.actions.promotion import start_promotion
-from learning.api import QUESTION
+from learning.api.rounds import QUESTION
 from learning.comparisons import choose_models, question_of, show_comparison
 from learning.models import ModelVersion
 

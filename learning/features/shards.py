@@ -22,7 +22,7 @@ import numpy as np
 from django.db import transaction
 from numpy.typing import NDArray
 
-from learning.counting import narrow
+from learning.features.counting import narrow
 from learning.model_files import write_whole
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from annotation.api.shapes import STARTED, shape
 from annotation.api.view import ApiView
 from annotation.errors import AbsentError
 from learning.actions.embeddings import remove_space, start_embeddings
-from learning.api import take_lines
-from learning.embeddings import DEFAULT_NAME
+from learning.api.rounds import take_lines
+from learning.features.embeddings import DEFAULT_NAME
 from learning.models import Embedding, EmbeddingSpace
 
 SPACE = shape("EmbeddingSpace", name=s.CharField(), n_dimensions=s.IntegerField(), n_items=s.IntegerField())

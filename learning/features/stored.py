@@ -11,9 +11,9 @@ import numpy as np
 from django.db import transaction
 
 from annotation.models import Project
-from learning.feature_stores import STORES, Listed, Store, WordStore, project_folder
+from learning.features.shards import Ids, ShardList, Told, refresh
+from learning.features.stores import STORES, Listed, Store, WordStore, project_folder
 from learning.loading import load_listed
-from learning.shard_files import Ids, ShardList, Told, refresh
 
 if TYPE_CHECKING:
     from learning.algorithms.features import Block, Features, Matrix

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from annotation.media import media_path
 from annotation.models import Project
 from annotation.settings import learning_settings
-from learning.counting import (
+from learning.features.counting import (
     HAS_IMAGE,
     HAS_TEXT,
     NICENESS,
@@ -35,9 +35,9 @@ from learning.counting import (
     read_images,
     read_texts,
 )
+from learning.features.shards import Ids, Making, Rows, ShardList, is_among, read_shards
 from learning.loading import load_payloads
 from learning.models import EmbeddingSpace
-from learning.shard_files import Ids, Making, Rows, ShardList, is_among, read_shards
 from reviewers.columns import read_columns
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""Learning's routes of the API."""
