@@ -215,11 +215,12 @@ def test_scores_of_other_items_are_not_read(desk: Desk) -> None:
     truth = holdout(desk)
     model = send(desk, "good", [*truth, *((item, 0) for item in add(desk, 300, PLAIN, "pool"))])
     with connection.cursor() as cursor:
+        cursor.execute("analyze learning_score")
         cursor.execute("set local enable_seqscan = off")
     before = count_read_scores()
-    known, _proba = load_sent_proba(model, np.array([item for item, _code in truth]))
+    known, _proba = load_sent_proba(model, np.array([item for item, _code in truth[:10]]))
     assert known.all()
-    assert 120 <= count_read_scores() - before < 130  # of 420
+    assert count_read_scores() - before < 40  # of 420
 
 
 @pytest.mark.django_db
