@@ -14,7 +14,7 @@ UV_SETTINGS = links="$(strip $(FIND_LINKS))"; \
 # The machine's own certificates, as pip has them set: behind a company's proxy uv would trust none otherwise.
 export UV_SYSTEM_CERTS ?= true
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
-EXTRAS := --extra embedded --extra ml --extra media --extra dev --extra browser --extra agreement
+EXTRAS := --extra embedded --extra ml --extra media --extra sentences --extra dev --extra browser --extra agreement
 
 .PHONY: run test check install lock clean
 .DEFAULT_GOAL := run
@@ -31,7 +31,7 @@ test: install check
 check: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy .
+	$(BIN)/mypy --num-workers 2 .
 
 install: $(STAMP)
 
@@ -42,20 +42,22 @@ $(STAMP): requirements.lock requirements-torch.lock pyproject.toml
 	@echo "Installing the locked packages into $(VENV)"
 	@$(UV_SETTINGS); export VIRTUAL_ENV="$(CURDIR)/$(VENV)"; \
 	{ test -x $(BIN)/uv && \
-		$(BIN)/uv pip install --quiet --require-hashes -r requirements.lock && \
+		$(BIN)/uv pip install --quiet --require-hashes --no-deps -r requirements.lock && \
 		$(BIN)/uv pip install --quiet -r requirements-torch.lock && \
 		$(BIN)/uv pip install --quiet --no-deps --editable . ; \
 	} || { echo "uv cannot be used here; pip takes its place (slower)." >&2 && \
-		$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock && \
+		$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements.lock && \
 		$(BIN)/python -m pip install --quiet -r requirements-torch.lock && \
 		$(BIN)/python -m pip install --quiet --no-deps --editable . ; }
 	@touch $(STAMP)
 
 # New versions within the ranges of pyproject.toml. The torch lock keeps neither hashes, nor local tags, nor CUDA packages,
-# so that whichever build the machine offers satisfies it.
+# so that whichever build the machine offers satisfies it. The other lock is whole but for torch, which an extra asks for:
+# it is resolved as if nothing did, and installed as it stands.
 lock: install
+	@echo "torch; python_version < '3'" > $(VENV)/overrides.txt
 	@$(UV_SETTINGS); $(BIN)/uv pip compile pyproject.toml --upgrade --universal --python-version 3.11 $(EXTRAS) --generate-hashes \
-		--no-annotate --custom-compile-command "make lock" --quiet --output-file requirements.lock
+		--overrides $(VENV)/overrides.txt --no-annotate --custom-compile-command "make lock" --quiet --output-file requirements.lock
 	@$(UV_SETTINGS); { echo "# Made by \`make lock\`. No hashes, no local tags, no CUDA packages: a CPU build of any origin satisfies it."; \
 		echo "torch>=2.4,<2.14" | $(BIN)/uv pip compile - --upgrade --python-version 3.11 --no-annotate --no-header --quiet \
 		| grep -v -i -E '^(cuda|nvidia|triton)' | sed -E 's/\+[a-z0-9.]+//'; } > requirements-torch.lock

@@ -13,8 +13,6 @@ is left out with a reason; the file itself is shown all the same. No rows are wr
 from __future__ import annotations
 
 import importlib.util
-import os
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -26,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 from django.utils.translation import gettext as _
 
+from annotation.durable import write_whole
 from annotation.ffmpeg import SOUND_RATE, Ffmpeg, FfmpegError, FfmpegLimits, find_ffmpeg
 from annotation.media import media_path
 from annotation.media_child.limits import CELL, POSTER, RefusedError
@@ -88,16 +87,7 @@ def unlink_derivatives(project_id: int, sha256: str) -> None:
 def write_derivatives(project_id: int, sha256: str, derivation: Derivation) -> None:
     """Put everything that was made on disk, each file whole or not at all, mode 0600."""
     for one in derivation.made:
-        target = derivative_path(project_id, sha256, one.name)
-        descriptor, name = tempfile.mkstemp(prefix=".incoming-", dir=target.parent)
-        try:
-            with os.fdopen(descriptor, "wb") as out:
-                out.write(one.content)
-                out.flush()
-                os.fsync(out.fileno())
-            os.replace(name, target)
-        finally:
-            Path(name).unlink(missing_ok=True)
+        write_whole(derivative_path(project_id, sha256, one.name), one.content)
 
 
 def make_derivatives(path: Path, mime: str, reader: MediaReader) -> Derivation:

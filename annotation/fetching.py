@@ -7,7 +7,8 @@ no proxy of the environment is asked, no cookie or password is sent that the cal
 bytes on disk, which are read as all media are; nothing of a server's answer is shown to anybody but its status.
 
 Loopback, private, link-local and other special networks are refused, among them those by which clouds hand out
-credentials, unless the setting FETCH_NETWORKS names them; and so are ports other than 80 and 443.
+credentials, unless a setting names them; and so are ports other than 80 and 443. Each errand has a setting of its own
+(FETCH_NETWORKS for files), so that what is opened for one is not open for the other.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import BinaryIO, TypeVar
@@ -62,12 +63,16 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class FetchError(Exception):
-    """The file could not be fetched. `detail` is a sentence that names no more of the address than host and path."""
+    """The file could not be fetched. `detail` is a sentence that names no more of the address than host and path.
 
-    def __init__(self, detail: str, *, is_worth_repeating: bool = False) -> None:
+    `is_lost`: the server has all of the request, and may have done its work; only its answer did not arrive.
+    """
+
+    def __init__(self, detail: str, *, is_worth_repeating: bool = False, is_lost: bool = False) -> None:
         super().__init__(detail)
         self.detail = detail
         self.is_worth_repeating = is_worth_repeating
+        self.is_lost = is_lost
 
 
 class PrivateAddressError(FetchError):
@@ -76,7 +81,10 @@ class PrivateAddressError(FetchError):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A server's answer to JSON: `body` is empty unless `status` is 200; `retry_after` in seconds, where it says."""
+    """A server's answer to JSON; `retry_after` in seconds, where it says.
+
+    `body`: where `status` is not 200 it may be empty, because what came could not be read.
+    """
 
     status: int
     retry_after: float | None
@@ -111,11 +119,13 @@ def fetch(url: str, out: BinaryIO, most: int, limits: FetchLimits | None = None)
     def read(answer: http.client.HTTPResponse, shown: str) -> int:
         return _read(answer, out, most, shown)
 
+    networks: Sequence[Network] = settings.FETCH_NETWORKS
+
     for n_tried in range(1, TRIES + 1):
         out.seek(0)
         out.truncate()
         try:
-            return _try_once(url, limits, _Request("GET", {"Accept": "*/*"}), read)
+            return _try_once(url, limits, _Request("GET", {"Accept": "*/*"}, networks), read)
         except FetchError as error:
             if not error.is_worth_repeating or n_tried == TRIES:
                 raise
@@ -124,23 +134,34 @@ def fetch(url: str, out: BinaryIO, most: int, limits: FetchLimits | None = None)
 
 
 def post_json(
-    url: str, body: bytes, *, most: int, limits: FetchLimits, headers: Mapping[str, str] | None = None
+    url: str,
+    body: bytes,
+    *,
+    most: int,
+    limits: FetchLimits,
+    networks: Sequence[Network],
+    headers: Mapping[str, str] | None = None,
 ) -> Reply:
     """Send JSON to an address, once, and return the answer of at most `most` bytes; whatever its status.
 
-    `headers`: further ones; their values must be printable ASCII. Raises FetchError where no answer came, where it is a
-    redirect, too large or packed; PrivateAddressError where the address may not be asked.
+    `networks`: those that may be asked although they are not public, on any port. `headers`: further ones; their values
+    must be printable ASCII. Raises FetchError where no answer came, where it is a redirect, and where one of status 200
+    is too large or packed; PrivateAddressError where the address may not be asked.
     """
     sent = {**(headers or {}), "Content-Type": "application/json", "Accept": "application/json"}
 
     def read(answer: http.client.HTTPResponse, shown: str) -> Reply:
         _refuse_redirect(answer, shown)
         content = io.BytesIO()
-        if answer.status == 200:
+        try:
             _read_body(answer, content, most, shown)
+        except (FetchError, OSError, http.client.HTTPException):
+            if answer.status == 200:
+                raise
+            content = io.BytesIO()  # the status says enough
         return Reply(answer.status, _read_wait(answer.headers.get("Retry-After")), content.getvalue())
 
-    return _try_once(url, limits, _Request("POST", sent, body), read)
+    return _try_once(url, limits, _Request("POST", sent, networks, body), read)
 
 
 def _read_wait(told: str | None) -> float | None:
@@ -195,9 +216,13 @@ def _take_apart(url: str) -> SplitResult:
 
 @dataclass(frozen=True, slots=True)
 class _Request:
+    """`networks`: that may be asked although they are not public. `is_sent`: set once all of it is on its way."""
+
     method: str
     headers: Mapping[str, str]
+    networks: Sequence[Network]
     body: bytes | None = None
+    is_sent: threading.Event = field(default_factory=threading.Event)
 
 
 Result = TypeVar("Result")
@@ -211,7 +236,7 @@ def _try_once(url: str, limits: FetchLimits, request: _Request, read: Read[Resul
     port = parts.port or PORTS[parts.scheme]
     shown = _show(parts)
     deadline = time.monotonic() + limits.wall_seconds
-    connected = _connect(_look_up(host, port, shown), port, limits, shown)
+    connected = _connect(_look_up(host, port, shown, request.networks), port, limits, shown)
     clock = threading.Timer(max(0.0, deadline - time.monotonic()), lambda: _cut_off(connected))
     clock.daemon = True
     clock.start()
@@ -221,17 +246,18 @@ def _try_once(url: str, limits: FetchLimits, request: _Request, read: Read[Resul
             raise TimeoutError
         return found
     except (OSError, http.client.HTTPException, ValueError) as error:
-        if time.monotonic() >= deadline or isinstance(error, TimeoutError):
-            raise FetchError(_("%(url)s: the server is too slow.") % {"url": shown}, is_worth_repeating=True) from error
         if isinstance(error, ssl.SSLCertVerificationError):
             raise FetchError(_("%(url)s: the server's certificate is not valid.") % {"url": shown}) from error
-        raise FetchError(_("%(url)s: the connection broke off.") % {"url": shown}, is_worth_repeating=True) from error
+        is_slow = time.monotonic() >= deadline or isinstance(error, TimeoutError)
+        detail = _("%(url)s: the server is too slow.") if is_slow else _("%(url)s: the connection broke off.")
+        is_lost = request.is_sent.is_set()
+        raise FetchError(detail % {"url": shown}, is_worth_repeating=True, is_lost=is_lost) from error
     finally:
         clock.cancel()
         connected.close()
 
 
-def _look_up(host: str, port: int, shown: str) -> list[Address]:
+def _look_up(host: str, port: int, shown: str, allowed: Sequence[Network]) -> list[Address]:
     """Every address of the host, asked for once. FetchError where one of them may not be connected to."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -241,7 +267,6 @@ def _look_up(host: str, port: int, shown: str) -> list[Address]:
             is_worth_repeating=isinstance(error, socket.gaierror) and error.errno == socket.EAI_AGAIN,
         ) from error
     addresses = list(dict.fromkeys(ipaddress.ip_address(str(entry[4][0])) for entry in found))
-    allowed: Sequence[Network] = settings.FETCH_NETWORKS
     for address in addresses:
         plain = getattr(address, "ipv4_mapped", None) or address
         if any(plain.version == network.version and plain in network for network in allowed):
@@ -295,6 +320,7 @@ def _talk(
         )
         headers = {"User-Agent": "Touchstone", "Accept-Encoding": "identity", "Connection": "close", **request.headers}
         asking.request(request.method, path, body=request.body, headers=headers)
+        request.is_sent.set()
         with contextlib.closing(asking.getresponse()) as answer:
             return read(answer, shown)
     finally:
@@ -322,10 +348,12 @@ def _read(answer: http.client.HTTPResponse, out: BinaryIO, most: int, shown: str
 
 def _read_body(answer: http.client.HTTPResponse, out: BinaryIO, most: int, shown: str) -> int:
     if answer.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
-        raise FetchError(_("%(url)s: the server sends the file packed, though it was not asked to.") % {"url": shown})
+        raise FetchError(
+            _("%(url)s: the server sends the file packed, though it was not asked to.") % {"url": shown}, is_lost=True
+        )
     expected, size = answer.length, 0
     too_large = FetchError(
-        _("%(url)s: what it sends is larger than %(most)d MB.") % {"url": shown, "most": most // 1024**2}
+        _("%(url)s: what it sends is larger than %(most)d MB.") % {"url": shown, "most": most // 1024**2}, is_lost=True
     )
     if expected is not None and expected > most:
         raise too_large

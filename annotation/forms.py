@@ -16,6 +16,7 @@ from annotation.care import LIMITS
 from annotation.learnable import learnable_of
 from annotation.models import Member, Project
 from annotation.schema import Compiled
+from annotation.sentence_models import SENTENCES, find_fault
 from annotation.settings import (
     ESTIMATORS,
     LEARNING_DEFAULTS,
@@ -162,6 +163,14 @@ class MemberForm(forms.Form):
         return [tag for tag in re.split(r"[\s,;]+", self.cleaned_data["languages"]) if tag]
 
 
+_TEXT_CHOICES = [
+    ("auto", _("what suits the project")),
+    ("words", _("their words")),
+    ("characters", _("runs of their characters")),
+    ("both", _("both")),
+]
+
+
 class SettingsForm(forms.Form):
     """A project's settings, each under its own name; what has parts (overlap, learning, snapshots) under theirs.
 
@@ -230,12 +239,7 @@ class SettingsForm(forms.Form):
     )
     learning_text = forms.ChoiceField(
         label=_("Texts are learned by"),
-        choices=[
-            ("auto", _("what suits the project")),
-            ("words", _("their words")),
-            ("characters", _("runs of their characters")),
-            ("both", _("both")),
-        ],
+        choices=_TEXT_CHOICES,
         help_text=_(
             "Characters teach more from few labels and see through misspelling; words take less room and time."
         ),
@@ -311,6 +315,10 @@ class SettingsForm(forms.Form):
     def __init__(self, data: Mapping[str, Any] | None = None, *, project: Project, compiled: Compiled) -> None:
         super().__init__(data, initial=spread_settings(project))
         names = [question["name"] for question in learnable_of(compiled)]
+        text = self.fields["learning_text"]
+        assert isinstance(text, forms.ChoiceField)
+        if find_fault() is None or self.initial["learning_text"] == SENTENCES:
+            text.choices = [*_TEXT_CHOICES, (SENTENCES, _("sentence embeddings too"))]
         field = self.fields["learning_question"]
         assert isinstance(field, forms.ChoiceField)
         field.choices = [("", _("the only one there is")), *((name, name) for name in names)]

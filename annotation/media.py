@@ -23,6 +23,7 @@ from django.core.signing import Signer
 from django.utils.crypto import constant_time_compare
 from django.utils.translation import gettext as _
 
+from annotation.durable import sync_path
 from annotation.media_reading import MediaError, MediaReader, borrow_reader
 
 MAX_IMAGE_BYTES = 25 * 1024**2
@@ -106,8 +107,8 @@ def store_media(
             is_new, size = True, temporary.stat().st_size
             target.parent.mkdir(exist_ok=True, mode=0o700)
             temporary.replace(target)
-            _sync_folder(target.parent)
-            _sync_folder(base)
+            sync_path(target.parent)
+            sync_path(base)
     finally:
         temporary.unlink(missing_ok=True)
     return StoredMedia(sha256=sha256, size=size, mime=found.mime, width=found.width, height=found.height, is_new=is_new)
@@ -126,14 +127,6 @@ def _copy(source: BinaryIO, out: BinaryIO) -> str:
         digest.update(chunk)
         out.write(chunk)
     return digest.hexdigest()
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def sniff(path: Path) -> str:

@@ -218,7 +218,7 @@ def render_schema(compiled: Compiled) -> list[dict[str, Any]]:
             leaf_values = [c["value"] for c in leaf_choices(by_id[when["question_id"]]) if c["id"] in asked_for]
             when = {"question": when["question"], "in": leaf_values}
         shared = {key: question[key] for key in ("id", "name", "kind", "required")}
-        shared |= {"text": question.get("text") or question["name"], "when": when}
+        shared |= {"text": text_of(question), "when": when}
         rendered.append(shared | KINDS[question["kind"]].render(question))
     return rendered
 
@@ -226,6 +226,11 @@ def render_schema(compiled: Compiled) -> list[dict[str, Any]]:
 def find_question(compiled: Compiled, name: str) -> Question | None:
     """Return the compiled question of that name, or None."""
     return next((question for question in compiled["questions"] if question["name"] == name), None)
+
+
+def text_of(question: Question) -> str:
+    """Return what people read of a question: its text, its name where it has none."""
+    return str(question.get("text") or question["name"])
 
 
 def leaf_choices(question: Question) -> list[Question]:

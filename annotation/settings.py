@@ -14,6 +14,7 @@ from annotation.errors import InvalidError, NotYetError
 from annotation.learnable import learnable_of, tell_unlearnable
 from annotation.models import Organisation, Project
 from annotation.plain_text import find_line_fault, quote
+from annotation.sentence_models import SENTENCES, find_fault
 
 LEARNING_DEFAULTS: dict[str, Any] = {
     "question": None,
@@ -29,7 +30,7 @@ LEARNING_DEFAULTS: dict[str, Any] = {
     "llm_accuracy": 0.7,
 }
 # By what of a text it is learned (`learning.algorithms.features.texts`).
-TEXT_FEATURES = ("auto", "words", "characters", "both")
+TEXT_FEATURES = ("auto", "words", "characters", "both", SENTENCES)
 # What chooses a batch, the one to use without choosing first (`learning.algorithms.strategies`).
 STRATEGIES = (
     "adaptive",
@@ -272,7 +273,7 @@ def _show_external_id(value: Any, *_rest: Any) -> dict[str, Any]:
     return {"show_external_id": value}
 
 
-def _learning(value: Any, compiled: Mapping[str, Any], *_rest: Any) -> dict[str, Any]:
+def _learning(value: Any, compiled: Mapping[str, Any], _organisation: Any, current: Project | None) -> dict[str, Any]:
     """`holdout_share_now` starts at what is set; the learning app turns it to 0 once the holdout is full."""
     if value is None:
         return {"learning": None, "holdout_share_now": LEARNING_DEFAULTS["holdout_share"]}
@@ -289,6 +290,7 @@ def _learning(value: Any, compiled: Mapping[str, Any], *_rest: Any) -> dict[str,
     _check_estimator(sent["estimator"])
     if sent["text"] not in TEXT_FEATURES:
         raise _Fault(_("`text`: one of: %(known)s.") % {"known": ", ".join(TEXT_FEATURES)})
+    _check_text(sent["text"], current)
     for name in ("every", "every_hours"):
         if sent[name] is not None:
             _whole(sent[name], 1, 10_000_000)
@@ -309,6 +311,15 @@ def _check_estimator(name: Any) -> None:
             _("`estimator`: %(name)s needs torch, which is not installed here: pip install 'touchstone[torch]'")
             % {"name": name}
         )
+
+
+def _check_text(asked: str, current: Project | None) -> None:
+    """What is set already stays: the host may have lost its model for a while, and other settings must not wait."""
+    if asked != SENTENCES or (current is not None and learning_settings(current)["text"] == SENTENCES):
+        return
+    fault = find_fault()
+    if fault is not None:
+        raise _Fault(_("`text`: %(name)s cannot be chosen: %(fault)s.") % {"name": SENTENCES, "fault": fault})
 
 
 def _snapshots(value: Any, *_rest: Any) -> dict[str, Any]:

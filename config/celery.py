@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import structlog
 from celery import Celery
-from celery.signals import setup_logging, worker_process_init
+from celery.signals import setup_logging, worker_init, worker_process_init
 
 from config.embedded.child import die_with_parent
 
@@ -20,6 +21,17 @@ app.autodiscover_tasks()
 @setup_logging.connect
 def keep_django_logging(**_: Any) -> None:
     """Leave the logs to Django's settings: a receiver here is how Celery is told not to set up its own."""
+
+
+@worker_init.connect
+def tell_warnings(**_: Any) -> None:
+    """Log what Django's checks warn of: a worker is where a missing model is missed."""
+    from django.core.checks import run_checks
+
+    for message in run_checks():
+        if message.is_silenced():
+            continue
+        structlog.get_logger(__name__).warning("check", id=message.id, told=message.msg)
 
 
 @worker_process_init.connect

@@ -14,10 +14,12 @@
 | WORKER_PROCESSES | 2 | children of one worker |
 | FETCH_NETWORKS | none | networks that media may be fetched from although they are not public: `10.2.0.0/16,fd00::/8` |
 | LLM_URL, LLM_MODEL | none | an endpoint that speaks as OpenAI's does, up to `/chat/completions`, and a model of it |
+| LLM_NETWORKS | none | networks that it may stand in although they are not public; media are not fetched from there |
 | LLM_KEY | none | what that endpoint knows this installation by |
 | LLM_INPUT_PRICE, LLM_OUTPUT_PRICE | none | of a million tokens sent and received: what is spent is then told |
 | LLM_OPTIONS | `{"temperature": 0, "max_tokens": 300}` | what else is sent with each question to it, as JSON |
 | FFMPEG | the one on the path, or an extra's | the program that takes still pictures out of videos |
+| SENTENCE_MODEL | none | the folder of a sentence model: texts can then be learned by sentence embeddings |
 | TOUCHSTONE_DEMO | on | whether `touchstone up` makes the demo projects |
 | LOG_LEVEL | INFO | |
 """
@@ -25,7 +27,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -50,11 +52,18 @@ SNAPSHOT_DIR = TOUCHSTONE_HOME / "snapshots"
 MODEL_DIR = TOUCHSTONE_HOME / "models"
 FEATURE_DIR = TOUCHSTONE_HOME / "features"
 UPLOAD_DIR = TOUCHSTONE_HOME / "uploads"
-try:
-    FETCH_NETWORKS = [ip_network(one.strip()) for one in env.list("FETCH_NETWORKS", default=[])]
-except ValueError as error:
-    raise ImproperlyConfigured(f"FETCH_NETWORKS must be networks, separated by commas: {error}.") from error
+
+
+def _read_networks(name: str) -> list[IPv4Network | IPv6Network]:
+    try:
+        return [ip_network(one.strip()) for one in env.list(name, default=[])]
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} must be networks, separated by commas: {error}.") from error
+
+
+FETCH_NETWORKS = _read_networks("FETCH_NETWORKS")
 FFMPEG: str = env.str("FFMPEG", default="")
+LLM_NETWORKS = _read_networks("LLM_NETWORKS")
 LLM_URL: str = env.str("LLM_URL", default="").rstrip("/")
 LLM_MODEL: str = env.str("LLM_MODEL", default="")
 LLM_KEY: str = env.str("LLM_KEY", default="")
@@ -73,6 +82,10 @@ except ValueError as error:
 LLM_OPTIONS: Any = env.json("LLM_OPTIONS", default={"temperature": 0, "max_tokens": 300})
 if not isinstance(LLM_OPTIONS, dict) or {"model", "messages", "stream"} & set(LLM_OPTIONS):
     raise ImproperlyConfigured("LLM_OPTIONS must be a JSON object without `model`, `messages` and `stream`.")
+
+SENTENCE_MODEL: str = env.str("SENTENCE_MODEL", default="")
+if SENTENCE_MODEL and not Path(SENTENCE_MODEL).is_absolute():
+    raise ImproperlyConfigured("SENTENCE_MODEL must be the whole path of a folder, from / on; no name is looked up.")
 
 DEBUG = False
 SECRET_KEY: str = env.str("SECRET_KEY", default="") or get_secret_key(TOUCHSTONE_HOME)

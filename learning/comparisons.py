@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from annotation.actions.jobs import find_done
 from annotation.errors import InvalidError, StateError
 from annotation.kinds import Question
 from annotation.models import Job, Project
@@ -21,7 +23,7 @@ KIND = "comparison"
 MOST = 6
 # What is stored of the same models and labels is told again for so long; it is seconds of work.
 FRESH_SECONDS = 3600
-FAILED_SECONDS = 60
+PATIENCE = timedelta(minutes=1)  # until what failed is tried again
 # Jobs after which a model may say something else of the holdout than before.
 _CHANGING = ("round", "predictions", "promotion", "llm")
 
@@ -94,18 +96,7 @@ def marker_of(project: Project) -> list[int]:
 
 def find_kept(project: Project, arguments: dict[str, Any]) -> Job | None:
     """The newest comparison of these models that came to its end; None where there is none."""
-    done = Job.objects.filter(project=project, kind=KIND, state=Job.State.DONE, args=arguments)
-    return done.order_by("-pk").first()
-
-
-def find_job(project: Project, arguments: dict[str, Any]) -> Job | None:
-    """The comparison of these models that waits or runs, or that failed a moment ago; None where one may be started."""
-    newest = Job.objects.filter(project=project, kind=KIND, args=arguments).order_by("-pk").first()
-    if newest is None or newest.state == Job.State.DONE:
-        return None
-    if newest.ended_at is None or (timezone.now() - newest.ended_at).total_seconds() < FAILED_SECONDS:
-        return newest
-    return None
+    return find_done(project=project, kind=KIND, args=arguments)
 
 
 def is_fresh(project: Project, kept: Job) -> bool:

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from django.utils import timezone
 
 from annotation.actions.imports import vectors_path
+from annotation.actions.jobs import find_queued
 from annotation.errors import TouchstoneError
 from annotation.models import Event, Import, Job, Project
 from annotation.settings import learning_settings
@@ -101,7 +102,7 @@ def start_if_due(project: Project, now: datetime) -> Job | None:
     trigger = find_trigger(project, now)
     if trigger is None:
         return None
-    if Job.objects.filter(project=project, kind=KIND, state=Job.State.QUEUED).exists():
+    if find_queued(project=project, kind=KIND) is not None:
         return None
     question = default_question(project)
     if question is None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db import connection
 
+from annotation.actions.jobs import find_done
 from annotation.kinds import Question
 from annotation.models import Job, Project
 from annotation.serializers import show_time
@@ -28,8 +29,7 @@ _STANDING = """
 
 def newest_search(project: Project, question: Question) -> Job | None:
     """The newest search that came to its end; None where there is none."""
-    done = Job.objects.filter(project=project, kind=KIND, state=Job.State.DONE, args={"question": question["id"]})
-    return done.order_by("-pk").first()
+    return find_done(project=project, kind=KIND, args={"question": question["id"]})
 
 
 def show_doubts(project: Project, question: Question) -> dict[str, Any]:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+from annotation.actions.jobs import find_done
 from annotation.kinds import Question
 from annotation.models import Import, Item, Job, Project
 from annotation.serializers import show_time
 from learning.actions.drift import KIND
 from learning.models import ModelVersion
 from learning.questions import class_names, classes_of
+from learning.reports import name_model
 
 MEASURES = ("choices", "certainty", "contents")
+MIN_SAMPLED = 50  # items; with fewer nothing but a landslide could be told
 
 
 def newest_comparison(project: Project, question: Question) -> Job | None:
     """The newest comparison that came to its end; None where there is none."""
-    done = Job.objects.filter(project=project, kind=KIND, state=Job.State.DONE, args={"question": question["id"]})
-    return done.order_by("-pk").first()
+    return find_done(project=project, kind=KIND, args={"question": question["id"]})
 
 
 def alarms_of(result: dict[str, Any], batch: dict[str, Any]) -> list[str]:
@@ -56,7 +58,7 @@ def show_drift(project: Project, question: Question) -> dict[str, Any]:
     return {
         "question": question["name"],
         "compared_at": show_time(job.ended_at) if job.ended_at else None,
-        "model": None if model is None else {"id": str(model.pk), "name": model.name, "version": model.version},
+        "model": name_model(model),
         "is_current_model": model is not None and model.is_current,
         "n_imports_since": Import.objects.filter(
             project=project, is_visible=True, created_at__gt=job.created_at

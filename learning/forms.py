@@ -53,7 +53,7 @@ class RoundForm(forms.Form):
 
 
 class LlmForm(forms.Form):
-    """What `start_llm` takes; costs only where they can be known."""
+    """What `start_llm` takes; costs only where a limit of them can be held."""
 
     limit = forms.IntegerField(
         label=_("Items, at most"),
@@ -72,5 +72,5 @@ class LlmForm(forms.Form):
 
     def __init__(self, data: Any = None, *, endpoint: Endpoint | None) -> None:
         super().__init__(data)
-        if endpoint is None or endpoint.prices is None:
+        if endpoint is None or endpoint.prices is None or endpoint.most_out is None:
             del self.fields["max_cost"]

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,29 +18,11 @@ import numpy as np
 from django.conf import settings
 from numpy.typing import NDArray
 
+from annotation.durable import write_whole
 from learning.models import ModelVersion, Round
 
 SHARD = 50_000
 _INDEX = "scores.json"
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file that is there whole, and durable, once this returns."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor, name = tempfile.mkstemp(prefix=".incoming-", dir=path.parent)  # mode 0600
-    try:
-        with os.fdopen(descriptor, "wb") as out:
-            out.write(data)
-            out.flush()
-            os.fsync(out.fileno())
-        Path(name).replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    finally:
-        Path(name).unlink(missing_ok=True)
 
 
 def store_weights(round_: Round, version: str, data: bytes, digest: str) -> str:

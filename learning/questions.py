@@ -11,9 +11,10 @@ from django.utils.translation import gettext as _
 
 from annotation.errors import InvalidError
 from annotation.kinds import KINDS, Question, choice, choices, rating
+from annotation.kinds.choice_tree import choice_texts
 from annotation.learnable import learnable_of, tell_learnable, tell_unlearnable
 from annotation.models import Project
-from annotation.schema import find_question, leaf_choices
+from annotation.schema import find_question
 from annotation.settings import learning_settings
 from reviewers.answers import compiled_schema
 
@@ -75,7 +76,7 @@ def class_names(question: Question) -> list[str]:
 
 def class_texts(question: Question) -> dict[str, str]:
     """What people read of each class, by its value."""
-    texts = {one["value"]: one.get("text") or one["value"] for one in leaf_choices(question)}
+    texts = choice_texts(question)
     return {name: texts.get(name, name) for name in class_names(question)}
 
 

@@ -25,6 +25,11 @@ def current_model(project: Project, question: Question | None) -> ModelVersion |
     return ModelVersion.objects.of_question(project, question).filter(is_current=True).first()
 
 
+def name_model(model: ModelVersion | None) -> dict[str, str] | None:
+    """A model as what rests on it names it; None for none."""
+    return None if model is None else {"id": str(model.pk), "name": model.name, "version": model.version}
+
+
 def rounds_of(project: Project) -> QuerySet[Round]:
     """A project's rounds, with what `round_row` needs."""
     return Round.objects.filter(project=project).select_related("job", "model_version")

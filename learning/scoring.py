@@ -18,6 +18,7 @@ from annotation.models import Project
 from annotation.settings import learning_settings
 from learning.features.counting import count_cores
 from learning.features.shards import MAX_CELLS, Shard
+from learning.features.stores import has_vectors
 from learning.loading import Labelled, align_proba
 from learning.model_files import read_weights
 from learning.models import EmbeddingSpace, ModelVersion
@@ -155,7 +156,7 @@ def unpack_model(version: ModelVersion) -> tuple[Features, Model]:
     """
     from learning.algorithms import weights
     from learning.algorithms.estimators import read_model
-    from learning.algorithms.features import Features, GivenFeatures
+    from learning.algorithms.features import Features, GivenFeatures, SentenceFeatures
 
     arrays, card = weights.unpack(read_weights(version), version.sha256)
     parts: dict[str, dict[str, NDArray[Any]]] = {"features": {}, "model": {}, "training": {}}
@@ -169,6 +170,9 @@ def unpack_model(version: ModelVersion) -> tuple[Features, Model]:
     spaces = {block.space for block in features.blocks.values() if isinstance(block, GivenFeatures)}
     if EmbeddingSpace.objects.filter(pk__in=spaces).count() < len(spaces):
         raise weights.WeightsError("the embeddings that the model was fitted on were removed")
+    sentences = [block for block in features.blocks.values() if isinstance(block, SentenceFeatures)]
+    if not all(has_vectors(version.project, block) for block in sentences):
+        raise weights.WeightsError("the sentence model that the model was fitted on is not here any more")
     return features, read_model(parts["model"], card["model"])
 
 

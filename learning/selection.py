@@ -31,11 +31,17 @@ def look_at(
     project: Project,
     question: Question,
     items: NDArray[np.int64],
-    proba: NDArray[Any],
+    proba: NDArray[Any] | None,
     vectors: Vectors,
     rng: np.random.Generator,
+    *,
+    starts_by_clusters: bool,
 ) -> Candidates:
-    """The items as candidates of a batch. `vectors`: the items as a model sees them, for strategies that compare."""
+    """The items as candidates of a batch.
+
+    `proba`: None before there is a model. `vectors`: the items as a model sees them, for strategies that compare.
+    `starts_by_clusters`: the strategy asks whether they are dense, which is not found out for others.
+    """
     from learning.algorithms.several import doubt_of
     from learning.algorithms.strategies import Candidates
 
@@ -43,13 +49,15 @@ def look_at(
     space = find_space(items, vectors, rng)
     y = training.y
     if holds_several(question):
-        proba, y = doubt_of(proba), np.zeros(0, np.int64)  # no class is rare among others that it excludes
+        proba = None if proba is None else doubt_of(proba)
+        y = np.zeros(0, np.int64)  # no class is rare among others that it excludes
     return Candidates(
         n=len(items),
         proba=proba,
         features=lambda positions: space(items[positions]),
         labelled=lambda: space(training.items),
         y=y,
+        is_dense=starts_by_clusters and len(items) > 0 and _is_dense(vectors(items[:1])),
     )
 
 
@@ -88,6 +96,12 @@ def drawn_by_chance(project: Project, items: NDArray[np.int64]) -> NDArray[np.bo
         item="int8",
     )
     return np.isin(items, found["item"])
+
+
+def _is_dense(X: Matrix) -> bool:
+    from scipy import sparse
+
+    return not sparse.issparse(X)
 
 
 class _Space:

@@ -53,7 +53,7 @@ def list_unsure(
 
     Rows as `list_items` gives them, with `likeliest`: the two likeliest classes as `[{"value", "probability"}]`; one
     where the rest is not known on this host, none of a class that left the schema. Where several classes may hold at
-    once, the two whose probabilities are nearest to a half.
+    once, the two whose probabilities are nearest to a half. `after` is a position in the list of the same model.
     """
     rows, position = list_items(
         project, order="-utility", state="open", after=after or [0, model.pk, None], limit=limit
@@ -62,7 +62,9 @@ def list_unsure(
     if len(scored) < len(rows) or (position is not None and position[0] > 0):
         position = None  # behind them come items without a score
     likeliest = _find_likeliest(question, model, [int(row["id"]) for row in scored])
-    return [row | {"likeliest": likeliest[int(row["id"])]} for row in scored], position
+    # A round may remove the scores of the model before it in between.
+    told = [row | {"likeliest": likeliest[int(row["id"])]} for row in scored if int(row["id"]) in likeliest]
+    return told, position
 
 
 def _find_likeliest(question: Question, model: ModelVersion, items: list[int]) -> dict[int, list[dict[str, Any]]]:
@@ -81,8 +83,7 @@ def _find_likeliest(question: Question, model: ModelVersion, items: list[int]) -
         scores = {item: (choice, probability, proba) for item, choice, probability, proba in cursor.fetchall()}
     stored = find_proba(model, np.array(items, np.int64))
     found: dict[int, list[dict[str, Any]]] = {}
-    for item in items:
-        choice, probability, sent = scores[item]
+    for item, (choice, probability, sent) in scores.items():
         said = sent if sent is not None else stored.get(item)
         told = [(choice, probability)]
         if said is not None:

@@ -16,6 +16,7 @@ from learning.api.rounds import (
     PredictionsView,
     RoundsView,
 )
+from learning.api.unsure import ContradictionsView, UnsureView
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("projects/<slug:slug>/predictions", PredictionsView.as_view(), name="api-predictions"),
@@ -29,4 +30,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("projects/<slug:slug>/learning-curve", LearningCurveView.as_view(), name="api-learning-curve"),
     path("projects/<slug:slug>/drift", DriftView.as_view(), name="api-drift"),
     path("projects/<slug:slug>/label-errors", LabelErrorsView.as_view(), name="api-label-errors"),
+    path("projects/<slug:slug>/unsure", UnsureView.as_view(), name="api-unsure"),
+    path("projects/<slug:slug>/contradictions", ContradictionsView.as_view(), name="api-contradictions"),
 ]

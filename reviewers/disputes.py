@@ -14,7 +14,7 @@ from annotation.access import Access
 from annotation.kinds import KINDS, LabelValue, Question
 from annotation.kinds.choice_tree import name_choices
 from annotation.models import Annotation, Item, Label, Member, Project, QueueLane, QueueRow, Seat, User
-from annotation.schema import Compiled, asked, render_schema
+from annotation.schema import Compiled, asked, render_schema, text_of
 from annotation.serializers import show_part
 from reviewers.answers import (
     choice_clauses,
@@ -279,13 +279,13 @@ def _show_question(question: Question, resolution: Resolution | None) -> Row:
     """What is known of one question; without a resolution it is open."""
     if resolution is None:
         return (
-            {"name": question["name"], "text": question.get("text") or question["name"], "state": "open"}
+            {"name": question["name"], "text": text_of(question), "state": "open"}
             | dict.fromkeys(("value", "confidence", "method"))
             | {"votes": {}, "n_votes": 0, "disagreement": 0.0, "posterior": {}, "voter": None}
         )
     return {
         "name": question["name"],
-        "text": question.get("text") or question["name"],
+        "text": text_of(question),
         "state": STATE_NAMES[resolution.state],
         "value": spell_value(question, read_value(resolution)),
         "confidence": resolution.confidence,

@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from annotation.kinds import Question
+from annotation.kinds.choice_tree import choice_texts
 from annotation.models import Media, Project
 
 CONTEXT = 80  # code points shown before and after a span of a long text
@@ -33,13 +34,9 @@ def draw_answer(question: Question, value: Any, parts: Sequence[Row], sizes: Siz
     return drawn and {"kind": question["kind"], **drawn}
 
 
-def _label_texts(question: Question) -> dict[str, str]:
-    return {choice["value"]: choice.get("text") or choice["value"] for choice in question["choices"]}
-
-
 def _draw_spans(question: Question, value: Any, parts: Sequence[Row], sizes: Sizes) -> Row | None:
     """Each text with marks as fragments: `{"text", "is_marked", "is_split", "labels": of the spans that end here}`."""
-    texts = _label_texts(question)
+    texts = choice_texts(question)
     drawn = []
     for part in parts:
         spans = [span for span in value if span["part"] == part["name"]]
@@ -81,7 +78,7 @@ def _shorten(text: str, is_first: bool, is_last: bool) -> str:
 
 def _draw_boxes(question: Question, value: Any, parts: Sequence[Row], sizes: Sizes) -> Row | None:
     """Each image with boxes on it, in pixels, as text that no locale changes; numbered where there are several."""
-    texts = _label_texts(question)
+    texts = choice_texts(question)
     drawn = []
     for part in parts:
         boxes = [box for box in value if box["part"] == part["name"]]
@@ -105,7 +102,7 @@ def _draw_boxes(question: Question, value: Any, parts: Sequence[Row], sizes: Siz
 
 
 def _draw_segments(question: Question, value: Any, parts: Sequence[Row], sizes: Sizes) -> Row | None:
-    texts = _label_texts(question)
+    texts = choice_texts(question)
     rows = [
         {
             "start": tell_time(one["start"]),
@@ -127,7 +124,7 @@ def tell_time(seconds: float) -> str:
 
 
 def _draw_ranking(question: Question, value: Any, parts: Sequence[Row], sizes: Sizes) -> Row | None:
-    texts = _label_texts(question)
+    texts = choice_texts(question)
     return {"places": [[texts.get(one, one) for one in place] for place in value], "is_whole": True}
 
 

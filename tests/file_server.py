@@ -90,16 +90,16 @@ def body(data: bytes, *, declared: int | None = None, **headers: str) -> Answer:
     return answer
 
 
-def status(code: int, **headers: str) -> Answer:
+def status(code: int, body: bytes = b"secret", **headers: str) -> Answer:
     """This status, with a body that nobody is to see."""
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(code)
         for name, value in headers.items():
             handler.send_header(name.replace("_", "-"), value)
-        handler.send_header("Content-Length", "6")
+        handler.send_header("Content-Length", str(len(body)))
         handler.end_headers()
-        handler.wfile.write(b"secret")
+        handler.wfile.write(body)
 
     return answer
 

@@ -16,8 +16,9 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
+from django.conf import settings
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.test.client import encode_multipart
+from django.test.client import Client, encode_multipart
 from django.utils import timezone
 
 from annotation.actions import people, projects
@@ -63,6 +64,7 @@ class World:
     desk: Desk
     users: dict[str, User]  # role -> person
     tokens: dict[str, str]  # role -> bearer token
+    sessions: dict[str, str]  # role -> key of the session of somebody who has signed in
     names: dict[str, str]
 
 
@@ -114,6 +116,7 @@ def build_world() -> World:
     tokens = {role: people.create_token(user=user, actor=root)[1] for role, user in users.items()}
     _narrow, tokens["narrow_token"] = people.create_token(user=cast.olga, scopes=["see"], actor=root)
     expired, tokens["expired_token"] = people.create_token(user=cast.olga, actor=root)
+    sessions = {role: sign_in(user) for role, user in users.items()}
     now = timezone.now()
     # None is noted as used while the tests run, however long that takes: it would be a row that a refused call changed.
     ApiToken.objects.update(last_used_at=now + timedelta(days=1))
@@ -134,7 +137,14 @@ def build_world() -> World:
         "quarantine": str(quarantine.pk),
         "token": "no-such-link",
     }
-    return World(desk, users, tokens, names)
+    return World(desk, users, tokens, sessions, names)
+
+
+def sign_in(user: User) -> str:
+    """The key of a new session."""
+    client = Client()
+    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    return client.cookies[settings.SESSION_COOKIE_NAME].value
 
 
 MakeBody = Callable[[World], Body]

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import pytest
+from django.conf import settings
+from django.db.models.functions import Now
 
 from annotation import job_kinds
+from annotation.actions.jobs import start_job
 from annotation.actions.media import add_media, erase_item
 from annotation.actions.projects import archive_project, change_project
 from annotation.jobs import run_job
@@ -67,6 +71,19 @@ def test_an_archived_project_keeps_its_labels_and_loses_its_payloads(make_desk: 
     left = [ItemPayload.objects.count(), AnnotationText.objects.count(), Media.objects.count(), Label.objects.count()]
     assert left == [0, 0, 0, 1]
     assert not media_path(desk.project.pk, media.sha256).exists()
+
+
+@pytest.mark.parametrize("kind", ["import", "embeddings", "predictions"])
+def test_what_a_killed_job_had_been_sent_goes_with_an_archived_project(make_desk: MakeDesk, kind: str) -> None:
+    desk = make_desk(1)
+    path = Path(settings.UPLOAD_DIR) / "left"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("what was sent")
+    start_job(kind=kind, project=desk.project, created_by=desk.cast.enzo, args={"file": path.name})
+    Job.objects.update(state="dead", ended_at=Now())
+    archive_project(project=desk.project, actor=desk.cast.olga)
+    run_last("erase")
+    assert not path.exists()
 
 
 def test_an_image_goes_with_the_last_item_that_shows_it(make_desk: MakeDesk) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from django.db.models.functions import Now
 from django.test import Client
 from django.urls import reverse
 from scipy import sparse
@@ -184,6 +185,28 @@ def test_a_file_that_is_gone_fails_the_job_with_a_sentence(desk: Desk) -> None:
     (vectors_path(0).parent / "sent").unlink()
     with pytest.raises(JobFailedError, match="Send it again"):
         run_embeddings(attempt(job))
+
+
+@pytest.mark.django_db
+def test_the_file_stays_while_another_attempt_may_follow(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = spool(desk, [])
+    monkeypatch.setattr(embeddings, "_batches", lambda *_: (_ for _ in ()).throw(OSError("power cut")))
+    there = []
+    for _number in range(job.max_attempts):
+        with pytest.raises(OSError, match="power cut"):
+            run_embeddings(attempt(job))
+        there.append((vectors_path(0).parent / "sent").exists())
+    assert there == [True, True, False]
+
+
+@pytest.mark.django_db
+def test_the_next_job_removes_the_file_of_one_that_was_killed(desk: Desk) -> None:
+    left = vectors_path(0).parent / "left"
+    spool(desk, [])
+    left.write_text("")
+    Job.objects.update(state="dead", args={"file": "left", "compression": None}, ended_at=Now())
+    send(desk, [])
+    assert not left.exists()
 
 
 @pytest.mark.django_db

@@ -14,7 +14,8 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
 from learning.algorithms import estimators, weights
-from learning.algorithms.estimators import LogisticModel, TooFewClassesError, UnsuitableError, fit_logistic
+from learning.algorithms.basis import Basis
+from learning.algorithms.estimators import LogisticModel, TooFewClassesError, UnsuitableError, fit_logistic, logistic
 from learning.algorithms.estimators.model import weigh_labels
 from learning.algorithms.weights import WeightsError, pack, sha256, unpack
 
@@ -179,6 +180,19 @@ def test_card_of_something_else_is_refused() -> None:
         LogisticModel.from_arrays({}, {"kind": "features"})
 
 
-@pytest.mark.parametrize("module", [estimators, weights])
+@pytest.mark.parametrize("module", [estimators, logistic, weights])
 def test_examples_in_the_docstrings_hold(module: Any) -> None:
     assert doctest.testmod(module).failed == 0
+
+
+def test_many_classes_in_the_span_of_few_rows_give_the_same_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows that are alike, and empty ones, among them."""
+    X = sparse.random(60, 900, density=0.05, random_state=3, format="csr")
+    X = sparse.vstack([X, X[:5], sparse.csr_matrix((2, 900))], format="csr")
+    y = np.arange(67) % 8
+    basis = Basis(np.arange(900), np.eye(900, 4, dtype=np.float32))
+    straight = fit_logistic(X, y, 9, seed=0, basis=basis).predict_proba(X)
+    monkeypatch.setattr(logistic, "_MANY_WEIGHTS", 0)
+    turned = fit_logistic(X, y, 9, seed=0, basis=basis)
+    assert turned.settings["n_iter"] > 1
+    np.testing.assert_allclose(turned.predict_proba(X), straight, atol=1e-4)

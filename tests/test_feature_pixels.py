@@ -84,6 +84,21 @@ def test_pixels_are_read_once_and_found_in_any_order(desk: Desk, settings: Any) 
     assert len(list(settings.FEATURE_DIR.glob("*/pixels-*/*.safetensors"))) == 2
 
 
+def test_each_shard_is_looked_at_once_in_a_round(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    items = add_images(desk, [picture(value) for value in (10, 20, 30)])
+    refresh(desk)
+    opened: list[str] = []
+    open_shard = shard_files.open_shard
+
+    def note(folder: Path, digest: str) -> shard_files.Shard:
+        opened.append(folder.name)
+        return open_shard(folder, digest)
+
+    monkeypatch.setattr(shard_files, "open_shard", note)
+    assert brightness(desk, items) == [[10] * 4, [20] * 4, [30] * 4]
+    assert sorted(opened) == ["pixels-1-2x2x1", "pixels-1-2x2x1", "words-1"]
+
+
 def test_a_larger_image_makes_a_new_size_and_without_it_the_old_one_returns(desk: Desk, settings: Any) -> None:
     small = add_images(desk, [picture(10)])
     before = refresh(desk)

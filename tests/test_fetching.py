@@ -201,6 +201,7 @@ def test_what_is_public_is_known(address: str) -> None:
 )
 def test_this_machine_is_not_asked_under_any_name(server: FileServer, settings: Any, host: str) -> None:
     settings.FETCH_NETWORKS = []
+    settings.LLM_NETWORKS = [ip_network("127.0.0.0/8"), ip_network("0.0.0.0/32")]  # a language model's, not for files
     assert "not on the public internet" in fault_of(server.url("/a.png", host))
     assert server.asked == []
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from functools import partial
 from html import unescape
 from itertools import product
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client
+from pytest_django import DjangoDbBlocker
 
 from annotation import queue
 from annotation.actions.items import erase_items, quarantine_item
@@ -20,7 +23,7 @@ from learning.models import ModelVersion, Score
 from reviewers.actions.adjudication import adjudicate
 from reviewers.models import Resolution
 from tests.api_client import Api
-from tests.cast import Desk, MakeDesk
+from tests.cast import Cast, Desk, MakeDesk, make_cast, make_desk_of
 
 ORDERS = ("id", "-priority", "-utility", "-disagreement")
 STATES = (None, "open", "agreed", "disputed", "adjudicated", "archived", "quarantined", "erased")
@@ -48,9 +51,29 @@ SAID = (
 )
 
 
+@pytest.fixture(scope="module")
+def shared_cast(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Cast]:
+    """Everybody, in a transaction of the module's that is rolled back at its end; each test is in a savepoint of it."""
+    with django_db_blocker.unblock(), transaction.atomic():
+        yield make_cast()
+        transaction.set_rollback(True)
+
+
 @pytest.fixture
-def desk(make_desk: MakeDesk) -> Desk:
-    """A project with items in every state, some of them in a second pass, and a neighbour with the same words."""
+def cast(shared_cast: Cast) -> Cast:
+    """The module's people, for the tests that make projects of their own."""
+    return shared_cast
+
+
+@pytest.fixture(scope="module")
+def desk(shared_cast: Cast, django_db_blocker: DjangoDbBlocker) -> Desk:
+    """What the tests of this module read: a project with items in every state, and a neighbour with the same words."""
+    with django_db_blocker.unblock():
+        return _make_crowd(partial(make_desk_of, shared_cast))
+
+
+def _make_crowd(make_desk: MakeDesk) -> Desk:
+    """Items in every state, some of them in a second pass."""
     desk = make_desk(rows=[_row(n) for n in range(N)], schema=SCHEMA, overlap={"min": 2, "max": 3})
     neighbour = make_desk(rows=[_row(n) for n in range(0, N, 3)], schema=SCHEMA, slug="neighbour")
     items = {item.external_id: item for item in Item.objects.filter(project=desk.project)}
@@ -276,6 +299,7 @@ def test_pages_are_full_while_enough_items_fit(desk: Desk, words: str | None) ->
 def test_an_item_is_agreed_where_no_question_had_to_be_settled(make_desk: MakeDesk) -> None:
     ratings = [{"annotator": name, "answers": {"clear": rating}} for name, rating in (("ann", 1), ("ben", 5))]
     desk = make_desk(
+        slug="ratings",
         rows=[{"external_id": "split", "text": "a", "annotations": ratings}, {"external_id": "new", "text": "b"}],
         schema={"questions": [{"name": "clear", "kind": "rating", "min": 1, "max": 5}]},
         overlap=2,
@@ -333,7 +357,7 @@ def test_words_are_found_after_a_line_break_and_in_long_texts(make_desk: MakeDes
         {"external_id": "lines", "text": 'first\nsecond\tthird "fourth" C:\\new'},
         {"external_id": "long", "text": "begin " + "\n".join(f"word{n}" for n in range(30_000)) + "\nlate"},
     ]
-    desk = make_desk(rows=rows)
+    desk = make_desk(slug="texts", rows=rows)
 
     def find(words: str) -> list[str]:
         return [row["external_id"] for row in list_items(desk.project, words=words)[0]]
@@ -345,7 +369,7 @@ def test_words_are_found_after_a_line_break_and_in_long_texts(make_desk: MakeDes
 
 @pytest.mark.django_db
 def test_items_that_wait_for_the_answers_of_their_import_are_open(make_desk: MakeDesk) -> None:
-    desk = make_desk(n=4)
+    desk = make_desk(slug="waiting", n=4)
     job = desk.project.jobs.create(kind="import", created_at=desk.project.created_at, run_at=desk.project.created_at)
     Import.objects.filter(project=desk.project).update(job_id=job.pk)
     queue.close_items(item_ids=[desk.item("t-2").pk])
@@ -361,7 +385,7 @@ LARGE = 20_000
 @pytest.fixture
 def large(make_desk: MakeDesk) -> Desk:
     """20,000 items beside one that came in properly, a fifth of them settled, in tables that nobody has analysed."""
-    desk = make_desk(n=1)
+    desk = make_desk(slug="large", n=1)
     first = desk.row("t-1")
     about = {
         "n": LARGE,
@@ -418,7 +442,7 @@ def large(make_desk: MakeDesk) -> Desk:
             insert into reviewers_resolution (project_id, item_id, question, pass_no, state, method, votes, n_votes,
                 disagreement, version, changed_at)
               select project_id, item_id, 1, 1, state, 'majority', '{}', 1, (tiebreak % 3) / 3.0, 1, now()
-              from annotation_queuerow where state > 0
+              from annotation_queuerow where state > 0 and item_id in (select id from made)
             """
         )
         cursor.execute(

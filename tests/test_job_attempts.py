@@ -20,12 +20,14 @@ from annotation.actions.jobs import (
     hold_job,
     renew_job,
     retry_job,
+    start_once,
     sweep_jobs,
 )
 from annotation.jobs import RunningJob, job_kind, run_job
 from annotation.models import Job
 from config.celery import app
 from tests import job_kinds
+from tests.cast import MakeDesk
 from tests.job_rows import age_heartbeat, claim, count, has_state, start
 from tests.together import together
 from tests.workers import wait_until
@@ -232,3 +234,23 @@ def test_ended_job_tells_a_worker_of_the_next_with_its_lock() -> None:
         told = [messages.get(timeout=2).payload[0]]
     assert count("job.finished", first) == 1
     assert told == [[second.pk]]
+
+
+def test_what_several_ask_for_at_once_is_started_once(make_desk: MakeDesk) -> None:
+    project = make_desk(n=1).project
+    ask = partial(
+        start_once,
+        kind="test-note",
+        project=project,
+        created_by=None,
+        args={"n": 1},
+        lock="one",
+        patience=timedelta(minutes=1),
+    )
+    first, *others = together(*[ask] * 4)
+    assert {job.pk for job in others} == {first.pk}
+    assert ask(args={"n": 2}).pk != first.pk
+    Job.objects.filter(pk=first.pk).update(state="failed", ended_at=Now())
+    assert ask().pk == first.pk
+    Job.objects.filter(pk=first.pk).update(ended_at=Now() - timedelta(minutes=2))
+    assert ask().pk != first.pk

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from django.db import IntegrityError, connection, transaction
+from django.template.defaultfilters import floatformat
 from django.test import Client
 
 from annotation.actions.items import quarantine_item
@@ -42,7 +43,7 @@ API = "projects/forum/llm"
 def server(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
     """The installation's language model, which labels rightly."""
     monkeypatch.setattr(calls, "PATIENCE", Patience(FetchLimits(2, 1, 2, 0), tries=2, pause_seconds=0.01))
-    settings.FETCH_NETWORKS = [ip_network("127.0.0.0/8")]
+    settings.LLM_NETWORKS = [ip_network("127.0.0.0/8")]
     with serve() as one:
         one.answers[PATH] = chat()
         settings.LLM_URL, settings.LLM_MODEL, settings.LLM_KEY = one.url("/v1"), "wise-1", KEY
@@ -318,8 +319,8 @@ def test_what_is_sealed_while_the_job_runs_is_not_sent(
 
     def seal(**given: Any) -> None:
         store_answers(**given)
-        asked.append(len(given["items"]))
-        if len(asked) == 4:  # the gold items and the first batch of the pool
+        asked.extend(given["items"])
+        if len(asked) >= 65 and not Item.objects.filter(pk=last, lifecycle=Item.Lifecycle.QUARANTINED).exists():
             quarantine_item(item=Item.objects.get(pk=last), actor=desk.cast.rita)
 
     monkeypatch.setattr(llm, "store_answers", seal)
@@ -327,7 +328,7 @@ def test_what_is_sealed_while_the_job_runs_is_not_sent(
     Item.objects.filter(project=desk.project, pk__gt=last, gold__isnull=True).update(lifecycle=Item.Lifecycle.ARCHIVED)
     job = run(desk)
     assert job.state == "done"
-    assert len(asked) > 4
+    assert len(asked) > 65
     assert before not in asked_texts(server)
 
 
@@ -355,8 +356,34 @@ def test_the_limit_of_costs_is_held(desk: Desk, server: FileServer, settings: An
     job = run(desk, max_cost=20)
     assert job.result is not None
     assert (job.state, job.result["note"]) == ("done", "The limit of costs, 20, is reached.")
-    assert 19 < job.result["cost"] <= 20
+    assert 16 < job.result["cost"] <= 20  # a token for each byte that is sent would cost 2.5
     assert job.result["cost"] == pytest.approx(0.2 * len(server.posted))
+
+
+@pytest.mark.django_db
+def test_answers_that_are_not_accepted_count_against_the_limit(desk: Desk, server: FileServer, settings: Any) -> None:
+    settings.LLM_OPTIONS = {"max_tokens": 10}
+    add(desk, 60, PLAIN, "more")
+    server.answers[PATH] = chat(lambda text: judge(text) if text.split()[-1].startswith("gold") else "who knows")
+    job = run(desk, max_cost=20)
+    assert job.result is not None
+    assert 60 + 2 * job.result["n_failed"] <= len(server.posted) <= 60 + 2 * job.result["n_failed"] + 8
+    assert 16 < job.result["cost"] <= 20
+    assert job.result["cost"] == pytest.approx(0.2 * len(server.posted))
+    assert (version(desk).evaluation or {})["llm"]["n_calls"] == len(server.posted)
+
+
+@pytest.mark.django_db
+def test_a_limit_of_costs_needs_an_end_to_answers(desk: Desk, server: FileServer, settings: Any) -> None:
+    settings.LLM_OPTIONS = {}
+    refused = Api(desk.cast.enzo).post(API, {"max_cost": 3})
+    assert (refused.status_code, list(refused.json()["fields"])) == (400, ["max_cost"])
+    assert "no limit of costs can be held" in page(desk)
+    settings.LLM_OPTIONS = {"max_tokens": 10}
+    job = start_llm(project=desk.project, actor=desk.cast.enzo, max_cost=1)
+    settings.LLM_OPTIONS = {}
+    run_job(job.pk, heartbeat_seconds=600)
+    assert "max_tokens" in Job.objects.get(pk=job.pk).error
 
 
 @pytest.mark.django_db
@@ -387,26 +414,35 @@ def test_what_was_answered_before_a_kill_is_not_asked_again(
 ) -> None:
     job = start_llm(project=desk.project, actor=desk.cast.enzo)
     kept: list[int] = []
+    under_way: list[Any] = [None]
 
     def cut_off(**given: Any) -> None:
-        store_answers(**given)
-        kept.append(len(given["items"]))
-        if len(kept) == 2:
+        if len(kept) >= 30 and under_way[-1]:
             raise OSError("power cut")
+        store_answers(**given)
+        kept.extend(given["items"])
+        under_way.append(given["spent"]["job"].get("under_way"))
 
     with monkeypatch.context() as cut:
         cut.setattr(llm, "store_answers", cut_off)
         with pytest.raises(OSError, match="power cut"):
             run_llm(attempt(job))
+    n_paid = len(server.posted)
+    spent = (version(desk).evaluation or {})["llm"]["job"]
+    n_lost = spent["under_way"]["n_calls"]
+    assert spent["n_calls"] + n_lost == n_paid  # each was noted before it was made
+    assert 1 <= n_lost <= 4
     late = attempt(job)
     running = attempt(job)
     with pytest.raises(JobLostError):
         run_llm(late)
-    server.posted.clear()
+    assert len(server.posted) == n_paid  # who lost the job makes no call
     result = dict(run_llm(running) or {})
     finish(running, result)
-    assert (len(server.posted), result["n_answered"], result["cost"]) == (70 - 40, 70, 14)
-    assert (version(desk).evaluation or {})["llm"]["n_calls"] == 70
+    assert (len(server.posted), result["n_answered"]) == (n_paid + 70 - len(kept), 70)
+    assert (result["n_calls"], result["n_guessed"]) == (len(server.posted), n_lost)
+    assert result["cost"] > 0.2 * len(server.posted)  # an answer of 300 tokens was the most that each might have had
+    assert (version(desk).evaluation or {})["llm"]["n_calls"] == len(server.posted)
 
 
 @pytest.mark.django_db
@@ -472,6 +508,15 @@ def test_prices_that_are_not_set_leave_costs_unknown(desk: Desk, server: FileSer
     assert job.result is not None
     assert (job.result["cost"], job.result["n_guessed"]) == (None, 70)
     assert job.result["input_tokens"] > 70 * 100
+
+
+@pytest.mark.django_db
+def test_the_page_says_what_calls_that_do_not_say_may_have_cost(desk: Desk, server: FileServer) -> None:
+    server.answers[PATH] = chat(lambda text: complete(judge(text), None))
+    result = run(desk, limit=50).result or {}
+    assert result["cost"] < result["most_cost"]
+    # As the page rounds: it takes a half up, where Python's own format goes by the binary digits.
+    assert f"at most {floatformat(result['most_cost'], 2)}" in page(desk)
 
 
 @pytest.mark.django_db

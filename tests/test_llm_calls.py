@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from annotation.fetching import FetchLimits
-from learning.llm.chat import Endpoint, Outcome, Pace, Patience, ServiceError, StopError, Usage, _call, ask_about
+from learning.llm.chat import AROUND, Endpoint, Outcome, Pace, Patience, ServiceError, StopError, _call, ask_about
 from learning.llm.prompt import MAX_TEXT, AnswerError, build_prompt, encode_content, make_messages, read_answer
+from learning.llm.spending import Books, Claim, LimitError, Usage
 from tests.chat_server import KEY, PATH, chat, complete, take_apart, verdict
 from tests.file_server import FileServer, body, drip, in_turn, serve, status
 
@@ -26,24 +27,51 @@ QUESTION: Any = {
 CLAUSES = [{"id": "s-1", "title": "Spam", "text": "Selling pills.", "examples": []}]
 PROMPT = build_prompt(QUESTION, CLAUSES, 3, {})
 PARTS = [{"name": "body", "role": "target", "kind": "text", "text": "buy pills"}]
+HERE = [ip_network("127.0.0.0/8")]
 QUICK = Patience(FetchLimits(2, 0.5, 1, 0), tries=3, pause_seconds=0.01, longest_pause_seconds=2)
 
 
 @pytest.fixture
-def server(settings: Any) -> Iterator[FileServer]:
-    """A server on this machine, which the setting allows to be asked."""
-    settings.FETCH_NETWORKS = [ip_network("127.0.0.0/8")]
+def server() -> Iterator[FileServer]:
+    """A server on this machine."""
     with serve() as one:
         one.answers[PATH] = chat()
         yield one
 
 
 def endpoint(server: FileServer, **options: Any) -> Endpoint:
-    return Endpoint(server.url(PATH), "a-model", KEY, options)
+    return Endpoint(server.url(PATH), "a-model", KEY, options, networks=HERE)
 
 
-def ask(server: FileServer, text: str = "buy pills", patience: Patience = QUICK) -> Outcome:
-    return ask_about(endpoint(server), PROMPT, [{**PARTS[0], "text": text}], Pace(), patience)
+class Purse:
+    """Lets every call be made, and remembers what it may take and what it took."""
+
+    def __init__(self) -> None:
+        self.claimed: list[Usage] = []
+        self.used: list[Usage] = []
+
+    def claim(self, lost: Usage) -> Claim:
+        self.claimed.append(lost)
+        return Claim(lost)
+
+    def settle(self, claim: Claim, used: Usage) -> None:
+        assert claim.lost in self.claimed
+        self.used.append(used)
+
+
+def ask(
+    server: FileServer, text: str = "buy pills", patience: Patience = QUICK, purse: Purse | None = None, **options: Any
+) -> Outcome:
+    parts = [{**PARTS[0], "text": text}]
+    return ask_about(endpoint(server, **options), PROMPT, parts, Pace(), purse or Purse(), patience)
+
+
+def taken(server: FileServer, **options: Any) -> list[Usage]:
+    """What each call took of asking about one item."""
+    purse = Purse()
+    ask(server, purse=purse, **options)
+    assert len(purse.used) == len(purse.claimed)
+    return purse.used
 
 
 # --- What is told ----------------------------------------------------------------------------------------------------
@@ -144,9 +172,10 @@ def test_an_answer_that_is_refused_is_asked_for_once_more_and_then_is_a_named_fa
     assert ask(server).answer is not None
     assert len(server.posted) == 2
     server.answers[PATH] = chat(lambda _text: verdict("scam"))
-    outcome = ask(server)
+    purse = Purse()
+    outcome = ask(server, purse=purse)
     assert (outcome.answer, outcome.reason, outcome.is_service) == (None, "the choice is none of the question's", False)
-    assert (len(server.posted), outcome.usage) == (4, Usage(2, 200, 20, 0))
+    assert (len(server.posted), purse.used) == (4, [Usage(1, 100, 10)] * 2)
 
 
 @pytest.mark.parametrize(
@@ -158,14 +187,134 @@ def test_a_reply_of_another_shape_holds_no_answer(server: FileServer, reply: byt
     assert (ask(server).reason, len(server.posted)) == ("the reply holds no answer", 2)
 
 
+# --- What calls took -------------------------------------------------------------------------------------------------
+
+TOLD = b'"usage": {"prompt_tokens": 70, "completion_tokens": 3}'
+
+
 @pytest.mark.parametrize(
     "usage", [None, "many", {}, {"prompt_tokens": -5, "completion_tokens": 1}, {"prompt_tokens": True}, 10**12]
 )
 def test_tokens_are_guessed_where_the_endpoint_does_not_say(server: FileServer, usage: Any) -> None:
     server.answers[PATH] = chat(lambda _text: complete(verdict("spam"), usage))
-    used = ask(server).usage
+    (used,) = taken(server, max_tokens=50)
     sent = sum(len(message["content"]) for message in json.loads(server.posted[0])["messages"])
-    assert used == Usage(1, -(-sent // 3), -(-len(verdict("spam")) // 3), 1)
+    n_in, n_out = -(-sent // 3), -(-len(verdict("spam")) // 3)
+    assert used == Usage(1, n_in, n_out, 1, spare_in=sent + AROUND - n_in, spare_out=50 - n_out)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b'{"choices": [{"message": {"content": null, "refusal": "no"}}], ' + TOLD + b"}",
+        b'{"choices": [], ' + TOLD + b"}",
+        b'{"choices": [{"message": {"content": "certainly"}}], ' + TOLD + b"}",
+        b'{"choices": [{"message": {"content": "spam"}, "logprobs": -Infinity}], ' + TOLD + b"}",
+        b'{"id": 1, "id": 1, ' + TOLD + b"}",
+    ],
+    ids=["refused", "empty", "invalid", "no strict JSON", "twice"],
+)
+def test_what_the_endpoint_says_of_an_answer_that_is_not_accepted_is_counted(server: FileServer, reply: bytes) -> None:
+    server.answers[PATH] = body(reply)
+    assert taken(server) == [Usage(1, 70, 3)] * 2  # asked once more
+
+
+def test_a_failure_counts_what_it_says_and_else_nothing(server: FileServer) -> None:
+    server.answers[PATH] = status(503)
+    assert taken(server) == [Usage()] * 3
+    server.answers[PATH] = status(400, body=b"{" + TOLD + b"}")
+    assert taken(server) == [Usage(1, 70, 3)]
+
+
+def test_a_call_whose_answer_is_lost_counts_as_the_most_that_it_can_take(server: FileServer) -> None:
+    """Broken off, too slow, given up by what stands between: it may have been paid for."""
+    once = Patience(FetchLimits(2, 0.2, 0.3, 0), tries=1)
+    for lost in (status(504), body(b"{}", declared=99), drip(9, 0.1), body(b"{}", Content_Encoding="gzip")):
+        server.answers[PATH] = lost
+        purse = Purse()
+        assert ask(server, "buy pills", once, purse, max_tokens=40, n=2).is_service
+        assert purse.used == purse.claimed
+        assert (purse.used[0].n_calls, purse.used[0].n_guessed, purse.used[0].n_out) == (1, 1, 80)
+
+
+def test_a_call_that_reached_nobody_took_nothing(server: FileServer) -> None:
+    purse = Purse()
+    nobody = Endpoint("http://127.0.0.1:9/v1", "m", "", networks=HERE)
+    assert ask_about(nobody, PROMPT, PARTS, Pace(), purse, QUICK).is_service
+    assert purse.used == [Usage()] * 3
+
+
+def test_the_most_that_a_call_takes_is_a_token_for_each_byte_and_the_longest_answer(server: FileServer) -> None:
+    purse = Purse()
+    ask(server, "\N{SNOWMAN}" * 100, purse=purse, max_tokens=7, max_completion_tokens=9)
+    sent = sum(len(message["content"].encode()) for message in json.loads(server.posted[0])["messages"])
+    most = purse.claimed[0]
+    assert (most.n_in + most.spare_in, most.n_out + most.spare_out) == (sent + AROUND, 9)
+
+
+def books(limit: float | None, **kept: Any) -> Books:
+    """Books of a job at a price of 1 a token in and 10 a token out."""
+    return Books.open(kept, 1, lambda n_in, n_out: n_in + 10 * n_out, limit)
+
+
+def claims(*tokens: int) -> list[Claim]:
+    """Calls that take at most so many tokens in."""
+    return [Claim(Usage(1, n, 0, 1)) for n in tokens]
+
+
+def settle(kept: Books, claim: Claim, used: Usage) -> None:
+    claim.used = used
+    kept.receive([claim])
+
+
+def test_no_call_is_made_that_could_cost_more_than_is_left() -> None:
+    kept = books(100)
+    first, second, third, last = claims(40, 40, 40, 40)
+    kept.receive([first, second, third])
+    assert kept.allow() == [first, second]  # the third waits for what these turn out to cost
+    settle(kept, first, Usage(1, 30, 0))
+    assert kept.allow() == []
+    settle(kept, second, Usage(1, 20, 0))
+    assert kept.allow() == [third]
+    kept.receive([last])
+    assert kept.allow() == []
+    settle(kept, third, Usage(1, 40, 0))
+    assert (kept.allow(), type(last.refusal)) == ([], LimitError)
+    assert kept.as_dict()["job"]["most_cost"] == 90
+
+
+def test_a_limit_counts_what_calls_that_do_not_say_may_have_taken() -> None:
+    kept = books(100)
+    first, second = claims(60, 60)
+    kept.receive([first])
+    kept.allow()
+    settle(kept, first, Usage(1, 20, 0, 1, spare_in=40))
+    kept.receive([second])
+    assert kept.allow() == []
+    assert (kept.as_dict()["cost"], kept.as_dict()["most_cost"]) == (20, 60)
+
+
+def test_calls_dearer_than_reckoned_make_the_next_ones_count_for_more() -> None:
+    kept = books(100)
+    first, second, third = claims(10, 30, 20)
+    kept.receive([first])
+    kept.allow()
+    settle(kept, first, Usage(1, 20, 0))
+    kept.receive([second])
+    assert kept.allow() == [second]  # 20 + 2 * 30
+    kept.receive([third])
+    assert kept.allow() == []
+
+
+def test_what_was_under_way_when_an_attempt_was_cut_off_counts_as_paid() -> None:
+    kept = books(100)
+    kept.receive(claims(30, 20))
+    kept.allow()
+    again = books(100, **kept.as_dict())
+    assert (again.as_dict()["job"]["cost"], again.as_dict()["cost"], again.as_dict()["n_guessed"]) == (50, 50, 2)
+    assert "under_way" not in again.as_dict()["job"]
+    other = Books.open(kept.as_dict(), 2, kept.cost, 100)  # another job: the version has it, the job has not
+    assert (other.as_dict()["job"]["cost"], other.as_dict()["cost"]) == (0, 50)
 
 
 # --- What is put up with ---------------------------------------------------------------------------------------------
@@ -217,9 +366,9 @@ def test_a_redirect_is_not_followed_and_a_private_address_is_not_asked(server: F
     server.answers[PATH] = status(307, Location=server.url("/inner"))
     assert "redirect" in ask(server).reason
     assert server.paths() == [PATH]
-    settings.FETCH_NETWORKS = []
-    with pytest.raises(StopError, match="FETCH_NETWORKS"):
-        ask(server)
+    settings.FETCH_NETWORKS = HERE  # which is for media
+    with pytest.raises(StopError, match="LLM_NETWORKS"):
+        ask_about(Endpoint(server.url(PATH), "m", ""), PROMPT, PARTS, Pace(), Purse(), QUICK)
     assert server.paths() == [PATH]
 
 
@@ -228,15 +377,14 @@ def test_nobody_calls_once_the_work_was_stopped(server: FileServer) -> None:
     pace.hold(60)
     pace.stop()
     with pytest.raises(StopError):
-        _call(endpoint(server), make_messages(PROMPT, "{}"), pace, QUICK)
+        _call(endpoint(server), make_messages(PROMPT, "{}"), pace, Purse(), QUICK)
     assert server.posted == []
 
 
 def test_a_call_without_a_key_sends_no_such_header_and_options_go_along(server: FileServer) -> None:
-    plain = Endpoint(server.url(PATH), "m", "", {"temperature": 0})
-    said, _usage = _call(plain, make_messages(PROMPT, encode_content(PARTS)[0]), Pace(), QUICK)
-    assert said is not None
+    plain = Endpoint(server.url(PATH), "m", "", {"temperature": 0}, networks=HERE)
+    assert _call(plain, make_messages(PROMPT, encode_content(PARTS)[0]), Pace(), Purse(), QUICK) is not None
     assert "Authorization" not in server.headers[0]
     assert json.loads(server.posted[0])["temperature"] == 0
     with pytest.raises(ServiceError):
-        _call(Endpoint("ftp://nowhere", "m", ""), [], Pace(), QUICK)
+        _call(Endpoint("ftp://nowhere", "m", ""), [], Pace(), Purse(), QUICK)

@@ -21,12 +21,12 @@ pytestmark = pytest.mark.django_db
 # stopped by a find of chance. `benchmarks/chaos.py states` looks for new ones.
 DAILY = settings(
     QUICKLY,
-    max_examples=200,
+    max_examples=100,
     stateful_step_count=30,
     derandomize=True,
     phases=[Phase.generate, Phase.shrink],
 )
-# What two hundred days must show at least; rarer answers (a dispute that another holds) come up in two thousand.
+# What a hundred days must show at least; rarer answers (a dispute that another holds) come up in two thousand.
 COMMON = {"ok", "replay", "all_leased", "done_by_you", "empty", "limit", "paused"}
 COMMON |= {"already_submitted", "key_reused", "lease_gone", "undo_too_late"}
 QUICK_EXAMPLES, QUICK_STEPS = 150, 30

@@ -32,6 +32,7 @@ from learning.actions.models import keep_model, make_current, write_scores
 from learning.actions.rounds import Pick, begin_round, digest_frame, fail_round, raise_batch, settle_holdout_share
 from learning.algorithms import weights
 from learning.consumers import count_new, start_if_due
+from learning.features.stored import has_shards
 from learning.loading import load_pool
 from learning.model_files import read_weights
 from learning.models import ModelVersion, Round, Score
@@ -836,6 +837,43 @@ def test_images_are_learned_like_texts(make_desk: MakeDesk, settings: Any, tmp_p
     done = play(desk, random_share=0)
     assert (done.n_train, done.n_selected) == (4, 3)
     assert desk.lease_one("alice")["external_id"] == rows[130]["external_id"]
+
+
+@pytest.mark.django_db
+def test_texts_without_labels_are_begun_by_chance_and_not_counted_for_it(make_desk: MakeDesk) -> None:
+    desk = empty_desk(make_desk)
+    add(desk, 5, PLAIN, "w")
+    done = play(desk, batch=2, strategy="adaptive")
+    assert done.note.endswith("This batch was drawn at random.")
+    assert not has_shards(desk.project)
+
+
+@pytest.mark.django_db
+def test_images_without_labels_are_begun_by_groups_that_look_alike(
+    make_desk: MakeDesk, settings: Any, tmp_path: Path
+) -> None:
+    settings.MEDIA_DIR = tmp_path / "media"
+    desk = empty_desk(make_desk)
+    names = names_in(desk, Item.Split.POOL, "image")
+    rows = []
+    for number in range(12):
+        image = io.BytesIO()
+        shown = np.zeros((4, 4), np.uint8)
+        shown[number % 3] = 200 + number  # a bar at one of three heights
+        Image.fromarray(shown).save(image, "PNG")
+        kept, _is_new = add_media(project=desk.project, source=io.BytesIO(image.getvalue()), actor=None)
+        rows.append({"external_id": next(names), "parts": [{"kind": "image", "media": kept.sha256}]})
+    height = {row["external_id"]: number % 3 for number, row in enumerate(rows)}
+    import_rows(desk.project, rows)
+    done = play(desk, batch=4, random_share=0.25, strategy="adaptive")
+    assert done.model_version is None
+    assert done.note.endswith("This batch was chosen from groups of items that look alike, the largest first.")
+    assert done.draw is not None
+    assert done.draw.strategy == "adaptive"
+    picks = DrawItem.objects.filter(draw=done.draw).select_related("item")
+    assert {height[one.item.external_id] for one in picks if one.probability is None} == {0, 1, 2}
+    assert [one.utility for one in picks] == [None] * 4
+    assert [one.probability for one in picks if one.probability is not None] == [pytest.approx(1 / 9)]
 
 
 def test_a_web_node_imports_no_machine_learning() -> None:

@@ -52,7 +52,7 @@ def test_a_choice_that_nothing_tells_has_its_share_by_laplace() -> None:
 
 def test_a_stored_model_is_read_back_from_one_file() -> None:
     X, y = plant()
-    model = teach_sets(X, y, np.ones(len(y), bool), 0, some=X, basis=None)
+    model = teach_sets(X, y, np.ones(len(y), bool), 0, some=X, n_left=len(X), basis=None)
     data = weights.pack(*model.to_arrays())
     again = read_model(*weights.unpack(data, weights.sha256(data)))
     assert again.predict_proba(X).tolist() == model.predict_proba(X).tolist()
@@ -95,13 +95,13 @@ def test_a_model_is_as_sure_as_unseen_labels_allow_and_says_the_same() -> None:
     by_chance = np.zeros(300, bool)
     model = fit_one_vs_rest(X[taught], y[taught], 0, C=0.01)  # so strong a penalty leaves it hesitant
     unseen = foretell_sets(X[taught], y[taught], 0, basis=None)
-    before = match_held(draw_lines(model, model.predict_proba(X[taught]), y[taught]), some, y[:0])
+    before = match_held(draw_lines(model, model.predict_proba(X[taught]), y[taught]), some, y[:0], y[:0], len(X))
     after = make_sure(before, model.predict_proba(X[taught]), y[taught])
     errors = [evaluate_sets(y[300:], one.predict_proba(some), rng=np.random.default_rng(0)) for one in (before, after)]
     assert (errors[0].calibration_error.value or 0) > 2 * (errors[1].calibration_error.value or 1)
     assert errors[0].macro_f1.value == errors[1].macro_f1.value
     assert make_sure(before, np.full(unseen.shape, np.nan), y[taught]) is before
-    assert teach_sets(X[taught], y[taught], by_chance, 0, some=some, basis=None).settings["scale"] > 0
+    assert teach_sets(X[taught], y[taught], by_chance, 0, some=some, n_left=len(some), basis=None).settings["scale"] > 0
 
 
 def test_shares_are_brought_to_what_chance_labels_allow() -> None:
@@ -109,14 +109,19 @@ def test_shares_are_brought_to_what_chance_labels_allow() -> None:
     model = fit_one_vs_rest(X, y, 0)
     drawn = np.zeros((200, 3), np.int64)
     drawn[:100, 0] = drawn[:80, 1] = 1  # a half, two fifths, none
-    moved = match_held(model, X, drawn)
+    moved = match_held(model, X, drawn, y[:0], len(X))
     before, after = ((one.predict_proba(X) >= 0.5).mean(axis=0) for one in (model, moved))
     limits = [wilson(k, 200) for k in (100, 80, 0)]
     assert after == pytest.approx(
         [np.clip(share, *ends) for share, ends in zip(before, limits, strict=True)], abs=0.002
     )
     assert after[2] < before[2]
-    assert match_held(model, X, drawn[:0]).intercept.tolist() == model.intercept.tolist()
+    chosen = np.ones(
+        (500, 3), np.int64
+    )  # all of them hold of half of the items: known, whatever chance drew of the rest
+    found = (match_held(model, X, drawn, chosen, 500).predict_proba(X) >= 0.5).mean(axis=0)
+    assert found[2] == pytest.approx(0.5 + wilson(0, 200)[0] / 2, abs=0.002)
+    assert match_held(model, X, drawn[:0], y[:0], len(X)).intercept.tolist() == model.intercept.tolist()
 
 
 def test_an_item_is_as_doubtful_as_its_most_doubtful_choice() -> None:

@@ -57,6 +57,13 @@ def test_what_chance_labels_allow_stays_as_it_is() -> None:
     assert shares_of(few)[1] == pytest.approx(max(shares_of(model)[1], wilson(1, 2, level_of(2))[0]), abs=0.003)
 
 
+def test_what_a_strategy_chose_counts_as_what_it_is_known_to_be() -> None:
+    """Of 3,000 items 900 of 1,000 chosen are of the class, and about a tenth of the others."""
+    moved = match_shares(fit(), X, [90, 10], chosen=[100, 900], n_left=2000)
+    low, _high = wilson(10, 100, level_of(2))
+    assert shares_of(moved)[1] == pytest.approx((900 + 2000 * low) / 3000, abs=0.003)
+
+
 def test_the_order_of_items_does_not_change() -> None:
     model = fit()
     moved = match_shares(model, X, [10, 90])

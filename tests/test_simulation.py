@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy import sparse
 from sklearn.datasets import load_digits
 
 from learning.algorithms import cold_start, label_efficiency, simulation, thresholds
@@ -65,8 +66,23 @@ def test_same_seed_gives_the_same_rounds(strategy: str) -> None:
 
 
 def test_first_batch_is_the_same_under_every_strategy() -> None:
-    firsts = [asked(play(digits(), name, 1, 40, seed=2)) for name in ("margin", "adaptive", "random", "coreset")]
+    firsts = [asked(play(digits(), name, 1, 40, seed=2)) for name in ("margin", "kmeans", "random", "coreset")]
     assert firsts == [firsts[0]] * 4
+
+
+def test_words_are_begun_by_chance_under_the_default_too() -> None:
+    texts = replace(digits(), X=sparse.csr_matrix(digits().X))
+    assert asked(play(texts, "adaptive", 1, 40, seed=2)) == asked(play(texts, "random", 1, 40, seed=2))
+
+
+def test_images_are_begun_by_what_looks_unlike() -> None:
+    file, seeds = digits(), range(3)
+    n_digits = {
+        name: [len(np.unique(file.y[play(file, name, 1, 20, seed)[0].labels >= 0])) for seed in seeds]
+        for name in ("adaptive", "random")
+    }
+    assert sum(n_digits["adaptive"]) > sum(n_digits["random"])
+    assert [step.n_random for step in play(file, "adaptive", 2, 20, share=0.2)] == [4, 8]
 
 
 def test_loop_ends_when_the_pool_is_empty() -> None:

@@ -27,7 +27,7 @@ ALL = np.ones(400, bool)
 
 
 def made(lesson: Lesson, n_left: int = N) -> Any:
-    model = teach(lesson, 2, 0, some=X, basis=None)
+    model = teach(lesson, 2, 0, some=X, n_left=N, basis=None)
     return calibrate(model, lesson, 0, n_left=n_left, basis=None)
 
 
@@ -37,7 +37,7 @@ def log_loss(model: Any) -> float:
 
 def test_a_model_is_as_sure_as_it_is_right_and_calls_items_as_before() -> None:
     lesson = Lesson(X[:400], TRUTH[:400], ALL)
-    raw, sure = teach(lesson, 2, 0, some=X, basis=None), made(lesson)
+    raw, sure = teach(lesson, 2, 0, some=X, n_left=N, basis=None), made(lesson)
     assert log_loss(sure) < log_loss(raw) - 0.02
     assert sure.settings["scale"] > 1.1
     said = [model.predict_proba(X).argmax(axis=1) for model in (raw, sure)]
@@ -89,7 +89,7 @@ def test_too_few_labels_to_keep_some_back_leave_a_model_as_it_is() -> None:
 
 def test_a_class_without_a_label_has_no_threshold() -> None:
     lesson = Lesson(X[:400], TRUTH[:400] * 2, ALL)
-    model = calibrate(teach(lesson, 3, 0, some=X, basis=None), lesson, 0, n_left=N, basis=None)
+    model = calibrate(teach(lesson, 3, 0, some=X, n_left=N, basis=None), lesson, 0, n_left=N, basis=None)
     thresholds = model.settings["thresholds"]
     assert [value is None for value in thresholds] == [False, True, False]
     assert judge_at_thresholds(np.zeros(N, int), model.predict_proba(X), thresholds)[1] is None
@@ -108,11 +108,11 @@ def test_a_handful_of_chance_labels_moves_the_factor_little() -> None:
 def test_a_label_in_doubt_counts_for_both_classes() -> None:
     """As if each row stood there once for each class, with its weight."""
     shares = believe(TRUTH[:400], np.c_[3 - TRUTH[:400], TRUTH[:400]])
-    soft = teach(Lesson(X[:400], TRUTH[:400], ~ALL, shares), 2, 0, some=X, basis=None)
+    soft = teach(Lesson(X[:400], TRUTH[:400], ~ALL, shares), 2, 0, some=X, n_left=N, basis=None)
     rows, codes = np.nonzero(shares)
     by_rows = fit_logistic(X[rows], codes, 2, 0, weights=shares[rows, codes])
     assert np.array_equal(soft.predict_proba(X), by_rows.predict_proba(X))
-    hard = teach(Lesson(X[:400], TRUTH[:400], ~ALL), 2, 0, some=X, basis=None)
+    hard = teach(Lesson(X[:400], TRUTH[:400], ~ALL), 2, 0, some=X, n_left=N, basis=None)
     assert (hard.settings["soft_labels"], soft.settings["soft_labels"]) == (False, True)
     assert soft.n_train == hard.n_train == 400
     assert not np.array_equal(soft.predict_proba(X), hard.predict_proba(X))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import shutil
 from pathlib import Path
@@ -18,15 +19,19 @@ from annotation.models import Item
 from learning import unsure
 from learning.actions.models import ensure_external_model, make_current
 from learning.item_walks import robust_plans
+from learning.items import list_items
 from learning.model_files import read_proba
 from learning.models import ModelVersion, Score
 from learning.questions import classes_of, learnable_questions
 from learning.stored_proba import find_proba
 from learning.unsure import find_contradictions, list_unsure
+from learning.views import unsure as pages
+from tests.api_client import Api, fault_of
 from tests.cast import Desk, MakeDesk, import_rows
 from tests.learning_rows import BETWEEN, PLAIN, SPAM, add, empty_desk, names_in, play, teach
 
 PAGE = "/p/forum/learning/unsure/"
+LIST, AGAINST = "projects/forum/unsure", "projects/forum/contradictions"
 
 
 @pytest.fixture(autouse=True)
@@ -62,10 +67,10 @@ def against(desk: Desk) -> list[tuple[str, str, str]]:
     return [(one["item"]["external_id"].split("-")[0], one["label"], one["said"]) for one in found]
 
 
-def open_page(desk: Desk, name: str = "enzo") -> str:
+def open_page(desk: Desk, name: str = "enzo", path: str = PAGE) -> str:
     client = Client()
     client.force_login(getattr(desk.cast, name))
-    answer = client.get(PAGE)
+    answer = client.get(path)
     assert answer.status_code == 200
     return str(answer.content.decode())
 
@@ -103,6 +108,26 @@ def test_pages_follow_one_another_and_end_before_items_without_scores(desk: Desk
     assert position is None
     assert len(set(names)) == len(names) == 7
     assert not any(name.startswith("later") for name in names)
+
+
+@pytest.mark.django_db
+def test_under_another_model_the_list_begins_anew(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "ROWS", 3)
+    further = html.unescape(re.findall(r'href="([^"]+after=[^"]+)"', open_page(desk))[0])
+    assert "between-" not in open_page(desk, path=further)
+    play(desk)
+    assert "between-" in open_page(desk, path=further)
+
+
+@pytest.mark.django_db
+def test_an_item_whose_score_goes_meanwhile_is_left_out(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def list_and_lose(*args: Any, **options: Any) -> Any:
+        found = list_items(*args, **options)
+        Score.objects.filter(item__external_id__startswith="os-").delete()
+        return found
+
+    monkeypatch.setattr(unsure, "list_items", list_and_lose)
+    assert {row["external_id"].split("-")[0] for row in listed(desk)[0]} == {"between", "op"}
 
 
 @pytest.mark.django_db
@@ -241,3 +266,48 @@ def test_a_reviewer_goes_on_to_the_item_and_an_engineer_reads(desk: Desk) -> Non
     assert f"/disputes/{item.pk}/" in open_page(desk, "rita")
     assert f"/disputes/{item.pk}/" not in open_page(desk)
     assert "What the model is unsure about" in open_page(desk)
+
+
+# --- Over HTTP -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_the_api_lists_the_items_page_by_page_as_the_page_does(desk: Desk) -> None:
+    enzo = Api(desk.cast.enzo)
+    model = current(desk)
+    found: list[dict[str, Any]] = []
+    address = f"{LIST}?limit=3"
+    while address:
+        page = enzo.get(address).json()
+        assert (page["question"], page["model"]["version"]) == ("verdict", model.version)
+        found += page["results"]
+        address = page["next"]
+    assert found == listed(desk)[0]
+    assert set(found[0]) >= {"id", "external_id", "state", "utility", "likeliest"}
+
+
+@pytest.mark.django_db
+def test_a_cursor_of_the_model_before_is_refused(desk: Desk) -> None:
+    enzo = Api(desk.cast.enzo)
+    address = enzo.get(f"{LIST}?limit=3").json()["next"]
+    play(desk)
+    assert fault_of(enzo.get(address)) == (400, "invalid_cursor")
+
+
+@pytest.mark.django_db
+def test_the_api_tells_what_contradicts_the_model(desk: Desk) -> None:
+    answer(desk, "insult", 7)
+    found = Api(desk.cast.rita).get(AGAINST).json()
+    assert found["model"]["id"] == str(current(desk).pk)
+    assert len(found["contradictions"]) == 7
+    assert found["contradictions"] == sorted(found["contradictions"], key=lambda one: -one["probability"])
+    assert {one["label"] for one in found["contradictions"]} == {"insult"}
+    assert found["contradictions"][-1]["item"]["external_id"].startswith("between")
+
+
+@pytest.mark.django_db
+def test_before_there_is_a_model_the_api_lists_nothing(make_desk: MakeDesk) -> None:
+    enzo = Api(empty_desk(make_desk).cast.enzo)
+    assert enzo.get(LIST).json() == {"question": "verdict", "model": None, "results": [], "next": None}
+    assert enzo.get(AGAINST).json() == {"question": "verdict", "model": None, "contradictions": []}
+    assert fault_of(enzo.get(f"{LIST}?question=nothing"))[0] == 400

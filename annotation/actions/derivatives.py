@@ -9,6 +9,7 @@ from django.db import connection, transaction
 from django.db.models import QuerySet
 
 from annotation.actions.jobs import start_job
+from annotation.actions.locks import lock_project
 from annotation.derivatives import Derivation, unlink_derivatives, write_derivatives
 from annotation.models import Job, Media, Project
 
@@ -17,11 +18,7 @@ KIND = "make-derivatives"
 
 def lock_media(project: Project, *, is_shared: bool) -> None:
     """Keep adding (shared) and removing files apart until the transaction ends, so that no row is without its file."""
-    with connection.cursor() as cursor:
-        if is_shared:
-            cursor.execute("select pg_advisory_xact_lock_shared(hashtext('media'), %s)", [project.pk])
-        else:
-            cursor.execute("select pg_advisory_xact_lock(hashtext('media'), %s)", [project.pk])
+    lock_project(project, "media", is_shared=is_shared)
 
 
 def find_waiting(project: Project) -> QuerySet[Media]:

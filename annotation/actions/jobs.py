@@ -1,4 +1,4 @@
-"""Every change of a job's row. The row is the truth; a message in the broker only tells a worker to look at it.
+"""Every change of a job's row, and finding one. The row is the truth; a message only tells a worker to look at it.
 
     queued --claim--> running --finish--> done
       ^                  |  \\---fail---> failed (not worth repeating)
@@ -13,15 +13,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from celery import current_app
 from django.db import IntegrityError, connection, transaction
+from django.db.models.functions import Now
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from psycopg.types.json import Jsonb
 
 from annotation.actions.events import write_event
+from annotation.actions.locks import lock_project
 from annotation.models import Job, Project, User
 
 STALE_SECONDS = 30.0  # six heartbeats
@@ -73,6 +76,56 @@ def start_job(
     if job.run_at <= job.created_at or run_at is None:
         transaction.on_commit(lambda: _ring(job.pk))
     return job
+
+
+def find_queued(
+    *, project: Project, kind: str, args: Mapping[str, Any] | None = None, is_due: bool = False
+) -> Job | None:
+    """The first of a project's jobs of a kind that no worker has begun; None where there is none.
+
+    Whoever would start the same again takes that one: what it does not know yet it still reads when it begins. `args`:
+    only one with exactly these. `is_due`: only one that need not wait for its time.
+    """
+    jobs = Job.objects.filter(project=project, kind=kind, state=Job.State.QUEUED)
+    if args is not None:
+        jobs = jobs.filter(args=dict(args))
+    if is_due:
+        jobs = jobs.filter(run_at__lte=Now())
+    return jobs.order_by("pk").first()
+
+
+def find_in_hand(*, project: Project, kind: str, args: Mapping[str, Any], patience: timedelta) -> Job | None:
+    """The newest of a project's jobs with exactly these arguments, where it waits, runs, or failed a moment ago.
+
+    None where it ended well, or failed longer than `patience` ago: then one may be started.
+    """
+    job = Job.objects.filter(project=project, kind=kind, args=dict(args)).order_by("-pk").first()
+    if job is None or job.state == Job.State.DONE:
+        return None
+    is_old = job.ended_at is not None and timezone.now() - job.ended_at > patience
+    return None if is_old else job
+
+
+@transaction.atomic
+def start_once(
+    *, kind: str, project: Project, created_by: User | None, args: Mapping[str, Any], lock: str, patience: timedelta
+) -> Job:
+    """The job that `find_in_hand` finds, else a new one; however many ask at the same time."""
+    lock_project(project, kind)
+    return find_in_hand(project=project, kind=kind, args=args, patience=patience) or start_job(
+        kind=kind, project=project, created_by=created_by, args=args, lock=lock
+    )
+
+
+def find_done(*, project: Project | None, kind: str, args: Mapping[str, Any] | None = None) -> Job | None:
+    """The newest job of a kind that came to its end well, of a project or of none; None where there is none.
+
+    `args`: only one with exactly these.
+    """
+    jobs = Job.objects.filter(project=project, kind=kind, state=Job.State.DONE)
+    if args is not None:
+        jobs = jobs.filter(args=dict(args))
+    return jobs.order_by("-pk").first()
 
 
 def claim_job(*, job_id: int, worker: str, stale_seconds: float = STALE_SECONDS) -> Job | None:

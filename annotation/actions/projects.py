@@ -95,6 +95,12 @@ def change_project(*, project: Project, settings: Mapping[str, Any], actor: User
     return project
 
 
+def refuse_archived(project: Project) -> None:
+    """Raise StateError where nothing may be started in a project any more."""
+    if project.state == Project.State.ARCHIVED:
+        raise StateError(_("This project is archived."))
+
+
 def settling_lock(project: Project) -> str:
     """The lock of the jobs that let the vote rule look at all items anew: one at a time."""
     return f"settling:{project.pk}"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from annotation.actions.jobs import find_done
 from annotation.audit.checks import BY_NAME, Check
 from annotation.models import Job, Project
 
@@ -24,8 +25,7 @@ class Violation:
 
 def last_audit() -> Job | None:
     """The job of the last audit that ended well; None where there was none yet."""
-    done = Job.objects.filter(project=None, kind=KIND, state=Job.State.DONE)
-    return done.order_by("-pk").first()
+    return find_done(project=None, kind=KIND)
 
 
 def show_violations(job: Job | None) -> list[Violation]:

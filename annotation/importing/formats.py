@@ -30,7 +30,7 @@ from annotation.importing.raw_rows import MAX_COLUMNS, MAX_LINE_BYTES, RowProble
 from annotation.plain_text import quote
 from annotation.strict_json import DECODER, StrictJsonError
 
-__all__ = ["ImportFileError", "Limits", "RowProblem", "Source", "detect_source", "read_rows"]
+__all__ = ["ImportFileError", "Limits", "RowProblem", "Source", "detect_source", "guess_delimiter", "read_rows"]
 
 Format = Literal["jsonl", "csv", "tsv", "parquet"]
 
@@ -205,7 +205,7 @@ def _read_csv(stream: BinaryIO, delimiter: str | None) -> Iterator[tuple[int, di
         first = next(line for line in lines if line.strip())
     except StopIteration:
         return
-    reader = csv.reader(_Again(first, lines), delimiter=delimiter or _guess_delimiter(first), strict=True)
+    reader = csv.reader(_Again(first, lines), delimiter=delimiter or guess_delimiter(first), strict=True)
     try:
         header = next(reader)
     except csv.Error as error:
@@ -247,7 +247,7 @@ class _Again:
         return next(self._lines)
 
 
-def _guess_delimiter(header: str) -> str:
+def guess_delimiter(header: str) -> str:
     """Return the separator that occurs most outside quotes; a comma where none does."""
     bare = "".join(header.split('"')[::2])
     return max(",;\t", key=bare.count) if any(c in bare for c in ",;\t") else ","

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from annotation.actions.imports import KIND as IMPORT_KIND
 from annotation.actions.items import erase_items
 from annotation.actions.media import remove_unused_media
-from annotation.job_kinds.url_parts import memo_path
+from annotation.job_kinds.uploads import remove_upload
 from annotation.jobs import JobFailedError, RunningJob, job_kind
 from annotation.models import Item, Job, Media, Project
 
@@ -46,10 +42,8 @@ def run_erasure(running: RunningJob) -> dict[str, int]:
             n_media += remove_unused_media(project=project, sha256=[sha256 for _pk, sha256 in rows])
         after = rows[-1][0]
         running.progress(n_items + n_media, total)
-    for job in Job.objects.filter(project=project, kind=IMPORT_KIND, ended_at__isnull=False):
-        upload = Path(settings.UPLOAD_DIR) / Path(job.args["file"]).name
-        upload.unlink(missing_ok=True)
-        memo_path(upload).unlink(missing_ok=True)
+    for job in Job.objects.filter(project=project, args__has_key="file", ended_at__isnull=False):
+        remove_upload(job.args)
     return {"erased": n_items, "media": n_media}
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -19,14 +18,13 @@ from annotation.importing.decompression import Compression
 from annotation.importing.formats import RowProblem, Source, detect_source, read_rows
 from annotation.importing.rows import RowError, make_image_row, parse_row
 from annotation.importing.sorting import Rows
-from annotation.job_kinds.url_parts import WINDOW, UrlFetcher, UrlPartsError, memo_path, refuse_urls
+from annotation.job_kinds.uploads import remove_leftovers, remove_upload, upload_path
+from annotation.job_kinds.url_parts import WINDOW, UrlFetcher, UrlPartsError, refuse_urls
 from annotation.jobs import JobFailedError, RunningJob, job_kind
 from annotation.media_reading import MediaReader
-from annotation.models import Job, Media, Project
+from annotation.models import Media, Project
 from annotation.plain_text import quote
 from annotation.schema import Compiled
-
-SWEPT_JOBS = 20
 
 
 @job_kind(KIND)
@@ -36,8 +34,8 @@ def run_import(running: RunningJob) -> None:
     The file is removed at the end, whatever that is; after a kill it is still there for the next attempt.
     """
     args, project = running.args, running.project
-    path = _upload_path(args)
-    _remove_leftovers(project)
+    path = upload_path(args)
+    remove_leftovers(running.job)
     if not path.is_file():
         raise JobFailedError(_("The uploaded file is gone. Send it again."), result=Outcome().as_result())
     images: set[str] = set()
@@ -49,20 +47,20 @@ def run_import(running: RunningJob) -> None:
             outcome, is_stored = _load_table(running, path, images)
     except Exception:
         if running.job.attempt >= running.job.max_attempts:
-            _remove_upload(args)
+            remove_upload(args)
         raise
     if not is_stored:
         with transaction.atomic():
             running.check()
             _forget_images(running, images)
-            _remove_upload(args)
+            remove_upload(args)
         raise JobFailedError(_explain(outcome), result=outcome.as_result())
     if outcome.rejected and images:
         with transaction.atomic():
             running.check()
             _forget_images(running, images)
     running.finish(outcome.as_result())
-    _remove_upload(args)
+    remove_upload(args)
 
 
 def _load_table(running: RunningJob, path: Path, images: set[str]) -> tuple[Outcome, bool]:
@@ -94,16 +92,6 @@ def _load(
     )
 
 
-def _upload_path(args: dict[str, Any]) -> Path:
-    return Path(settings.UPLOAD_DIR) / Path(args["file"]).name
-
-
-def _remove_upload(args: dict[str, Any]) -> None:
-    path = _upload_path(args)
-    path.unlink(missing_ok=True)
-    memo_path(path).unlink(missing_ok=True)
-
-
 def _explain(outcome: Outcome) -> str:
     if outcome.fault:
         return _("Nothing was stored. %(fault)s") % {"fault": outcome.fault}
@@ -113,13 +101,6 @@ def _explain(outcome: Outcome) -> str:
         "Nothing was stored: %(n)d rows are wrong. The first is line %(line)d: %(reason)s",
         outcome.rejected,
     ) % {"n": outcome.rejected, "line": first["line"], "reason": first["reason"]}
-
-
-def _remove_leftovers(project: Project) -> None:
-    """Remove the files of jobs that ended without having done so: a killed worker cannot."""
-    ended = Job.objects.filter(project=project, kind=KIND, ended_at__isnull=False).order_by("-pk")[:SWEPT_JOBS]
-    for job in ended:
-        _remove_upload(job.args)
 
 
 def _reader(path: Path, project: Project, args: dict[str, Any]) -> Callable[[], Rows]:

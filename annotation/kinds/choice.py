@@ -61,7 +61,7 @@ def show_value(question: Question, value: LabelValue) -> Any:
 
 def tell(question: Question, value: Any) -> str:
     """The text of the choice; of several with commas. A value that the schema does not have stays as it is."""
-    texts = {choice["value"]: choice.get("text") or choice["value"] for choice in choice_tree.walk(question["choices"])}
+    texts = choice_tree.choice_texts(question)
     return ", ".join(texts.get(str(one), str(one)) for one in (value if isinstance(value, list) else [value]))
 
 

@@ -131,6 +131,11 @@ def leaves(choices: Iterable[Question]) -> Iterator[Question]:
     return (choice for choice in walk(choices) if not choice.get("children"))
 
 
+def choice_texts(question: Question) -> dict[str, str]:
+    """Return what people read of each choice or label, by its value: its text, the value where it has none."""
+    return {one["value"]: one.get("text") or one["value"] for one in walk(question.get("choices", ()))}
+
+
 def name_choices(question: Question) -> dict[int, str]:
     """Return id -> value: of the choices in schema order, then of those that left the schema."""
     named = {choice["id"]: choice["value"] for choice in walk(question.get("choices", ()))}

@@ -186,7 +186,7 @@ def show_mark_list(question: Question, value: LabelValue, keys: Sequence[str]) -
 
 def count_labels(question: Question, value: list[Mark]) -> dict[str, int]:
     """Return how many of the marks of a shown answer have which label, by its text, in schema order."""
-    texts = {label["value"]: label.get("text") or label["value"] for label in question["choices"]}
+    texts = choice_tree.choice_texts(question)
     given = [mark["label"] for mark in value]
     return {texts.get(label, label): given.count(label) for label in dict.fromkeys([*texts, *given]) if label in given}
 

@@ -111,7 +111,7 @@ def show_value(question: Question, value: LabelValue) -> Any:
 
 def tell(question: Question, value: Any) -> str:
     """The choices from the best to the last: "a > b = c"."""
-    texts = {choice["value"]: choice.get("text") or choice["value"] for choice in question["choices"]}
+    texts = choice_tree.choice_texts(question)
     return " > ".join(" = ".join(texts.get(one, one) for one in place) for place in value)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from annotation.kinds import marks, uncoded
+from annotation.kinds import choice_tree, marks, uncoded
 from annotation.kinds.kind import LabelValue, Part, Parts, Question
 
 NAME = "segments"
@@ -61,7 +61,7 @@ def show_value(question: Question, value: LabelValue) -> Any:
 
 def tell(question: Question, value: Any) -> str:
     """Each segment's label with its seconds, or "nothing marked"."""
-    texts = {label["value"]: label.get("text") or label["value"] for label in question["choices"]}
+    texts = choice_tree.choice_texts(question)
     told = [
         _("%(label)s %(start)s to %(end)s s")
         % {"label": texts.get(one["label"], one["label"]), "start": one["start"], "end": one["end"]}

@@ -12,7 +12,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 
-from annotation.kinds import marks, uncoded
+from annotation.kinds import choice_tree, marks, uncoded
 from annotation.kinds.kind import AnswerError, FormField, LabelValue, Part, Parts, Question
 from annotation.kinds.own_keys import take_flag
 from annotation.plain_text import quote
@@ -87,7 +87,7 @@ def show_value(question: Question, value: LabelValue) -> Any:
 
 def tell(question: Question, value: Any) -> str:
     """Each span's label with its place, or "nothing marked"."""
-    texts = {label["value"]: label.get("text") or label["value"] for label in question["choices"]}
+    texts = choice_tree.choice_texts(question)
     told = [f"{texts.get(s['label'], s['label'])} {s['start']}\N{EN DASH}{s['end']}" for s in value]
     return ", ".join(told) or _("nothing marked")
 

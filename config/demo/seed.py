@@ -31,7 +31,7 @@ from annotation.kinds import LabelValue
 from annotation.media_reading import MediaReader
 from annotation.models import Import, Item, Job, Offer, Project, QueueRow, User
 from annotation.schema import parse_answers
-from annotation.settings import LEARNING_DEFAULTS
+from annotation.settings import LEARNING_DEFAULTS, PROPOSED_STRATEGY
 from config.demo import Comment, ProjectName, load_comments, load_guideline, load_schema
 from config.demo.annotators import ANNOTATORS, Annotator, answer, reply_rng
 from config.demo.digits import ATTRIBUTION, N_DIGITS, iterate_digits
@@ -43,6 +43,7 @@ SEED = 43  # of the demo itself: with it the holdout of the community has enough
 ROUNDS = 4
 RESOLVED_PER_ROUND = 45
 HELD = 5
+LEARNING = {"question": "verdict", "batch": 40, "strategy": PROPOSED_STRATEGY}
 
 Say = Callable[[str], None]
 
@@ -76,7 +77,7 @@ def seed_community(say: Say) -> None:
         ),
         settings={
             "overlap": {"min": 2, "max": 3},
-            "learning": {"question": "verdict", "every": None, "batch": 40},
+            "learning": {**LEARNING, "every": None},
         },
     )
     if project is None:
@@ -109,8 +110,8 @@ def seed_community(say: Say) -> None:
 
 
 def _set_learning(project: Project, *, every: int | None, holdout_share: float) -> None:
-    settings = {"question": "verdict", "every": every, "batch": 40, "holdout_share": holdout_share}
-    change_project(project=project, settings={"learning": settings}, actor=None)
+    learning = {**LEARNING, "every": every, "holdout_share": holdout_share}
+    change_project(project=project, settings={"learning": learning}, actor=None)
 
 
 def seed_digits(say: Say) -> None:
@@ -123,7 +124,7 @@ def seed_digits(say: Say) -> None:
             "labelled yet."
         )
         + f"\n\n{ATTRIBUTION}",
-        settings={"learning": {"question": "digit", "every": 50, "batch": 50}},
+        settings={"learning": {"question": "digit", "every": 50, "batch": 50, "strategy": PROPOSED_STRATEGY}},
     )
     if project is None:
         return

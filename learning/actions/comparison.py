@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.db import connection, transaction
-
-from annotation.actions.jobs import start_job
+from annotation.actions.jobs import start_once
 from annotation.models import Job, Project, User
 from learning.actions.rounds import lock_name
-from learning.comparisons import KIND, find_job, find_kept, is_fresh, job_arguments
+from learning.comparisons import KIND, PATIENCE, find_kept, is_fresh, job_arguments
 from learning.models import ModelVersion
 
 
@@ -28,11 +26,8 @@ def ask_for_comparison(*, project: Project, models: Sequence[ModelVersion], acto
     kept = find_kept(project, arguments)
     if kept is not None and is_fresh(project, kept):
         return Comparison(kept, None)
-    with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute("select pg_advisory_xact_lock(hashtext(%s), %s::int)", [KIND, project.pk])
-        # In turns with rounds: both bring the stored counts of words up to date.
-        job = find_job(project, arguments) or start_job(
-            kind=KIND, project=project, created_by=actor, args=arguments, lock=lock_name(project)
-        )
+    # In turns with rounds: both bring the stored counts of words up to date.
+    job = start_once(
+        kind=KIND, project=project, created_by=actor, args=arguments, lock=lock_name(project), patience=PATIENCE
+    )
     return Comparison(kept, job)

@@ -5,12 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 from django.db import transaction
-from django.db.models.functions import Now
-from django.utils.translation import gettext as _
 
 from annotation.actions.events import write_event
-from annotation.actions.jobs import start_job
-from annotation.errors import StateError
+from annotation.actions.jobs import find_queued, start_job
+from annotation.actions.projects import refuse_archived
 from annotation.kinds import Question
 from annotation.models import Job, Project, User
 from learning.actions.rounds import lock_name
@@ -26,17 +24,15 @@ def start_drift(*, project: Project, actor: User | None, question: Question, is_
 
     Not pressing: not before an hour has passed since the last one. Raises StateError for an archived project.
     """
-    if project.state == Project.State.ARCHIVED:
-        raise StateError(_("This project is archived."))
+    refuse_archived(project)
     args = {"question": question["id"]}
-    jobs = Job.objects.filter(project=project, kind=KIND, args=args).order_by("-pk")
-    waiting = jobs.filter(state=Job.State.QUEUED)
-    same = (waiting.filter(run_at__lte=Now()) if is_pressing else waiting).first()
-    if same is not None:
-        return same
+    waiting = find_queued(project=project, kind=KIND, args=args, is_due=is_pressing)
+    if waiting is not None:
+        return waiting
     run_at = None
     if not is_pressing:
-        last = jobs.filter(ended_at__isnull=False).values_list("ended_at", flat=True).first()
+        ended = Job.objects.filter(project=project, kind=KIND, args=args, ended_at__isnull=False).order_by("-pk")
+        last = ended.values_list("ended_at", flat=True).first()
         run_at = last + REST if last is not None else None
     # In turns with rounds: both bring the stored counts of words up to date.
     job = start_job(kind=KIND, project=project, created_by=actor, args=args, lock=lock_name(project), run_at=run_at)

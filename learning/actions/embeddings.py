@@ -12,7 +12,8 @@ from django.utils.translation import gettext as _
 
 from annotation.actions.events import write_event
 from annotation.actions.jobs import start_job
-from annotation.errors import InvalidError, StateError
+from annotation.actions.projects import refuse_archived
+from annotation.errors import InvalidError
 from annotation.models import Item, Job, Project, User
 from learning.actions.rounds import lock_name
 from learning.models import Embedding, EmbeddingSpace
@@ -26,8 +27,7 @@ MAX_SPACES = 8
 @transaction.atomic
 def start_embeddings(*, project: Project, actor: User | None, path: Path, compression: str | None = None) -> Job:
     """Queue the reading of spooled vectors; `path` lies in UPLOAD_DIR. Raises StateError for an archived project."""
-    if project.state == Project.State.ARCHIVED:
-        raise StateError(_("This project is archived."))
+    refuse_archived(project)
     job = start_job(
         kind=KIND,
         project=project,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from annotation.actions.jobs import start_job
+from annotation.actions.jobs import find_queued, start_job
 from annotation.models import Job, Project
 from learning.actions.rounds import lock_name
 
@@ -14,6 +14,6 @@ def start_features(*, project: Project) -> Job | None:
 
     It takes turns with rounds, which would make what is missing themselves.
     """
-    if Job.objects.filter(project=project, kind=KIND, state=Job.State.QUEUED).exists():
+    if find_queued(project=project, kind=KIND) is not None:
         return None
     return start_job(kind=KIND, project=project, created_by=None, lock=lock_name(project))

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from django.db import transaction
-from django.utils.translation import gettext as _
 
 from annotation.actions.events import write_event
-from annotation.actions.jobs import start_job
-from annotation.errors import StateError
+from annotation.actions.jobs import find_queued, start_job
+from annotation.actions.projects import refuse_archived
 from annotation.kinds import Question
 from annotation.models import Job, Project, User
 from learning.actions.rounds import lock_name
@@ -21,10 +20,9 @@ def start_search(*, project: Project, actor: User | None, question: Question) ->
 
     Raises StateError for an archived project.
     """
-    if project.state == Project.State.ARCHIVED:
-        raise StateError(_("This project is archived."))
+    refuse_archived(project)
     args = {"question": question["id"]}
-    waiting = Job.objects.filter(project=project, kind=KIND, state=Job.State.QUEUED, args=args).order_by("pk").first()
+    waiting = find_queued(project=project, kind=KIND, args=args)
     if waiting is not None:
         return waiting
     # In turns with rounds: both bring the stored counts of words up to date.

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils.translation import gettext as _
 from numpy.typing import NDArray
 
 from annotation.actions.events import write_event
 from annotation.actions.jobs import start_job
+from annotation.actions.locks import lock_project
+from annotation.actions.projects import refuse_archived
 from annotation.errors import InvalidError, StateError
 from annotation.models import Job, Project, User
 from learning.actions.models import Check, write_scores
@@ -41,8 +43,7 @@ def start_llm(
     may cost, where prices are set. Raises StateError where no endpoint is set up and for an archived project,
     InvalidError with a sentence per field.
     """
-    if project.state == Project.State.ARCHIVED:
-        raise StateError(_("This project is archived."))
+    refuse_archived(project)
     endpoint = find_endpoint()
     if endpoint is None:
         raise StateError(
@@ -58,13 +59,16 @@ def start_llm(
             faults["max_cost"] = _("A number above 0.")
         elif endpoint.prices is None:
             faults["max_cost"] = _("No prices are set (LLM_INPUT_PRICE, LLM_OUTPUT_PRICE), so costs cannot be known.")
+        elif endpoint.most_out is None:
+            faults["max_cost"] = _(
+                "LLM_OPTIONS has no `max_tokens`, so nobody knows what a call may cost and no limit can be held."
+            )
     if faults:
         raise InvalidError(fields=faults)
     asked = require_question(project, question)
     if holds_several(asked):
         raise InvalidError(fields={"question": tell_one_answer()})
-    with connection.cursor() as cursor:
-        cursor.execute("select pg_advisory_xact_lock(hashtext(%s), %s::int)", [KIND, project.pk])
+    lock_project(project, KIND)
     lock = f"llm:{project.pk}"
     unended = Job.objects.filter(
         project=project, kind=KIND, state__in=[Job.State.QUEUED, Job.State.RUNNING], args__question=asked["id"]

@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from django.db import transaction
-from django.utils.translation import gettext as _
 
 from annotation.actions.events import write_event
 from annotation.actions.jobs import start_job
-from annotation.errors import StateError
+from annotation.actions.projects import refuse_archived
 from annotation.models import Job, Project, User
 from learning.actions.rounds import lock_name
 
@@ -24,8 +23,7 @@ def start_predictions(
 
     Raises StateError for an archived project.
     """
-    if project.state == Project.State.ARCHIVED:
-        raise StateError(_("This project is archived."))
+    refuse_archived(project)
     job = start_job(
         kind=KIND,
         project=project,

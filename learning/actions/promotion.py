@@ -6,9 +6,10 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from annotation.actions.events import write_event
-from annotation.actions.jobs import start_job
+from annotation.actions.jobs import find_queued, start_job
+from annotation.actions.projects import refuse_archived
 from annotation.errors import StateError
-from annotation.models import Job, Project, User
+from annotation.models import Job, User
 from learning.actions.models import refuse_barred
 from learning.actions.rounds import lock_name
 from learning.models import ModelVersion
@@ -26,13 +27,12 @@ def start_promotion(*, model: ModelVersion, actor: User) -> Job:
     can no longer be learned, and for a language model that has not passed.
     """
     project = model.project
-    if project.state == Project.State.ARCHIVED:
-        raise StateError(_("This project is archived."))
+    refuse_archived(project)
     refuse_barred(model)
     if not any(model.is_of(question) for question in learnable_questions(project)):
         raise StateError(_("The question of this model is no longer one that can be learned."))
     lock, args = lock_name(project), {"model": model.pk}
-    waiting = Job.objects.filter(project=project, kind=KIND, state=Job.State.QUEUED, args=args).order_by("pk").first()
+    waiting = find_queued(project=project, kind=KIND, args=args)
     if waiting is not None:
         return waiting
     is_followed = Job.objects.filter(lock=lock, state__in=[Job.State.QUEUED, Job.State.RUNNING]).exists()

@@ -16,7 +16,9 @@ from django.utils.translation import gettext as _
 from annotation.actions.events import write_event
 from annotation.actions.items import set_holdout_share, set_priorities
 from annotation.actions.jobs import start_job
-from annotation.errors import InvalidError, StateError
+from annotation.actions.locks import lock_project
+from annotation.actions.projects import refuse_archived
+from annotation.errors import InvalidError
 from annotation.kinds import Question
 from annotation.models import Draw, DrawItem, Event, Item, Job, Project, QueueRow, User
 from annotation.settings import STRATEGIES, learning_settings
@@ -70,8 +72,7 @@ def start_round(
     makes all chance in a round repeatable. Raises InvalidError with a sentence per field, StateError for an archived
     project.
     """
-    if project.state == Project.State.ARCHIVED:
-        raise StateError(_("This project is archived."))
+    refuse_archived(project)
     fields = _check_fields(project, strategy, batch, seed, random_share)
     asked = require_question(project, question)
     if model in TRAINED_NAMES.values() and train is not False:
@@ -154,8 +155,7 @@ def _find_model(project: Project, question: Question, wanted: str) -> ModelVersi
 
 
 def _create_round(project: Project, question: Question, trigger: str, fields: dict[str, Any]) -> Round:
-    with connection.cursor() as cursor:
-        cursor.execute("select pg_advisory_xact_lock(hashtext('round'), %s::int)", [project.pk])
+    lock_project(project, "round")
     last = Round.objects.filter(project=project).aggregate(last=Max("number"))["last"] or 0
     return Round.objects.create(
         project=project,

@@ -13,6 +13,8 @@ from django.utils.translation import gettext as _
 from annotation.actions.carrying import refuse_while_carrying
 from annotation.actions.events import write_event
 from annotation.actions.jobs import start_job
+from annotation.actions.locks import lock_project
+from annotation.actions.projects import refuse_archived
 from annotation.errors import InvalidError, StateError
 from annotation.models import Item, Job, Project, User
 from annotation.schema import find_question
@@ -73,8 +75,7 @@ def _is_some_of(value: object, known: Mapping[str, Any] | list[str]) -> bool:
 def start_snapshot(*, project: Project, actor: User | None, query: Mapping[str, Any] | None = None) -> Job:
     """Queue a snapshot of the project's accepted labels; `actor` is None where a schedule asks. Raises InvalidError for
     the query, StateError for an archived project. Whether there is anything to freeze is seen when the job runs."""
-    if project.state == Project.State.ARCHIVED:
-        raise StateError(_("This project is archived."))
+    refuse_archived(project)
     checked = check_query(query, project)
     job = start_job(kind=KIND, project=project, created_by=actor, args={"query": checked}, lock=lock_name(project))
     write_event(project=project, kind="snapshot.requested", actor=actor, ref_id=job.pk)
@@ -89,8 +90,7 @@ def freeze_members(*, project: Project, query: Mapping[str, Any], job: Job | Non
     once a job: a repeated attempt gets what was frozen first. Raises StateError where nothing fits the query, and while
     labels are being carried over to a new label schema: a snapshot holds values of one version.
     """
-    with connection.cursor() as cursor:
-        cursor.execute("select pg_advisory_xact_lock(hashtext('snapshot'), %s::int)", [project.pk])
+    lock_project(project, "snapshot")
     before = Snapshot.objects.filter(job=job).first() if job is not None else None
     if before is not None:
         return before

@@ -39,9 +39,7 @@ class Basis:
 
     def project(self, X: sparse.csr_matrix) -> NDArray[Any]:
         """Coordinates of rows, (n_items, n_directions)."""
-        wide = np.zeros((X.shape[1], self.loadings.shape[1]), np.float32)
-        wide[self.columns] = self.loadings
-        return np.asarray(X @ wide)
+        return np.asarray(X[:, self.columns] @ self.loadings)
 
     def within(self, span: slice) -> Basis | None:
         """The directions as they lie in some of the columns, for rows of these alone; None where they do not."""
@@ -50,9 +48,13 @@ class Basis:
 
     def embed(self, X: sparse.csr_matrix) -> NDArray[Any]:
         """Coordinates of rows as vectors of length 1, by which texts can be compared; all 0 where no word is known."""
-        vectors = self.project(X)
-        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        return np.asarray(vectors / np.where(lengths > 0, lengths, 1))
+        return at_unit_length(self.project(X))
+
+
+def at_unit_length(rows: NDArray[Any]) -> NDArray[Any]:
+    """Each row scaled to length 1, (n_rows, n_columns); a row of zeros stays zero."""
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.where(lengths > 0, lengths, 1))
 
 
 def fit_basis(X: Matrix, rng: np.random.Generator, n_directions: int = N_DIRECTIONS) -> Basis | None:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from learning.algorithms.label_efficiency import score_model
-from learning.algorithms.simulation import LabelledFile, run_rounds
+from learning.algorithms.simulation import LabelledFile, find_labelled, run_rounds
 
 RARE_SHARE = 0.02
 BATCH = 20
@@ -44,8 +44,8 @@ def thin_out(file: LabelledFile, positive: int, rng: np.random.Generator, share:
     A class that is rarer already stays as it is. Items without a label are left out; so are votes, which are of more
     classes.
     """
-    is_positive = file.y == positive
-    others = np.flatnonzero((file.y >= 0) & ~is_positive)
+    is_positive = file.y == positive if file.y.ndim == 1 else file.y[:, positive] == 1
+    others = np.flatnonzero(find_labelled(file.y) & ~is_positive)
     kept = [others]
     for is_held in (False, True):
         here = np.flatnonzero(is_positive & (file.holdout == is_held))
@@ -85,20 +85,29 @@ def compare_cold_starts(
     -------
     list of ColdStart
     """
-    truth = file.y[file.judges]
     starts = []
     for strategy in strategies:
-        found, ap = [], []
+        runs = []
         for seed in seeds:
             if tell is not None:
                 tell(strategy, seed)
-            n_by_labels = {}
-            model = None
-            for step in run_rounds(file, strategy, [BATCH] * (BUDGETS[-1] // BATCH), seed=seed):
-                n_by_labels[step.n_labels] = int((step.labels == 1).sum())
-                model = step.model
-            last = max(n_by_labels)
-            found.append([n_by_labels.get(budget, n_by_labels[last]) for budget in BUDGETS])
-            ap.append(float(truth.mean()) if model is None else score_model(model, file, 1)["ap"])
-        starts.append(ColdStart(strategy, np.array(found), np.array(ap)))
+            runs.append(start_cold(file, strategy, seed))
+        starts.append(join_starts(strategy, runs))
     return starts
+
+
+def start_cold(file: LabelledFile, strategy: str, seed: int) -> tuple[list[int], float]:
+    """What a strategy finds with one seed: items of the class by budget, and average precision at the end."""
+    n_by_labels = {}
+    model = None
+    for step in run_rounds(file, strategy, [BATCH] * (BUDGETS[-1] // BATCH), seed=seed):
+        n_by_labels[step.n_labels] = int((step.labels == 1).sum())
+        model = step.model
+    last = max(n_by_labels)
+    found = [n_by_labels.get(budget, n_by_labels[last]) for budget in BUDGETS]
+    return found, float(file.y[file.judges].mean()) if model is None else score_model(model, file, 1)["ap"]
+
+
+def join_starts(strategy: str, runs: Sequence[tuple[list[int], float]]) -> ColdStart:
+    """The runs of a strategy, one for each seed, as `start_cold` gives them."""
+    return ColdStart(strategy, np.array([found for found, _ap in runs]), np.array([ap for _found, ap in runs]))

@@ -301,14 +301,36 @@ def _figures(
             **size,
         )
 
+    return accuracy, macro_f1, figure_log_loss(proba[np.arange(n), y])
+
+
+def figure_log_loss(p: FloatArray) -> Figure:
+    """The mean of ``-ln p`` over items, in nats, from what was said of the truth.
+
+    Parameters
+    ----------
+    p : ndarray of float, (n_items,) or (n_items, n_classes)
+        The probability that was given to what is true; of several classes an item's loss is their mean. At least one
+        item.
+
+    Returns
+    -------
+    Figure
+        ``log_loss``, from 0; its interval is that of a normal mean, and no wider than a point for a single item.
+    """
     # A probability of exactly 0 would make the mean infinite; scikit-learn clips in the same way.
-    losses = -np.log(np.clip(proba[np.arange(n), y], np.finfo(np.float64).eps, 1.0))
+    losses = -np.log(np.clip(p, np.finfo(np.float64).eps, 1.0)).reshape(len(p), -1).mean(axis=1)
+    n = len(losses)
     mean, spread = float(losses.mean()), float(losses.std(ddof=1)) if n > 1 else 0.0
     reach = NormalDist().inv_cdf(0.975) * spread / n**0.5
-    log_loss = Figure(
-        metric="log_loss", value=mean, interval=(max(0.0, mean - reach), mean + reach), method="normal mean", **size
+    return Figure(
+        metric="log_loss",
+        value=mean,
+        interval=(max(0.0, mean - reach), mean + reach),
+        method="normal mean",
+        n_items=n,
+        n_labels=n,
     )
-    return accuracy, macro_f1, log_loss
 
 
 def compare_macro_f1(

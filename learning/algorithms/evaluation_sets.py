@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from learning.algorithms.evaluation import (
     N_BINS,
     ClassFigures,
     Evaluation,
+    figure_log_loss,
     figures_of_class,
     rank_class,
     tell_too_few,
@@ -98,12 +98,7 @@ def evaluate_sets(
         macro_f1 = Figure(metric="macro_f1", value=value, interval=interval, method=method, **size)
     else:
         macro_f1 = Figure.refused("macro_f1", NONE_OCCURS, **size)
-    losses = -np.log(np.clip(np.where(held, p, 1 - p), np.finfo(np.float64).eps, 1.0)).mean(axis=1)
-    mean = float(losses.mean())
-    reach = NormalDist().inv_cdf(0.975) * (float(losses.std(ddof=1)) if n > 1 else 0.0) / n**0.5
-    log_loss = Figure(
-        metric="log_loss", value=mean, interval=(max(0.0, mean - reach), mean + reach), method="normal mean", **size
-    )
+    log_loss = figure_log_loss(np.where(held, p, 1 - p))
     error, reliability = _calibration(held == said, np.where(said, p, 1 - p), rng, n_resamples)
     return Evaluation(accuracy, macro_f1, log_loss, error, reliability, classes, (), n)
 

@@ -36,7 +36,8 @@ class StrategyCurve:
     strategy : str
     n_labels : ndarray of int64, (n_points,)
     figures : dict of str to ndarray of float64, (n_seeds, n_points)
-        "macro_f1", "f1" and "ap" (of the class that is looked for), each 0 to 1; 0 where no model could be fitted.
+        "macro_f1", "f1" and "ap" (of the class that is looked for), each 0 to 1; 0 where no model could be fitted. Of
+        a rating also "mean_error" (points of the scale) and "kappa" (quadratic weights), nan and 0 there.
     n_positive : ndarray of int64, (n_seeds, n_points)
         Labels of the class that is looked for.
     f1_chosen : ndarray of float64, (n_seeds,)
@@ -88,6 +89,18 @@ class StrategyComparison:
         return GOAL_SHARE * self.full[figure]
 
 
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One strategy with one seed: figures after each round, and what they rest on."""
+
+    n_labels: list[int]
+    figures: list[dict[str, float]]
+    n_positive: list[int]
+    n_random: list[int]
+    n_votes: list[int]
+    f1_chosen: float
+
+
 def rarest_class(y: ArrayLike) -> int:
     """The class with the fewest labels among those that occur; -1 is no class."""
     codes = np.asarray(y, np.int64)
@@ -137,18 +150,44 @@ def area_difference(curve: StrategyCurve, other: StrategyCurve, most: int = AREA
     )
 
 
-def score_model(model: Model, file: LabelledFile, positive: int) -> dict[str, float]:
-    """Macro-F1, and F1 and average precision of one class, on the holdout."""
+def score_model(model: Model, file: LabelledFile, positive: int, scale: FloatArray | None = None) -> dict[str, float]:
+    """Macro-F1 over the classes that occur, and F1 and average precision of one class, on the holdout.
+
+    `scale`: the numbers of a rating's classes; then also how far off what is said is in the mean, and its agreement by
+    kappa with quadratic weights (Cohen 1968).
+    """
     from sklearn.metrics import average_precision_score, f1_score
 
     truth = file.y[file.judges]
     proba = model.predict_proba(file.X[file.judges])
-    said, is_positive = proba.argmax(axis=1), truth == positive
-    return {
-        "macro_f1": float(f1_score(truth, said, average="macro")),
-        "f1": float(f1_score(is_positive, said == positive, zero_division=0.0)),
+    if file.is_several:
+        said, is_positive = proba >= DEFAULT_THRESHOLD, truth[:, positive] == 1
+        says_positive, occurring = said[:, positive], np.flatnonzero(truth.any(axis=0))
+    else:
+        said, is_positive = proba.argmax(axis=1), truth == positive
+        says_positive, occurring = said == positive, np.unique(truth)
+    found = {
+        "macro_f1": float(f1_score(truth, said, average="macro", labels=occurring, zero_division=0.0)),
+        "f1": float(f1_score(is_positive, says_positive, zero_division=0.0)),
         "ap": float(average_precision_score(is_positive, proba[:, positive])) if is_positive.any() else 0.0,
     }
+    return found if scale is None else {**found, **score_distance(scale[truth], scale[said])}
+
+
+def score_distance(truth: FloatArray, said: FloatArray) -> dict[str, float]:
+    """How far numbers that are said are from the right ones: the mean error, and kappa with quadratic weights.
+
+    Kappa is 0 where all numbers are the same one.
+
+    Examples
+    --------
+    >>> score_distance(np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 2.0]))["kappa"].__round__(3)
+    0.667
+    """
+    # The mean square of the differences between all of the one and all of the other.
+    by_chance = float(truth.var() + said.var() + (truth.mean() - said.mean()) ** 2)
+    kappa = 1 - float(((truth - said) ** 2).mean()) / by_chance if by_chance else 0.0
+    return {"mean_error": float(np.abs(truth - said).mean()), "kappa": kappa}
 
 
 def score_at_threshold(model: Model | None, file: LabelledFile, positive: int) -> float:
@@ -165,7 +204,12 @@ def score_at_threshold(model: Model | None, file: LabelledFile, positive: int) -
     said = model.predict_proba(file.X[file.judges])[:, positive] >= (
         DEFAULT_THRESHOLD if threshold is None else threshold
     )
-    return float(f1_score(file.y[file.judges] == positive, said, zero_division=0.0))
+    return float(f1_score(_is_class(file.y[file.judges], positive), said, zero_division=0.0))
+
+
+def _is_class(y: NDArray[np.int64], code: int) -> NDArray[np.bool_]:
+    """Which items are of the class, of codes or of rows of 0 and 1."""
+    return np.asarray(y == code if y.ndim == 1 else y[:, code] == 1)
 
 
 def compare_strategies(
@@ -206,33 +250,67 @@ def compare_strategies(
     TooFewClassesError
         If only one class occurs in the pool.
     """
-    pool = file.pool
-    whole = file.fit(np.where(file.holdout, -1, file.y), ~file.holdout, 0)
+    whole = score_whole(file, positive)
     curves = []
     for strategy in strategies:
-        steps: list[Step] = []
-        rows, n_positive, f1_chosen = [], [], []
+        runs = []
         for seed in seeds:
-            steps, row = [], []
-            for step in run_rounds(file, strategy, batches, seed=seed, random_share=random_share):
-                row.append(
-                    dict.fromkeys(FIGURES, 0.0) if step.model is None else score_model(step.model, file, positive)
-                )
-                steps.append(step)
+
+            def tell_step(step: Step, strategy: str = strategy, seed: int = seed) -> None:
                 if tell is not None:
                     tell(strategy, seed, step)
-            rows.append(row)
-            n_positive.append([int((step.labels == positive).sum()) for step in steps])
-            f1_chosen.append(score_at_threshold(steps[-1].model, file, positive))
-        curves.append(
-            StrategyCurve(
-                strategy,
-                np.array([step.n_labels for step in steps]),
-                {name: np.array([[point[name] for point in row] for row in rows]) for name in FIGURES},
-                np.array(n_positive),
-                np.array(f1_chosen),
-                np.array([step.n_random for step in steps]),
-                np.array([step.n_votes for step in steps]),
+
+            runs.append(
+                run_strategy(file, strategy, batches, positive=positive, seed=seed, share=random_share, tell=tell_step)
             )
-        )
-    return StrategyComparison(positive, score_model(whole, file, positive), tuple(curves), len(pool), len(file.judges))
+        curves.append(join_runs(strategy, runs))
+    return StrategyComparison(positive, whole, tuple(curves), len(file.pool), len(file.judges))
+
+
+def score_whole(file: LabelledFile, positive: int, scale: FloatArray | None = None) -> dict[str, float]:
+    """Figures of a model that is fitted on the whole pool. Raises TooFewClassesError."""
+    hidden = file.holdout if file.y.ndim == 1 else file.holdout[:, np.newaxis]
+    return score_model(file.fit(np.where(hidden, -1, file.y), ~file.holdout, 0), file, positive, scale)
+
+
+def run_strategy(
+    file: LabelledFile,
+    strategy: str,
+    batches: Sequence[int],
+    *,
+    positive: int,
+    seed: int,
+    share: float = 0.0,
+    scale: FloatArray | None = None,
+    tell: Callable[[Step], Any] | None = None,
+) -> Run:
+    """Run a strategy with one seed and judge each model. `share`: of each later batch, drawn by chance."""
+    nothing = dict.fromkeys(FIGURES, 0.0) | ({} if scale is None else {"mean_error": np.nan, "kappa": 0.0})
+    steps, figures = [], []
+    for step in run_rounds(file, strategy, batches, seed=seed, random_share=share):
+        figures.append(nothing if step.model is None else score_model(step.model, file, positive, scale))
+        steps.append(step)
+        if tell is not None:
+            tell(step)
+    return Run(
+        [step.n_labels for step in steps],
+        figures,
+        [int(_is_class(step.labels, positive).sum()) for step in steps],
+        [step.n_random for step in steps],
+        [step.n_votes for step in steps],
+        score_at_threshold(steps[-1].model, file, positive),
+    )
+
+
+def join_runs(strategy: str, runs: Sequence[Run]) -> StrategyCurve:
+    """The curve of a strategy, of one run for each seed."""
+    last = runs[-1]
+    return StrategyCurve(
+        strategy,
+        np.array(last.n_labels),
+        {name: np.array([[point[name] for point in run.figures] for run in runs]) for name in last.figures[0]},
+        np.array([run.n_positive for run in runs]),
+        np.array([run.f1_chosen for run in runs]),
+        np.array(last.n_random),
+        np.array(last.n_votes),
+    )

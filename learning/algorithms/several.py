@@ -14,6 +14,7 @@ from learning.algorithms.basis import Basis
 from learning.algorithms.calibration import find_scale
 from learning.algorithms.estimators import Matrix, OneVsRestModel, TooFewClassesError, fit_one_vs_rest
 from learning.algorithms.label_errors import foretell
+from learning.algorithms.shares import with_known
 from learning.algorithms.thresholds import DEFAULT_THRESHOLD, best_threshold
 from reviewers.algorithms.intervals import wilson
 
@@ -24,16 +25,23 @@ N_FOLDS = 3
 
 
 def teach_sets(
-    X: Matrix, y: NDArray[np.int64], is_by_chance: NDArray[np.bool_], seed: int, *, some: Matrix, basis: Basis | None
+    X: Matrix,
+    y: NDArray[np.int64],
+    is_by_chance: NDArray[np.bool_],
+    seed: int,
+    *,
+    some: Matrix,
+    n_left: int,
+    basis: Basis | None,
 ) -> OneVsRestModel:
     """Fit a model of sets of choices as a round does: one against the rest, lines drawn, shares held, calibrated.
 
-    `y`: (n_items, n_classes), 1 where a choice holds. `some`: features of a fair sample of what no strategy chose.
-    `is_by_chance`: which labels were drawn by chance. Raises AllAlikeError.
+    `y`: (n_items, n_classes), 1 where a choice holds. `some`: features of a fair sample of the pool. `n_left`: items of
+    it that no strategy chose. `is_by_chance`: which labels were drawn by chance. Raises AllAlikeError.
     """
     model = fit_one_vs_rest(X, y, seed, basis=basis)
     unseen = foretell_sets(X, y[:, model.classes], seed, basis=basis)
-    model = match_held(draw_lines(model, unseen, y), some, y[is_by_chance])
+    model = match_held(draw_lines(model, unseen, y), some, y[is_by_chance], y[~is_by_chance], n_left)
     return make_sure(model, unseen, y)
 
 
@@ -90,7 +98,9 @@ def make_sure(model: OneVsRestModel, unseen: FloatArray, y: NDArray[np.int64]) -
     return model.scaled(find_scale(np.column_stack([1 - proba, proba]), held, np.ones(len(held))))
 
 
-def match_held(model: OneVsRestModel, X: Matrix, drawn: NDArray[np.int64]) -> OneVsRestModel:
+def match_held(
+    model: OneVsRestModel, X: Matrix, drawn: NDArray[np.int64], chosen: NDArray[np.int64], n_left: int
+) -> OneVsRestModel:
     """Move each choice's intercept until the share of items that it is said of is one that chance labels allow.
 
     As `shares.match_shares`, choice by choice.
@@ -102,12 +112,17 @@ def match_held(model: OneVsRestModel, X: Matrix, drawn: NDArray[np.int64]) -> On
         A fair sample of the pool, labelled items among it.
     drawn : ndarray of int64, (n_drawn, n_classes)
         The labels that were drawn by chance, and no others.
+    chosen : ndarray of int64, (n_chosen, n_classes)
+        The labels of what a strategy chose: they are known.
+    n_left : int
+        Items of the pool that no strategy chose.
 
     Returns
     -------
     OneVsRestModel
-        Intercepts stay where the share lies within the 95 % interval (Wilson) of the share among `drawn`; else it is
-        brought to its nearest end. Unchanged where there are no chance labels.
+        Intercepts stay where the share lies within the 95 % interval (Wilson) of the share among `drawn`, with the
+        chosen ones added (`shares.with_known`); else it is brought to its nearest end. Unchanged where there are no
+        chance labels.
     """
     shift = np.zeros(len(model.classes))
     n = X.shape[0]
@@ -116,7 +131,8 @@ def match_held(model: OneVsRestModel, X: Matrix, drawn: NDArray[np.int64]) -> On
         logits = np.log(proba / (1 - proba))
         for place, code in enumerate(model.classes):
             share = float((logits[:, place] >= 0).mean())
-            wanted = float(np.clip(share, *wilson(int(drawn[:, code].sum()), len(drawn))))
+            limits = np.array(wilson(int(drawn[:, code].sum()), len(drawn)))
+            wanted = float(np.clip(share, *with_known(limits, int(chosen[:, code].sum()), len(chosen), n_left)))
             if wanted != share:
                 ranked = np.sort(logits[:, place])[::-1]
                 n_wanted = min(max(round(wanted * n), 1), n - 1)

@@ -19,7 +19,9 @@ _NEAR_ENOUGH = 0.002
 LEVEL = 0.6827
 
 
-def match_shares(model: Model, X: Matrix, counts: ArrayLike) -> Model:
+def match_shares(
+    model: Model, X: Matrix, counts: ArrayLike, *, chosen: ArrayLike | None = None, n_left: int = 0
+) -> Model:
     """Move a model's intercepts until the share that it calls each class is one that chance labels allow.
 
     Parameters
@@ -29,6 +31,10 @@ def match_shares(model: Model, X: Matrix, counts: ArrayLike) -> Model:
         A fair sample of the pool, labelled items among it.
     counts : array-like of int, (n_classes,)
         Labels of each class among those that were drawn by chance, and no others.
+    chosen : array-like of int, (n_classes,), optional
+        Labels of each class among those that a strategy chose. They are known, and the limits are for the rest alone.
+    n_left : int
+        How many items of the pool no strategy chose; counts beside `chosen` only.
 
     Returns
     -------
@@ -60,8 +66,26 @@ def match_shares(model: Model, X: Matrix, counts: ArrayLike) -> Model:
     if n_drawn and X.shape[0]:
         level = level_of(len(model.classes))
         limits = np.array([wilson(int(drawn[code]), n_drawn, level) for code in model.classes])
+        if chosen is not None:
+            limits = with_known(limits, np.asarray(chosen)[model.classes][:, np.newaxis], int(np.sum(chosen)), n_left)
         shift = _bring_within(np.log(model.predict_proba(X)[:, model.classes] + 1e-300), limits)
     return model.shifted(shift)
+
+
+def with_known(
+    limits: NDArray[np.float64], n_held: NDArray[np.int64] | int, n_known: int, n_left: int
+) -> NDArray[np.float64]:
+    """Limits of shares in the whole pool: of `n_known` items it is known what they are, of `n_left` others the limits.
+
+    What a strategy chose is what the model calls by the rare names, rightly or not. Held to the others' share on the
+    others alone, it calls most of the chosen ones so, and new items like them.
+
+    Examples
+    --------
+    >>> with_known(np.array([0.01, 0.03]), 40, n_known=100, n_left=900).round(3).tolist()
+    [0.049, 0.067]
+    """
+    return np.asarray((n_held + n_left * limits) / max(1, n_known + n_left))
 
 
 def level_of(n_classes: int) -> float:

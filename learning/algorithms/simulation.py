@@ -18,6 +18,7 @@ from learning.algorithms.basis import Basis
 from learning.algorithms.beliefs import believe
 from learning.algorithms.estimators import Model, TooFewClassesError
 from learning.algorithms.estimators.recipes import AUTO, PLAIN, Recipe
+from learning.algorithms.several import doubt_of
 from learning.algorithms.strategies import RANDOM, Candidates, draw_batch, find_strategy
 from learning.algorithms.teaching import Lesson, calibrate, choose, teach, teach_committee
 
@@ -33,8 +34,9 @@ class LabelledFile:
     Attributes
     ----------
     X : csr_matrix or ndarray, (n_items, n_features)
-    y : ndarray of int64, (n_items,)
-        Accepted codes from 0; -1 where there is none (such items are never asked).
+    y : ndarray of int64, (n_items,) or (n_items, n_classes)
+        Accepted codes from 0; -1 where there is none (such items are never asked). Where several classes may hold, 1
+        for those that do, else 0; a row of -1 where nothing is known.
     holdout : ndarray of bool, (n_items,)
         Items that judge the model and never train it.
     n_classes : int
@@ -43,7 +45,7 @@ class LabelledFile:
     votes : ndarray of int64, (n_items, n_classes), or None
         Votes of the people who made the file. With them, `n_annotators` simulated annotators answer each item by
         drawing from its votes without replacement; a strict majority is the label, and `y` settles the others, as an
-        adjudicator would. Without them every answer is `y`.
+        adjudicator would. Without them every answer is `y`. For codes only.
     n_annotators : int
     similarity : ndarray of float, (n_items,), or None
         To the words of a policy. With it the first batch is the strategy's where the strategy can do with it.
@@ -71,20 +73,27 @@ class LabelledFile:
                 f"{self.X.shape[0]} rows of X, {len(self.y)} labels and {len(self.holdout)} holdout marks:"
                 " must be equal"
             )
+        if self.votes is not None and self.is_several:
+            raise ValueError("votes go with one label for each item")
         if self.votes is not None and self.votes.shape != (len(self.y), self.n_classes):
             raise ValueError(f"votes are {self.votes.shape}, expected {(len(self.y), self.n_classes)}")
         if not len(self.pool):
             raise ValueError("the holdout leaves nothing to learn from")
 
     @property
+    def is_several(self) -> bool:
+        """Whether several classes may hold of an item, or none."""
+        return self.y.ndim == 2
+
+    @property
     def pool(self) -> NDArray[np.int64]:
         """Positions of the items that may be asked."""
-        return np.flatnonzero(~self.holdout & (self.y >= 0))
+        return np.flatnonzero(~self.holdout & find_labelled(self.y))
 
     @property
     def judges(self) -> NDArray[np.int64]:
         """Positions of the items that judge."""
-        return np.flatnonzero(self.holdout & (self.y >= 0))
+        return np.flatnonzero(self.holdout & find_labelled(self.y))
 
     def vectors(self, items: NDArray[np.int64]) -> Matrix:
         """By what items are compared with each other: in the basis where there is one."""
@@ -101,26 +110,32 @@ class LabelledFile:
         is_last: bool = True,
     ) -> Model:
         """A model of what is labelled (not -1), as a round makes it. Raises TooFewClassesError."""
-        is_labelled = labels >= 0
+        is_labelled = find_labelled(labels)
         some = np.random.default_rng([seed, 6]).permutation(self.pool)[:MAX_SHARES]
         is_chosen = is_labelled & ~is_by_chance
         lesson = Lesson(self.X, labels, is_by_chance, beliefs).select(is_labelled)
         recipe = choose(self.recipe, lesson, self.n_classes, seed, basis=self.basis)
-        left, n_left = self.X[some[~is_chosen[some]]], len(self.pool) - int(is_chosen.sum())
-        model = teach(lesson, self.n_classes, seed, recipe=recipe, some=left, basis=self.basis)
+        n_left = len(self.pool) - int(is_chosen.sum())
+        model = teach(lesson, self.n_classes, seed, recipe=recipe, some=self.X[some], n_left=n_left, basis=self.basis)
         if self.n_classes == 2 and not is_last and not self.always_calibrated:
             return model
         return calibrate(model, lesson, seed, recipe=recipe, n_left=n_left, basis=self.basis)
 
-    def answer(self, item: int, seed: int) -> tuple[int, NDArray[np.int64]]:
-        """An item's label and its answers by class; each item has its own stream: order does not matter."""
+    def answer(self, item: int, seed: int) -> tuple[Any, NDArray[np.int64]]:
+        """An item's label, as in `y`, and its answers by class; each item has its own stream: order does not matter."""
         if self.votes is None:
-            return int(self.y[item]), np.eye(self.n_classes, dtype=np.int64)[self.y[item]]
+            code = 0 if self.is_several else int(self.y[item])  # one answer, of several classes at once perhaps
+            return self.y[item], np.eye(self.n_classes, dtype=np.int64)[code]
         n_answers = min(self.n_annotators, int(self.votes[item].sum()))
         rng = np.random.default_rng([seed, 2, item])
         answers = rng.multivariate_hypergeometric(self.votes[item], n_answers)
         winner = int(answers.argmax())
         return (winner if 2 * answers[winner] > n_answers else int(self.y[item])), answers
+
+
+def find_labelled(labels: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which items have a label, (n_items,): codes, or rows of 0 and 1, that are not -1."""
+    return np.asarray((labels if labels.ndim == 1 else labels[:, 0]) >= 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +144,7 @@ class Step:
 
     Attributes
     ----------
-    labels : ndarray of int64, (n_items,)
+    labels : ndarray of int64, as the file's `y`
         -1 where an item was not asked.
     n_labels, n_random : int
         Items labelled so far, and how many of them were drawn by chance.
@@ -160,9 +175,9 @@ def run_rounds(
     strategy : str
         One of `strategies.REGISTRY`.
     batches : sequence of int
-        Items asked in each round. The first batch is random under every strategy, and the same one for the same seed;
-        so is each batch while only one class occurs. A strategy that uses a policy's words starts with them instead
-        where the file has them.
+        Items asked in each round. The first batch is random, and the same one for the same seed; so is each batch while
+        only one class occurs. A strategy that uses a policy's words starts with them instead where the file has them,
+        and one that knows clusters with those where X is dense.
     seed : int
         All chance in a run: which items, which votes.
     random_share : float
@@ -189,9 +204,10 @@ def run_rounds(
     """
     found = find_strategy(strategy)
     starts_by_words = file.similarity is not None and found.uses_similarity
+    starts_by_clusters = found.starts_by_clusters and not sparse.issparse(file.X)
     # Separate streams: which items a strategy picks must not change how an annotator answers or a resample falls.
     picking = np.random.default_rng([seed, 0])
-    pool, labels, is_by_chance = file.pool, np.full(len(file.y), -1), np.zeros(len(file.y), bool)
+    pool, labels, is_by_chance = file.pool, np.full_like(file.y, -1), np.zeros(len(file.y), bool)
     answers = np.zeros((len(file.y), file.n_classes), np.int64)
     n_random = 0
     model: Model | None = None
@@ -200,14 +216,14 @@ def run_rounds(
             return
         beliefs = _believe(file, labels, answers)
         candidates = _look_at(file, pool, labels, beliefs, model, seed, with_committee=found.needs_committee)
-        by = strategy if model is not None or starts_by_words else RANDOM
+        by = strategy if model is not None or starts_by_words or starts_by_clusters else RANDOM
         picks = draw_batch(by, candidates, batch, random_share, picking)
         n_random += int(picks.is_random.sum())
         is_by_chance[pool[picks.index]] = picks.is_random
         for item in pool[picks.index]:
             labels[item], answers[item] = file.answer(int(item), seed)
         pool = np.delete(pool, picks.index)
-        is_labelled, refusal = labels >= 0, None
+        is_labelled, refusal = find_labelled(labels), None
         try:
             is_last = number == len(batches) or not len(pool)
             model = file.fit(labels, is_by_chance, seed, _believe(file, labels, answers), is_last=is_last)
@@ -234,7 +250,7 @@ def _look_at(
     *,
     with_committee: bool,
 ) -> Candidates:
-    is_labelled = labels >= 0
+    is_labelled = find_labelled(labels)
     committee = None
     if with_committee and model is not None:
         lesson = Lesson(file.X, labels, is_labelled, beliefs).select(is_labelled)
@@ -244,12 +260,16 @@ def _look_at(
             recipe = replace(recipe, estimator=model.settings["estimator"])
         members = teach_committee(model, lesson, rng, seed, recipe=recipe, basis=file.basis)
         committee = np.stack([member.predict_proba(file.X[pool]) for member in members])
+    proba, y = None if model is None else model.predict_proba(file.X[pool]), labels[is_labelled]
+    if file.is_several:  # as in a round: no class is rare among others that it excludes
+        proba, y = None if proba is None else doubt_of(proba), np.zeros(0, np.int64)
     return Candidates(
         n=len(pool),
-        proba=None if model is None else model.predict_proba(file.X[pool]),
+        proba=proba,
         features=lambda positions: file.vectors(pool[positions]),
         labelled=lambda: file.vectors(np.flatnonzero(is_labelled)),
-        y=labels[is_labelled],
+        y=y,
         committee=committee,
         similarity=None if file.similarity is None else file.similarity[pool],
+        is_dense=not sparse.issparse(file.X),
     )

@@ -74,18 +74,29 @@ def choose(recipe: Recipe, lesson: Lesson, n_classes: int, seed: int, *, basis: 
 
 
 def teach(
-    lesson: Lesson, n_classes: int, seed: int, *, recipe: Recipe = PLAIN, some: Matrix, basis: Basis | None
+    lesson: Lesson,
+    n_classes: int,
+    seed: int,
+    *,
+    recipe: Recipe = PLAIN,
+    some: Matrix,
+    n_left: int,
+    basis: Basis | None,
 ) -> Model:
     """Fit a model of a lesson.
 
-    `recipe`: of an estimator that was chosen. `some`: features of a fair sample of what no strategy chose. `basis`:
-    directions of the pool's texts. Raises TooFewClassesError where fewer than two classes occur, or all items have the
-    same set of them, UnsuitableError where the estimator cannot learn these items.
+    `recipe`: of an estimator that was chosen. `some`: features of a fair sample of the pool, labelled items among it.
+    `n_left`: items of the pool that no strategy chose, labelled ones among them. `basis`: directions of the pool's
+    texts. Raises TooFewClassesError where fewer than two classes occur, or all items have the same set of them,
+    UnsuitableError where the estimator cannot learn these items.
     """
     if lesson.y.ndim == 2:
-        return teach_sets(lesson.X, lesson.y, lesson.is_by_chance, seed, some=some, basis=basis)
+        return teach_sets(lesson.X, lesson.y, lesson.is_by_chance, seed, some=some, n_left=n_left, basis=basis)
     model = _fit(lesson, n_classes, seed, recipe, basis)
-    made = match_shares(model, some, np.bincount(lesson.y[lesson.is_by_chance], minlength=n_classes))
+    drawn, chosen = (
+        np.bincount(lesson.y[used], minlength=n_classes) for used in (lesson.is_by_chance, ~lesson.is_by_chance)
+    )
+    made = match_shares(model, some, drawn, chosen=chosen, n_left=n_left)
     return made.noting(soft_labels=lesson.beliefs is not None)
 
 
@@ -102,18 +113,11 @@ def calibrate(
     """
     if lesson.y.ndim == 2:
         return model
-    codes, shift = model.classes, np.zeros(model.n_classes)
-    shift[codes] = model.settings.get("shift", 0.0)
-
-    def fit(is_taught: NDArray[np.bool_]) -> Model:
-        part = _fit(lesson.select(is_taught), model.n_classes, seed, recipe, basis)
-        return part.shifted(shift[part.classes])
-
     try:
-        unseen = score_unseen(fit, lesson.X, lesson.y, model.n_classes, seed, CALIBRATION_FOLDS)
+        unseen = score_lesson(model, lesson, seed, recipe=recipe, basis=basis)
     except TooFewClassesError:
         return model
-    weights = lesson.weigh(n_left)
+    codes, weights = model.classes, lesson.weigh(n_left)
     scale = find_scale(unseen[:, codes], np.searchsorted(codes, lesson.y), weights)
     sure = scale_logits(unseen[:, codes], scale)
     found: list[float | None] = [None] * model.n_classes
@@ -122,6 +126,24 @@ def calibrate(
         by_pool = (is_class & lesson.is_by_chance).sum() >= MIN_DRAWN
         found[code] = best_threshold(sure[:, column], is_class, weights if by_pool else None)
     return model.scaled(scale).noting(thresholds=found)
+
+
+def score_lesson(
+    model: Model, lesson: Lesson, seed: int, *, recipe: Recipe = PLAIN, basis: Basis | None
+) -> NDArray[np.float64]:
+    """Probabilities of a lesson's items, (n_items, n_classes), by models that had not seen their labels.
+
+    They are made as `model` was by `teach`, and moved as it was to hold the shares. Raises TooFewClassesError where the
+    labels are too few to keep some back.
+    """
+    shift = np.zeros(model.n_classes)
+    shift[model.classes] = model.settings.get("shift", 0.0)
+
+    def fit(is_taught: NDArray[np.bool_]) -> Model:
+        part = _fit(lesson.select(is_taught), model.n_classes, seed, recipe, basis)
+        return part.shifted(shift[part.classes])
+
+    return score_unseen(fit, lesson.X, lesson.y, model.n_classes, seed, CALIBRATION_FOLDS)
 
 
 def teach_committee(

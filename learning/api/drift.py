@@ -8,13 +8,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from annotation.access import project_for
-from annotation.api.bodies import read_object
 from annotation.api.shapes import STARTED, shape
 from annotation.api.view import ApiView, accept_job
 from learning.actions.drift import start_drift
-from learning.api.rounds import QUESTION, asked_question
+from learning.api.rounds import QUESTION, asked_question, sent_question
 from learning.drift import show_drift
-from learning.questions import require_question
 
 ABOUT = "imports, since, until, n_items, n_sampled, n_scored, shares by the model's likeliest choice"
 
@@ -51,6 +49,5 @@ class DriftView(ApiView):
     def post(self, request: Request, slug: str) -> Response:
         """Compare anew, by a job."""
         access = project_for(self.caller, slug, "learn")
-        body = read_object(request.data, ("question",))
-        question = require_question(access.project, body.get("question"))
+        question = sent_question(request, access.project)
         return accept_job(start_drift(project=access.project, actor=access.user, question=question))

@@ -24,7 +24,8 @@ from learning.items import ORDERS, STATES, current_model, list_items, show_items
 MAX_WORDS = 200
 
 
-def _row_fields() -> dict[str, Any]:
+def row_fields() -> dict[str, Any]:
+    """A row of the list of items, as `show_items` gives it."""
     return {
         "id": s.CharField(),
         "external_id": s.CharField(),
@@ -41,7 +42,7 @@ class ItemsView(ItemsImportView):
     """The items of a project."""
 
     @extend_schema(
-        responses=page_of("ItemRow", **_row_fields()),
+        responses=page_of("ItemRow", **row_fields()),
         parameters=[
             OpenApiParameter("state", OpenApiTypes.STR, enum=list(STATES)),
             OpenApiParameter("q", OpenApiTypes.STR, description="how the external id begins, or words of the text"),
@@ -79,7 +80,7 @@ class ItemView(ItemEraseView):
     @extend_schema(
         responses=shape(
             "Item",
-            **_row_fields(),
+            **row_fields(),
             parts=s.ListField(child=s.DictField()),
             metadata=s.DictField(),
             group=s.CharField(allow_blank=True),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any
 
@@ -34,7 +34,7 @@ from learning.doubts import show_doubts
 from learning.models import ModelVersion, Round
 from learning.outlook import show_outlook
 from learning.questions import require_question
-from learning.reports import round_state, rounds_of
+from learning.reports import name_model, round_state, rounds_of
 from learning.stopwatch import order_steps, total_seconds
 from reviewers.answers import compiled_schema, questions_by_id
 from reviewers.api.agreement import METRIC
@@ -43,9 +43,17 @@ QUESTION = OpenApiParameter("question", OpenApiTypes.STR, description="the one t
 ROUND_FIELDS = ("strategy", "batch", "question", "model", "train", "seed", "random_share")
 
 
-def asked_question(request: Request, project: Project) -> Question:
-    """The question that the address names. Raises InvalidError where it cannot be learned, or several could be."""
-    return require_question(project, read_query(request, ("question",)).get("question"))
+def asked_question(request: Request, project: Project, others: Collection[str] = ()) -> Question:
+    """The question that the address names, beside `others`, the parameters that the route knows besides.
+
+    Raises InvalidError where it cannot be learned, or several could be.
+    """
+    return require_question(project, read_query(request, ("question", *others)).get("question"))
+
+
+def sent_question(request: Request, project: Project) -> Question:
+    """The question that the body names, which names nothing else. Raises InvalidError, as `asked_question`."""
+    return require_question(project, read_object(request.data, ("question",)).get("question"))
 
 
 def model_name_fields() -> dict[str, Any]:
@@ -257,8 +265,7 @@ class LabelErrorsView(ApiView):
     def post(self, request: Request, slug: str) -> Response:
         """Search anew, by a job."""
         access = project_for(self.caller, slug, "resolutions")
-        body = read_object(request.data, ("question",))
-        question = require_question(access.project, body.get("question"))
+        question = sent_question(request, access.project)
         return accept_job(start_search(project=access.project, actor=access.user, question=question))
 
 
@@ -298,7 +305,7 @@ def show_round(round_: Round, names: dict[int, str]) -> dict[str, Any]:
         "n_train": round_.n_train,
         "n_pool": round_.n_pool,
         "n_selected": round_.n_selected,
-        "model": None if model is None else {"id": str(model.pk), "name": model.name, "version": model.version},
+        "model": name_model(model),
         "evaluation": None if model is None else model.evaluation,
         "note": round_.note or (round_.job.error if round_.job is not None else ""),
         "costs": show_costs(round_.costs),

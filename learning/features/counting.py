@@ -62,6 +62,11 @@ def read_texts(parts: Sequence[dict[str, Any]]) -> str | None:
     return "\n".join(texts) if texts else None
 
 
+def read_text(payload: Payload) -> str:
+    """An item's target texts as one, of its parts as they are stored; empty where it has none (any more)."""
+    return (read_texts(json.loads(payload)) or "") if payload else ""
+
+
 def read_images(parts: Sequence[dict[str, Any]]) -> list[str]:
     """The digests of an item's target images."""
     return [part["media"] for part in parts if part["role"] == "target" and part["kind"] == "image"]
@@ -166,9 +171,9 @@ def _ask(process: subprocess.Popen[bytes], block: Sequence[Payload]) -> Counted:
     if process.stdin is None or process.stdout is None:
         raise RuntimeError("the process that counts has no pipes")
     # No JSON has a zero byte in it, and none is empty.
-    _write(process.stdin, b"\0".join(payload or b"" for payload in block))
-    kinds = _read(process.stdout)
-    data, indices, indptr, shape = (_read(process.stdout) for _part in range(4))
+    write_message(process.stdin, b"\0".join(payload or b"" for payload in block))
+    kinds = read_message(process.stdout)
+    data, indices, indptr, shape = (read_message(process.stdout) for _part in range(4))
     if kinds is None or data is None or indices is None or indptr is None or shape is None:
         raise RuntimeError("a process that counts words has ended early; its log says why")
     from scipy import sparse
@@ -189,24 +194,25 @@ def _ask(process: subprocess.Popen[bytes], block: Sequence[Payload]) -> Counted:
 
 def serve(source: IO[bytes], target: IO[bytes], what: str) -> None:
     """Count the blocks that come in, until no more do."""
-    while (block := _read(source)) is not None:
+    while (block := read_message(source)) is not None:
         counted = count_payloads([payload or None for payload in block.split(b"\0")], what)
         words = counted.words
-        _write(target, counted.kinds.tobytes())
-        _write(target, words.data.tobytes())
-        _write(target, words.indices.astype(np.int32).tobytes())
-        _write(target, words.indptr.astype(np.int32).tobytes())
-        _write(target, words.shape[1].to_bytes(_LENGTH, "little") + words.data.dtype.str.encode())
+        write_message(target, counted.kinds.tobytes())
+        write_message(target, words.data.tobytes())
+        write_message(target, words.indices.astype(np.int32).tobytes())
+        write_message(target, words.indptr.astype(np.int32).tobytes())
+        write_message(target, words.shape[1].to_bytes(_LENGTH, "little") + words.data.dtype.str.encode())
         target.flush()
 
 
-def _write(target: IO[bytes], data: bytes) -> None:
+def write_message(target: IO[bytes], data: bytes) -> None:
+    """Length, then bytes: what goes through the pipes."""
     target.write(len(data).to_bytes(_LENGTH, "little"))
     target.write(data)
     target.flush()
 
 
-def _read(source: IO[bytes]) -> bytes | None:
+def read_message(source: IO[bytes]) -> bytes | None:
     """The next message; None at the end."""
     head = source.read(_LENGTH)
     if len(head) < _LENGTH:

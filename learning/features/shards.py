@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import mmap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -22,8 +22,8 @@ import numpy as np
 from django.db import transaction
 from numpy.typing import NDArray
 
+from annotation.durable import write_whole
 from learning.features.counting import narrow
-from learning.model_files import write_whole
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -71,6 +71,8 @@ class Making(Protocol):
     """How rows are made of items, and where they lie."""
 
     is_sparse: bool
+    # Items to a file: few where making a row takes long, so that little is lost with a kill.
+    n_at_most: int
 
     @property
     def folder(self) -> Path:
@@ -175,19 +177,26 @@ class ShardList:
 Told = Callable[[int, int], Any]
 
 
-def refresh(store: Making, check: Callable[[], Any], told: Told = lambda _done, _total: None) -> ShardList:
+def refresh(
+    store: Making,
+    check: Callable[[], Any],
+    told: Told = lambda _done, _total: None,
+    opened: Iterable[Shard] | None = None,
+) -> ShardList:
     """Make the rows that are not there, drop those that may not be used any more.
 
     `check` is the job's: the index is written by the attempt that owns it. What an attempt has made before it was cut
-    off, the next one finds. `told` gets the items made so far and all that are to be made.
+    off, the next one finds. `told` gets the items made so far and all that are to be made. `opened`: what
+    `read_shards` gave of the store's folder a moment ago; None: look now.
     """
     folder, (wanted, marks) = store.folder, store.wanted()
-    kept = [left for left in (_without(folder, shard, wanted, marks) for shard in read_shards(folder)) if left]
+    present = read_shards(folder) if opened is None else opened
+    kept = [left for left in (_without(folder, shard, wanted, marks) for shard in present) if left]
     if [shard.sha256 for shard in kept] != _read_index(folder):
         _write_index(folder, kept, check)
     _sweep(folder, kept, check)
-    present = ShardList(kept, store.n_columns, is_sparse=store.is_sparse).items
-    missing = wanted[~is_among(wanted, present)]
+    having = ShardList(kept, store.n_columns, is_sparse=store.is_sparse).items
+    missing = wanted[~is_among(wanted, having)]
     for shards in _add(store, kept, missing, told):
         kept = shards
         _write_index(folder, kept, check)
@@ -220,7 +229,9 @@ def _without(folder: Path, shard: Shard, wanted: Ids, marks: NDArray[Any] | None
 def _add(store: Making, kept: Sequence[Shard], missing: Ids, told: Told) -> Iterator[list[Shard]]:
     """Shards with the missing items too, after each shard that was written. A shard that is not full is filled up."""
     shards = list(kept)
-    most = SHARD if store.is_sparse else max(1, min(SHARD, MAX_CELLS // max(1, store.n_columns)))
+    most = min(SHARD, store.n_at_most)
+    if not store.is_sparse:
+        most = max(1, min(most, MAX_CELLS // max(1, store.n_columns)))
     open_shard = shards.pop() if shards and len(missing) and len(shards[-1].items) < most else None
     first = most - (len(open_shard.items) if open_shard else 0)
     cuts = {*range(first, len(missing), most), len(missing)}

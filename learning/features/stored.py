@@ -12,7 +12,7 @@ from django.db import transaction
 
 from annotation.models import Project
 from learning.features.shards import Ids, ShardList, Told, refresh
-from learning.features.stores import STORES, Listed, Store, WordStore, project_folder
+from learning.features.stores import STORES, Listed, PixelStore, SentenceStore, Store, WordStore, project_folder
 from learning.loading import load_listed
 
 if TYPE_CHECKING:
@@ -72,17 +72,19 @@ def refresh_shards(project: Project, check: Callable[[], Any], progress: Told = 
             done = before + n
             progress(done, before + total)
 
-        return refresh(store, check, told)
+        return refresh(store, check, told, store.take_opened() if isinstance(store, PixelStore) else None)
 
-    words = WordStore(Listed(project, items, np.zeros(len(items), np.uint8)))
-    counted = make(words)
+    counted_by = WordStore(Listed(project, items, np.zeros(len(items), np.uint8)))
+    counted = make(counted_by)
     listed = Listed(project, items, counted.marks_of(items))
-    stored: list[tuple[Store, ShardList]] = []
-    for kind in STORES.values():
-        for store in kind.find(listed):
-            stored.append((store, counted if isinstance(store, WordStore) else make(store)))
-    _sweep(project, [store.folder for store, _found in stored], check)
-    return Shards(listed, check, stored)
+    stores = [store for kind in STORES.values() for store in kind.find(listed)]
+    _sweep(project, [store.folder for store in stores], check)
+    found = {counted_by.folder: counted}
+    # Last what a host may be unable to make: rows of erased items are gone from all the others by then.
+    for store in sorted(stores, key=lambda store: isinstance(store, SentenceStore)):
+        if store.folder not in found:
+            found[store.folder] = make(store)
+    return Shards(listed, check, [(store, found[store.folder]) for store in stores])
 
 
 def has_shards(project: Project) -> bool:

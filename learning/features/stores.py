@@ -20,10 +20,13 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 import numpy as np
 from django.conf import settings
 from django.db import connection
+from django.utils.translation import gettext as _
 from numpy.typing import NDArray
 
+from annotation.jobs import JobFailedError
 from annotation.media import media_path
 from annotation.models import Project
+from annotation.sentence_models import SENTENCES, SentenceModel, SentenceModelError, find_model
 from annotation.settings import learning_settings
 from learning.features.counting import (
     HAS_IMAGE,
@@ -33,15 +36,17 @@ from learning.features.counting import (
     count_cores,
     count_processes,
     read_images,
+    read_text,
     read_texts,
 )
-from learning.features.shards import Ids, Making, Rows, ShardList, is_among, read_shards
+from learning.features.encoding import open_encoder
+from learning.features.shards import SHARD, Ids, Making, Rows, Shard, ShardList, is_among, read_shards
 from learning.loading import load_payloads
 from learning.models import EmbeddingSpace
 from reviewers.columns import read_columns
 
 if TYPE_CHECKING:
-    from learning.algorithms.features import Block, GivenFeatures
+    from learning.algorithms.features import Block, GivenFeatures, SentenceFeatures
     from learning.algorithms.features.pixels import ImageFeatures, Size
 
 MAX_THREADS = 4
@@ -112,70 +117,24 @@ def project_folder(project: Project) -> Path:
     return Path(settings.FEATURE_DIR) / str(project.pk)
 
 
-class WordStore:
-    """Counts of words, of every item; an item's mark says which kinds of part it has."""
+class _CountStore:
+    """Counts of what texts are made of; an item's mark says which kinds of part it has."""
 
-    name = "words"
+    name: str
     is_sparse = True
+    n_at_most = SHARD
 
     def __init__(self, listed: Listed) -> None:
-        from learning.algorithms.features import N_HASHED, TextFeatures
+        from learning.algorithms.features import KINDS, N_HASHED
 
-        self.folder = listed.folder / f"words-{TextFeatures.VERSION}"
+        self.folder = listed.folder / f"{self.name}-{KINDS[self.name].VERSION}"
         self.n_columns = N_HASHED
         self.listed = listed
 
     @classmethod
-    def find(cls, listed: Listed) -> Sequence[Self]:
-        """Always: their marks are needed where nobody wrote a word."""
-        return [cls(listed)]
-
-    @classmethod
     def of(cls, listed: Listed, name: str, block: Any) -> Self:
-        """The words, whatever the block."""
+        """The same counts, whatever the block."""
         return cls(listed)
-
-    def wanted(self) -> tuple[Ids, None]:
-        """Every item."""
-        return self.listed.items, None
-
-    def make(self, blocks: Sequence[Ids]) -> Iterator[Rows]:
-        """Count, in processes where there is much to count."""
-        counted = count_blocks(map(load_payloads, blocks), count_processes(len(blocks)))
-        for items, found in zip(blocks, counted, strict=True):
-            yield Rows(items, found.kinds, found.words)
-
-    def fit(self, stored: ShardList, items: Ids) -> Block | None:
-        """None where none has a text, or the texts are not learned by their words."""
-        return _fit_counts(self.name, stored, items) if self.name in self.listed.text_blocks else None
-
-
-class CharacterStore:
-    """Counts of runs of characters, of every item with a text; an item's mark is as among the words."""
-
-    name = "characters"
-    is_sparse = True
-
-    def __init__(self, listed: Listed) -> None:
-        from learning.algorithms.features import N_HASHED, CharacterFeatures
-
-        self.folder = listed.folder / f"characters-{CharacterFeatures.VERSION}"
-        self.n_columns = N_HASHED
-        self.listed = listed
-
-    @classmethod
-    def find(cls, listed: Listed) -> Sequence[Self]:
-        """Only where texts are learned by them: counting takes twenty times as long as that of words."""
-        return [cls(listed)] if cls.name in listed.text_blocks else []
-
-    @classmethod
-    def of(cls, listed: Listed, name: str, block: Any) -> Self:
-        """The characters, whatever the block."""
-        return cls(listed)
-
-    def wanted(self) -> tuple[Ids, None]:
-        """The items with a text."""
-        return self.listed.having(HAS_TEXT), None
 
     def make(self, blocks: Sequence[Ids]) -> Iterator[Rows]:
         """Count, in processes where there is much to count."""
@@ -184,15 +143,131 @@ class CharacterStore:
             yield Rows(items, found.kinds, found.words)
 
     def fit(self, stored: ShardList, items: Ids) -> Block | None:
+        """None where none has a text, or the texts are not learned by these counts."""
+        from learning.algorithms.features.texts import FITTERS
+
+        if self.name not in self.listed.text_blocks:
+            return None
+        rows = stored.gather(items)
+        return FITTERS[self.name](rows.matrix) if (rows.marks & HAS_TEXT).any() else None
+
+
+class WordStore(_CountStore):
+    """Counts of words, of every item: their marks are needed where nobody wrote a word."""
+
+    name = "words"
+
+    @classmethod
+    def find(cls, listed: Listed) -> Sequence[Self]:
+        """Always."""
+        return [cls(listed)]
+
+    def wanted(self) -> tuple[Ids, None]:
+        """Every item."""
+        return self.listed.items, None
+
+
+class CharacterStore(_CountStore):
+    """Counts of runs of characters, of every item with a text."""
+
+    name = "characters"
+
+    @classmethod
+    def find(cls, listed: Listed) -> Sequence[Self]:
+        """Only where texts are learned by them: counting takes twenty times as long as that of words."""
+        return [cls(listed)] if cls.name in listed.text_blocks else []
+
+    def wanted(self) -> tuple[Ids, None]:
+        """The items with a text."""
+        return self.listed.having(HAS_TEXT), None
+
+
+class SentenceStore:
+    """Vectors of the installation's sentence model, of every item with a text.
+
+    A folder belongs to one model. On a host without a model what other hosts stored is used as it is.
+    """
+
+    name = SENTENCES
+    is_sparse = False
+    n_at_most = 2_000
+
+    def __init__(self, listed: Listed, block: SentenceFeatures) -> None:
+        self.folder = _sentence_folder(listed.project, block.VERSION, block.model)
+        # Not known before the first rows are made: 0.
+        self.n_columns = block.n_dimensions
+        self.block, self.listed = block, listed
+
+    @classmethod
+    def find(cls, listed: Listed) -> Sequence[Self]:
+        """Where texts are learned by them. It is `make` that fails where there is no model."""
+        from learning.algorithms.features import SentenceFeatures
+
+        if cls.name not in listed.text_blocks:
+            return []
+        try:
+            model = find_model().digest
+        except SentenceModelError:
+            known = sorted(listed.folder.glob(f"{cls.name}-{SentenceFeatures.VERSION}-*"))
+            model = known[0].name.rpartition("-")[2] if known else ""
+        folder = _sentence_folder(listed.project, SentenceFeatures.VERSION, model)
+        widths = (int(shard.rows.matrix.shape[1]) for shard in read_shards(folder))
+        return [cls(listed, SentenceFeatures(next(widths, 0), model))]
+
+    @classmethod
+    def of(cls, listed: Listed, name: str, block: SentenceFeatures) -> Self:
+        """Those of the block's model, whatever the installation's is now."""
+        return cls(listed, block)
+
+    def wanted(self) -> tuple[Ids, None]:
+        """The items with a text."""
+        return self.listed.having(HAS_TEXT), None
+
+    def make(self, blocks: Sequence[Ids]) -> Iterator[Rows]:
+        """Encode the texts, in a process. Raises JobFailedError where the model cannot be used here."""
+        if not blocks:
+            return
+        try:
+            with open_encoder(self._find_model()) as encoder:
+                self.n_columns = encoder.n_dimensions
+                for items in blocks:
+                    vectors = encoder.encode([read_text(payload) for payload in load_payloads(items)])
+                    yield Rows(items, np.zeros(len(items), np.int64), vectors)
+        except SentenceModelError as error:
+            raise JobFailedError(
+                _(
+                    "Texts are learned by sentence embeddings here, and these cannot be made: %(reason)s."
+                    " Or choose something else for “Texts are learned by” in the settings."
+                )
+                % {"reason": error}
+            ) from error
+
+    def _find_model(self) -> SentenceModel:
+        model = find_model()
+        if model.digest != self.block.model:
+            raise SentenceModelError(
+                _("the vectors that a model was fitted on are of another sentence model: train anew")
+            )
+        return model
+
+    def fit(self, stored: ShardList, items: Ids) -> Block | None:
         """None where none has a text."""
-        return _fit_counts(self.name, stored, items)
+        from learning.algorithms.features import SentenceFeatures
+
+        is_any = is_among(items, stored.items).any()
+        return SentenceFeatures(self.n_columns, self.block.model) if is_any else None
 
 
-def _fit_counts(name: str, stored: ShardList, items: Ids) -> Block | None:
-    from learning.algorithms.features.texts import FITTERS
+def _sentence_folder(project: Project, version: int, model: str) -> Path:
+    return project_folder(project) / f"{SENTENCES}-{version}-{model or 'none'}"
 
-    rows = stored.gather(items)
-    return FITTERS[name](rows.matrix) if (rows.marks & HAS_TEXT).any() else None
+
+def has_vectors(project: Project, block: SentenceFeatures) -> bool:
+    """Whether vectors of a block's sentence model can be made on this host; or are stored, where it has no model."""
+    try:
+        return find_model().digest == block.model
+    except SentenceModelError:
+        return _sentence_folder(project, block.VERSION, block.model).is_dir()
 
 
 class PixelStore:
@@ -200,6 +275,7 @@ class PixelStore:
 
     name = "pixels"
     is_sparse = False
+    n_at_most = SHARD
 
     def __init__(self, listed: Listed, block: ImageFeatures) -> None:
         size = f"{block.width}x{block.height}x{block.channels}"
@@ -207,12 +283,26 @@ class PixelStore:
         self.n_columns = block.n_features
         self.block = block
         self.listed = listed
+        self._opened: Sequence[Shard] | None = None
 
     @classmethod
     def find(cls, listed: Listed) -> Sequence[Self]:
-        """At the size of the largest."""
-        block = find_image_size(listed)
-        return [] if block is None else [cls(listed, block)]
+        """At the size of the largest. What was opened to find that is kept: its digests need no second look."""
+        from learning.algorithms.features import ImageFeatures
+
+        folders = listed.folder.glob(f"pixels-{ImageFeatures.VERSION}-*")
+        opened = {folder: list(read_shards(folder)) for folder in folders}
+        block = find_image_size(listed, [shard.rows for shards in opened.values() for shard in shards])
+        if block is None:
+            return []
+        store = cls(listed, block)
+        store._opened = opened.get(store.folder)
+        return [store]
+
+    def take_opened(self) -> Sequence[Shard] | None:
+        """The shards that `find` opened, once: whoever brings them up to date does not hold on to the old ones."""
+        opened, self._opened = self._opened, None
+        return opened
 
     @classmethod
     def of(cls, listed: Listed, name: str, block: ImageFeatures) -> Self:
@@ -244,6 +334,7 @@ class GivenStore:
     """Vectors that were sent in, of the items that have one; an item's mark is the vector's stamp."""
 
     is_sparse = False
+    n_at_most = SHARD
 
     def __init__(self, listed: Listed, block: GivenFeatures, name: str) -> None:
         self.name, self.block, self.listed = name, block, listed
@@ -299,16 +390,15 @@ class GivenStore:
         return self.block if is_among(items, stored.items).any() else None
 
 
-def find_image_size(listed: Listed) -> ImageFeatures | None:
+def find_image_size(listed: Listed, known: Sequence[Rows]) -> ImageFeatures | None:
     """The size of the largest image, of those that are on this host; None where none can be read.
 
-    What was read once stands in the shards; of the others the headers are read, until none can be larger.
+    What was read once stands in the shards' rows, `known`; of the others the headers are read, until none can be
+    larger.
     """
-    from learning.algorithms.features.pixels import ImageFeatures, fit_sizes, read_size
+    from learning.algorithms.features.pixels import fit_sizes, read_size
 
     items = listed.having(HAS_IMAGE)
-    folders = listed.folder.glob(f"pixels-{ImageFeatures.VERSION}-*")
-    known = [shard.rows for folder in folders for shard in read_shards(folder)]
     unknown = items[~is_among(items, np.unique(np.concatenate([np.zeros(0, np.int64), *(k.items for k in known)])))]
 
     def sizes() -> Iterator[Size]:
@@ -360,6 +450,7 @@ def _or_none(read: Callable[[Path], Any]) -> Callable[[Path | None], Any]:
 STORES: dict[str, type[Store]] = {
     "words": WordStore,
     "characters": CharacterStore,
+    SENTENCES: SentenceStore,
     "pixels": PixelStore,
     "given": GivenStore,
 }

@@ -18,7 +18,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from annotation.kinds import Question
-from annotation.schema import leaf_choices
+from annotation.schema import leaf_choices, text_of
 from annotation.strict_json import StrictJsonError, parse_json
 from learning.questions import class_names, classes_of
 
@@ -70,11 +70,6 @@ class Prompt:
     clause_ids: frozenset[str]
     version: str
 
-    @property
-    def n_letters(self) -> int:
-        """Letters that are sent with every item besides the item's own."""
-        return len(_SYSTEM) + len(self.question) + len(self.choices) + len(self.clauses)
-
 
 def tell_one_answer() -> str:
     """Why a language model is not asked a question of which several choices may hold."""
@@ -91,7 +86,7 @@ def build_prompt(
     names = class_names(question)
     choices = leaf_choices(question) or [{"value": name} for name in names]  # the points of a rating
     told = {
-        "question": json.dumps(question.get("text") or question["name"], ensure_ascii=False),
+        "question": json.dumps(text_of(question), ensure_ascii=False),
         "choices": json.dumps(
             [{name: choice[name] for name in ("value", "text", "clause") if choice.get(name)} for choice in choices],
             ensure_ascii=False,

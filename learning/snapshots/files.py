@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from django.conf import settings
 
+from annotation.durable import sync_path
 from annotation.kinds import KINDS
 from annotation.models import Annotation, LabelSchema
 from learning.models import Snapshot, SnapshotMember
@@ -245,8 +246,8 @@ def _finish(folder: Path, manifest: dict[str, Any], schemas: Mapping[str, pa.Sch
     )
     (folder / MANIFEST).write_bytes(to_document(sealed))
     for name in (*_FILES, MANIFEST):
-        _sync(folder / name)
-    _sync(folder)
+        sync_path(folder / name)
+    sync_path(folder)
     return sealed
 
 
@@ -259,7 +260,7 @@ def move_into_place(snapshot: Snapshot, folder: Path, manifest: Mapping[str, Any
     if target.exists():
         os.rename(target, target.parent / f".replaced-{snapshot.pk}")
     os.rename(folder, target)
-    _sync(target.parent)
+    sync_path(target.parent)
 
 
 def remove_folder(folder: Path) -> None:
@@ -274,15 +275,6 @@ def _describe(path: Path) -> dict[str, Any]:
             "size": path.stat().st_size,
             "sha256": hashlib.file_digest(file, "sha256").hexdigest(),
         }
-
-
-def _sync(path: Path) -> None:
-    """Bring a file, or a folder's list of names, to disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _show_time(at: datetime) -> str:

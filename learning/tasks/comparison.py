@@ -13,8 +13,7 @@ import numpy as np
 from django.utils.translation import gettext as _
 from numpy.typing import NDArray
 
-from annotation.actions.carrying import refuse_while_carrying
-from annotation.jobs import JobFailedError, RunningJob, job_kind
+from annotation.jobs import RunningJob, job_kind
 from annotation.kinds import Question
 from annotation.models import Project
 from learning.comparisons import KIND, marker_of
@@ -22,9 +21,9 @@ from learning.features.stored import Shards, refresh_shards
 from learning.judging import compare, judge
 from learning.loading import Labelled, load_holdout, load_sent_proba
 from learning.models import ModelVersion
-from learning.questions import learnable_questions
 from learning.reports import MIN_HOLDOUT
 from learning.scoring import align_to, predict, unpack_model
+from learning.tasks.opening import open_question
 from reviewers.algorithms.figures import Figure
 
 SEED = 0  # the same labels and models give the same intervals
@@ -42,10 +41,7 @@ def compare_models(running: RunningJob) -> dict[str, Any]:
     why. JobFailedError where the question can no longer be learned; StateError while labels are of two schemas.
     """
     project = running.project
-    refuse_while_carrying(project)
-    question = next((q for q in learnable_questions(project) if q["id"] == running.args["question"]), None)
-    if question is None:
-        raise JobFailedError(_("This question is no longer one that can be learned."))
+    question = open_question(project, running.args["question"])
     marker = marker_of(project)
     by_id = ModelVersion.objects.in_bulk(running.args["models"])
     models = [by_id[pk] for pk in running.args["models"] if pk in by_id]

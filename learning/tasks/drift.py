@@ -15,25 +15,25 @@ import numpy as np
 from django.utils.translation import gettext as _
 from numpy.typing import NDArray
 
-from annotation.actions.carrying import refuse_while_carrying
 from annotation.jobs import JobFailedError, RunningJob, job_kind
 from annotation.kinds import Question
 from annotation.models import Project
 from learning.actions.drift import KIND
 from learning.algorithms.thresholds import DEFAULT_THRESHOLD
+from learning.drift import MIN_SAMPLED
 from learning.features.stored import refresh_shards
 from learning.incoming import SEED, Batch, find_incoming, last_known_import
 from learning.loading import load_sent_proba
 from learning.models import ModelVersion
-from learning.questions import classes_of, holds_several, learnable_questions
+from learning.questions import classes_of, holds_several
 from learning.reports import current_model
 from learning.scoring import align_to, fit_space, predict, taught_items, unpack_model
 from learning.selection import find_space
+from learning.tasks.opening import open_question
 
 if TYPE_CHECKING:
     from learning.algorithms.drift import Comparison
 
-MIN_SAMPLED = 50  # with fewer nothing but a landslide could be told
 MOST_STRANGE = 5
 
 Ids = NDArray[np.int64]
@@ -80,10 +80,7 @@ def compare_batches(running: RunningJob) -> dict[str, Any]:
     with too small a reference.
     """
     project = running.project
-    refuse_while_carrying(project)
-    question = next((q for q in learnable_questions(project) if q["id"] == running.args["question"]), None)
-    if question is None:
-        raise JobFailedError(_("This question is no longer one that can be learned."))
+    question = open_question(project, running.args["question"])
     model = current_model(project, question)
     if model is None:
         raise JobFailedError(_("There is no model for this question yet, so nothing that came in is new to it."))

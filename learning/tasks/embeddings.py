@@ -7,14 +7,14 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from django.conf import settings
 from django.utils.translation import gettext as _
 
-from annotation.errors import InvalidError, TouchstoneError
+from annotation.errors import InvalidError
 from annotation.importing.ahead import read_ahead
 from annotation.importing.decompression import Compression
 from annotation.importing.formats import RowProblem, Source, read_rows
-from annotation.jobs import JobFailedError, JobLostError, RunningJob, job_kind
+from annotation.job_kinds.uploads import uploaded_file
+from annotation.jobs import RunningJob, job_kind
 from annotation.models import Project
 from annotation.plain_text import quote
 from learning.actions.embeddings import KIND, ensure_space, tell_stored, write_vectors
@@ -41,25 +41,16 @@ class _Batch:
 @job_kind(KIND)
 def run_embeddings(running: RunningJob) -> None:
     """Take in the spooled lines; the result is `{"accepted", "rejected", "errors"}`."""
-    path, project = Path(settings.UPLOAD_DIR) / running.args["file"], running.project
-    if not path.is_file():
-        raise JobFailedError(_("The uploaded file is gone. Send it again."))
-    taken, done = Taken(), 0
-    try:
+    project, taken, done = running.project, Taken(), 0
+    with uploaded_file(running) as path:
         with closing(read_ahead(_batches(path, running.args["compression"]))) as batches:
             for batch in batches:
                 _take(running, project, batch, taken)
                 done += batch.n_lines
                 running.progress(done)
-    except JobLostError:
-        raise
-    except TouchstoneError:
-        path.unlink(missing_ok=True)
-        raise
-    if taken.accepted:
-        tell_stored(project=project, n=taken.accepted, check=running.check)
-    running.finish(taken.as_result())
-    path.unlink(missing_ok=True)
+        if taken.accepted:
+            tell_stored(project=project, n=taken.accepted, check=running.check)
+        running.finish(taken.as_result())
 
 
 def _batches(path: Path, compression: Compression | None) -> Iterator[_Batch]:

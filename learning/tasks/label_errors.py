@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from django.utils.translation import gettext as _
 
-from annotation.actions.carrying import refuse_while_carrying
 from annotation.jobs import JobFailedError, RunningJob, job_kind
 from learning.actions.label_errors import KIND
 from learning.features.stored import refresh_shards
 from learning.loading import load_holdout, load_training
-from learning.questions import classes_of, holds_several, learnable_questions, scale_of
+from learning.questions import classes_of, holds_several, scale_of
 from learning.scoring import fit_space
+from learning.tasks.opening import open_question
 
 MIN_LABELS = 100  # with fewer a model doubts whatever is rare
 MOST_KEPT = 500
@@ -35,10 +35,7 @@ def search_label_errors(running: RunningJob) -> dict[str, Any]:
     from learning.algorithms.label_errors import doubt_codes, doubt_sets
 
     project = running.project
-    refuse_while_carrying(project)
-    question = next((q for q in learnable_questions(project) if q["id"] == running.args["question"]), None)
-    if question is None:
-        raise JobFailedError(_("This question is no longer one that can be learned."))
+    question = open_question(project, running.args["question"])
     groups = load_training(project, question), load_holdout(project, question)
     items = np.concatenate([group.items for group in groups])
     y = np.concatenate([group.y for group in groups])

@@ -1,15 +1,16 @@
 """The job that asks a language model: first about items whose answer is known, and only if it passes about the pool.
 
-Answers are kept in batches, as scores that were sent in, each with what all so far has cost: an attempt that was cut
-off loses one batch at most, and the next one asks about nothing that is kept. Calls are made by a few threads; rows are
-read and written by this one alone. What is sent is read just before: what was sealed or erased by then is left out.
+Answers are kept as they come, as scores that were sent in, with what all so far has cost and the calls that are under
+way: the next attempt asks about nothing that is kept, and counts what was under way as paid. Calls are made by a few
+threads, each when this one has stored that it is made; rows are read and written by this one alone. What is sent is
+read just before: what was sealed or erased by then is left out.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +18,6 @@ import numpy as np
 from django.utils.translation import gettext as _
 from numpy.typing import NDArray
 
-from annotation.actions.carrying import refuse_while_carrying
 from annotation.jobs import JobFailedError, RunningJob, job_kind
 from annotation.kinds import Question
 from annotation.models import Item, ItemPayload, Project
@@ -26,18 +26,21 @@ from learning.actions.llm import KIND, store_answers, store_gate
 from learning.actions.models import ensure_external_model
 from learning.judging import judge_sent
 from learning.llm import chat
-from learning.llm.chat import Endpoint, Outcome, Pace, StopError, Usage, ask_about, find_endpoint
+from learning.llm.chat import Endpoint, Outcome, Pace, StopError, ask_about, find_endpoint
 from learning.llm.gate import MIN_JUDGED, MOST_JUDGED, decide, load_gold, load_known
 from learning.llm.prompt import Answer, Prompt, build_prompt
+from learning.llm.spending import Books, Counter, LimitError
 from learning.loading import load_pool, load_sent_proba
 from learning.models import ModelVersion
 from learning.predictions import LLM_PREFIX
-from learning.questions import classes_of, learnable_questions
+from learning.questions import classes_of
 from learning.scoring import utilities_for
+from learning.tasks.opening import open_question
 
 THREADS = 4
-BATCH = 20
 READ = 500  # items whose content is looked at together
+TOLD = 20  # items after which the page is told how far this is
+GATHERING = 0.05  # seconds that an answer waits for the next call to be stored with it
 SERVICE_FAILURES = 5  # in a row
 FAILURES = 20  # in a row, of any kind
 SHOWN_FAILURES = 100
@@ -51,20 +54,19 @@ def run_llm(running: RunningJob) -> dict[str, Any]:
     """Ask the language model of this installation about a question; the result says what was answered and what it cost.
 
     `{"model", "passed", "gate", "n_answered", "n_failed", "n_skipped", "n_left", "n_calls", "input_tokens",
-    "output_tokens", "n_guessed", "cost", "note", "failed": [{"item", "reason"}], "skipped": [item]}`, of the last two
-    the first hundred. JobFailedError, with that result,
-    where it does not pass or the endpoint fails too often.
+    "output_tokens", "n_guessed", "cost", "most_cost", "note", "failed": [{"item", "reason"}], "skipped": [item]}`, of
+    the last two the first hundred. JobFailedError, with that result, where it does not pass or the endpoint fails too
+    often.
     """
     project = running.project
-    refuse_while_carrying(project)
-    question = next((q for q in learnable_questions(project) if q["id"] == running.args["question"]), None)
-    if question is None:
-        raise JobFailedError(_("This question is no longer one that can be learned."))
+    question = open_question(project, running.args["question"])
     endpoint = find_endpoint()
     if endpoint is None:
         raise JobFailedError(_("No language model is set up for the worker: it needs LLM_URL and LLM_MODEL."))
     if running.args["max_cost"] is not None and endpoint.prices is None:
         raise JobFailedError(_("The worker knows no prices (LLM_INPUT_PRICE, LLM_OUTPUT_PRICE): no cost can be held."))
+    if running.args["max_cost"] is not None and endpoint.most_out is None:
+        raise JobFailedError(_("The worker's LLM_OPTIONS has no `max_tokens`: no cost can be held."))
     guideline = project.guideline
     prompt = build_prompt(
         question,
@@ -113,36 +115,6 @@ def _told(model: ModelVersion, gate: dict[str, Any]) -> str:
     }
 
 
-@dataclass(slots=True)
-class _Spent:
-    """What was asked and what it took: of the version, over all jobs, and of this job, over all its attempts."""
-
-    total: dict[str, Any]
-    job: dict[str, Any]
-
-    def add(self, n_asked: int, n_answered: int, usage: Usage, n_cut: int, clauses: Sequence[str]) -> None:
-        counts = {
-            "n_asked": n_asked,
-            "n_answered": n_answered,
-            "n_cut": n_cut,
-            "n_calls": usage.n_calls,
-            "n_guessed": usage.n_guessed,
-            "input_tokens": usage.n_in,
-            "output_tokens": usage.n_out,
-        }
-        for name, n in counts.items():
-            for tally in (self.total, self.job):
-                tally[name] = tally.get(name, 0) + n
-        used = self.total.setdefault("clauses", {})
-        for clause in clauses:
-            used[clause] = used.get(clause, 0) + 1
-
-    def as_dict(self, endpoint: Endpoint) -> dict[str, Any]:
-        for tally in (self.total, self.job):
-            tally["cost"] = endpoint.cost(tally.get("input_tokens", 0), tally.get("output_tokens", 0))
-        return {**self.total, "job": dict(self.job)}
-
-
 @dataclass(eq=False)
 class _Work:
     """One attempt: what it goes by, and what has come of it."""
@@ -165,10 +137,10 @@ class _Work:
         self.threads = ThreadPoolExecutor(THREADS)
         self.until = time.monotonic() + WALL_SECONDS
         self.strategy = str(learning_settings(self.project)["strategy"])
-        kept = dict((self.model.evaluation or {}).get("llm") or {})
-        job = kept.pop("job", {})
-        own = self.running.job.pk
-        self.spent = _Spent(kept, job if job.get("id") == own else {"id": own})
+        kept = (self.model.evaluation or {}).get("llm") or {}
+        self.counter = Counter()
+        self.books = Books.open(kept, self.running.job.pk, self.endpoint.cost, self.running.args["max_cost"])
+        self.answers: dict[int, Answer] = {}  # that are not kept yet
         self.in_a_row = self.service_in_a_row = 0
         self.asked: set[int] = set()
         self.stopped: StopError | None = None
@@ -176,6 +148,12 @@ class _Work:
     def close(self) -> None:
         """Begin no further call, and wait for those under way."""
         self.pace.stop()
+        stopped = StopError(_("the work was stopped"))
+        self.counter.close(stopped)
+        self.books.refuse(stopped)
+        for claim in self.books.under_way:
+            if not claim.is_answered.is_set():
+                claim.answer(stopped)
         self.threads.shutdown(wait=True, cancel_futures=True)
 
     # --- The two parts --------------------------------------------------------------------------------------------
@@ -235,63 +213,87 @@ class _Work:
     # --- Asking ---------------------------------------------------------------------------------------------------
 
     def _ask(self, items: NDArray[np.int64]) -> int:
-        """Ask about those of the items that have no answer yet, batch by batch; says of how many. Raises StopError."""
+        """Ask about those of the items that have no answer yet; says of how many. Raises StopError."""
         has_answer, _proba = load_sent_proba(self.model, items)
         waiting = items[~has_answer]
-        if not len(waiting) or self._is_over():
-            return 0
         n_done, total = 0, min(len(waiting), self._items_left())
-        batch: dict[int, Parts] = {}
-        for item, parts in self._read(waiting):
-            batch[item] = parts
-            if len(batch) >= self._fitting(batch):
-                n_done += self._ask_batch(batch)
-                batch = {}
-                self.running.progress(n_done, total)
-                if self._is_over():
-                    return n_done
-        if batch and not self._is_over():
-            n_done += self._ask_batch(dict(list(batch.items())[: self._fitting(batch)]))
+        wanted = self._read(waiting)
+        upcoming = next(wanted, None)
+        calls: dict[Future[Outcome], int] = {}
+        while True:
+            while upcoming is not None and self.stopped is None and len(calls) < THREADS:
+                if self._is_over(len(calls)):
+                    upcoming = None
+                    break
+                calls |= self._begin(upcoming[0])
+                upcoming = next(wanted, None)
+            if not calls:
+                break
+            n_ended = self._carry_on(calls)
+            if (n_done + n_ended) // TOLD > n_done // TOLD:
+                self.running.progress(n_done + n_ended, total)
+            n_done += n_ended
+        if self.books.is_changed or self.answers:
+            self._keep()
+        if n_done % TOLD:
             self.running.progress(n_done, total)
-        return n_done
-
-    def _ask_batch(self, batch: dict[int, Parts]) -> int:
-        batch = dict(self._still_there(batch))
-        calls = {
-            self.threads.submit(ask_about, self.endpoint, self.prompt, parts, self.pace, chat.PATIENCE): item
-            for item, parts in batch.items()
-        }
-        outcomes = self._gather(calls)
-        self.asked |= outcomes.keys()
-        answers = {item: one.answer for item, one in outcomes.items() if one.answer is not None}
-        for item, one in outcomes.items():
-            if one.answer is None and len(self.failed) < SHOWN_FAILURES:
-                self.failed.append({"item": str(item), "reason": one.reason})
-        usage = sum((one.usage for one in outcomes.values()), Usage())
-        clauses = [answer.clause for answer in answers.values() if answer.clause is not None]
-        self.spent.add(len(outcomes), len(answers), usage, sum(one.is_cut for one in outcomes.values()), clauses)
-        self._keep(answers)
         if self.stopped is not None:
             raise self.stopped
-        return len(outcomes)
+        return n_done
 
-    def _gather(self, calls: dict[Future[Outcome], int]) -> dict[int, Outcome]:
-        """What came of the calls, as they end; `stopped` says why no more are made."""
-        outcomes: dict[int, Outcome] = {}
-        pending = set(calls)
-        while pending:
-            ended, pending = wait(pending, timeout=1.0, return_when="FIRST_COMPLETED")
-            if self.running.is_lost:
-                self.pace.stop()
-            for call in ended:
-                try:
-                    outcomes[calls[call]] = outcome = call.result()
-                except StopError as error:
-                    self.stopped = self.stopped or error
-                    self.pace.stop()
-                    continue
-                self._count_failures(outcome)
-        return outcomes
+    def _begin(self, item: int) -> dict[Future[Outcome], int]:
+        """Have a thread ask about an item, as it is now; nothing where it was put away since it was read."""
+        parts = _load_parts([item]).get(item)
+        if parts is None:
+            return {}
+        call = self.threads.submit(ask_about, self.endpoint, self.prompt, parts, self.pace, self.counter, chat.PATIENCE)
+        call.add_done_callback(lambda _call: self.counter.ring())
+        return {call: item}
+
+    def _carry_on(self, calls: dict[Future[Outcome], int]) -> int:
+        """Wait for whatever comes next of the calls, and note it; those that ended are taken out. How many were asked.
+
+        What is stored is stored before another call is made.
+        """
+        has_news = self.books.is_changed or bool(self.answers)
+        came = self.counter.wait(GATHERING if has_news else 1.0)
+        ended = [call for call in calls if call.done()]  # whose claims are in the box by now
+        came += self.counter.take()
+        if self.running.is_lost:
+            self.running.check()
+        self.books.receive(came)
+        n_asked = sum(self._take(calls.pop(call), call) for call in ended)
+        if self.stopped is not None:
+            self.books.refuse(StopError(_("the work was stopped")))
+        allowed = self.books.allow()
+        if allowed or (has_news and not came and not ended):
+            self._keep()
+        for claim in allowed:
+            claim.answer()
+        return n_asked
+
+    def _take(self, item: int, call: Future[Outcome]) -> int:
+        """Note what came of an item; 0 where it was not asked about to the end, else 1."""
+        try:
+            outcome = call.result()
+        except LimitError:
+            self.note = _("The limit of costs, %(cost)s, is reached.") % {"cost": f"{self.books.limit:g}"}
+            return 0
+        except StopError as error:
+            self.stopped = self.stopped or error
+            self.pace.stop()
+            return 0
+        self.asked.add(item)
+        answer = outcome.answer
+        self.books.count(
+            is_answered=answer is not None, is_cut=outcome.is_cut, clause=None if answer is None else answer.clause
+        )
+        if answer is not None:
+            self.answers[item] = answer
+        elif len(self.failed) < SHOWN_FAILURES:
+            self.failed.append({"item": str(item), "reason": outcome.reason})
+        self._count_failures(outcome)
+        return 1
 
     def _count_failures(self, outcome: Outcome) -> None:
         self.in_a_row = self.in_a_row + 1 if outcome.answer is None else 0
@@ -304,52 +306,34 @@ class _Work:
             )
             self.pace.stop()
 
-    def _keep(self, answers: dict[int, Answer]) -> None:
-        items = np.array(sorted(answers), np.int64)
-        proba = np.array([_spread(answers[item], len(self.prompt.values)) for item in items.tolist()], np.float64)
-        proba = proba.reshape(len(items), len(self.prompt.values))
+    def _keep(self) -> None:
+        """Store what is known by now: answers, what all so far has cost, what is under way."""
+        items = np.array(sorted(self.answers), np.int64)
+        n_classes = len(self.prompt.values)
+        proba = np.array([_spread(self.answers[item], n_classes) for item in items.tolist()], np.float64)
+        proba = proba.reshape(len(items), n_classes)
         store_answers(
             model=self.model,
             items=items,
             proba=proba,
             utilities=utilities_for(self.question, self.strategy, proba),
-            spent=self.spent.as_dict(self.endpoint),
+            spent=self.books.as_dict(),
             check=self.running.check,
         )
+        self.answers.clear()
+        self.books.is_changed = False
 
     # --- Limits ---------------------------------------------------------------------------------------------------
 
     def _items_left(self) -> int:
-        return max(0, int(self.running.args["limit"]) - int(self.spent.job.get("n_asked", 0)))
+        return max(0, int(self.running.args["limit"]) - int(self.books.job.get("n_asked", 0)))
 
-    def _fitting(self, batch: dict[int, Parts]) -> int:
-        """How many items the next batch may have: as many as the limits are sure to bear; at least one is asked."""
-        most = min(BATCH, max(1, self._items_left()))
-        budget = self.running.args["max_cost"]
-        if budget is None:
-            return most
-        left = budget - (self.endpoint.cost(*self._tokens()) or 0.0)
-        return max(1, min(most, int(left / max(self._dearest(batch), 1e-12))))
-
-    def _dearest(self, batch: dict[int, Parts]) -> float:
-        """What an item may cost at most, as far as can be told: a guess from its letters, or what they cost so far."""
-        letters = max((sum(len(part["text"]) for part in parts) for parts in batch.values()), default=0)
-        n_in = (self.prompt.n_letters + letters) / chat.LETTERS_A_TOKEN
-        guess = self.endpoint.cost(n_in, self.endpoint.most_out) or 0.0
-        n_asked = int(self.spent.job.get("n_asked", 0))
-        mean = (self.endpoint.cost(*self._tokens()) or 0.0) / n_asked if n_asked else 0.0
-        return max(guess, mean)
-
-    def _tokens(self) -> tuple[int, int]:
-        return int(self.spent.job.get("input_tokens", 0)), int(self.spent.job.get("output_tokens", 0))
-
-    def _is_over(self) -> bool:
+    def _is_over(self, n_under_way: int) -> bool:
         """Whether a limit is reached; `note` then says which."""
-        budget = self.running.args["max_cost"]
-        if not self._items_left():
+        if self.note:
+            return True
+        if self._items_left() <= n_under_way:
             self.note = _("The limit of %(n)d items is reached.") % {"n": self.running.args["limit"]}
-        elif budget is not None and (self.endpoint.cost(*self._tokens()) or 0.0) + self._dearest({}) > budget:
-            self.note = _("The limit of costs, %(cost)s, is reached.") % {"cost": f"{budget:g}"}
         elif time.monotonic() > self.until:
             self.note = _("It took too long for one job. Start another one for the rest.")
         return bool(self.note)
@@ -370,15 +354,11 @@ class _Work:
                     if len(self.skipped) < SHOWN_FAILURES:
                         self.skipped.append(str(item))
 
-    def _still_there(self, batch: dict[int, Parts]) -> Iterator[tuple[int, Parts]]:
-        found = _load_parts(list(batch))
-        return ((item, found[item]) for item in batch if item in found)
-
     # --- What came of it ------------------------------------------------------------------------------------------
 
     def result(self) -> dict[str, Any]:
         """What the job tells, whatever ended it."""
-        job = self.spent.as_dict(self.endpoint)["job"]
+        job = self.books.as_dict()["job"]
         return {
             "model": {"id": str(self.model.pk), "name": self.model.name, "version": self.model.version},
             "passed": bool(self.gate and self.gate["passed"]),
@@ -393,6 +373,7 @@ class _Work:
             "input_tokens": job.get("input_tokens", 0),
             "output_tokens": job.get("output_tokens", 0),
             "cost": job["cost"],
+            "most_cost": job["most_cost"],
             "note": self.note,
             "failed": self.failed,
             "skipped": self.skipped,

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from django.conf import settings
 from django.utils.translation import gettext as _
 
-from annotation.errors import InvalidError, TouchstoneError
+from annotation.errors import InvalidError
 from annotation.importing.ahead import read_ahead
 from annotation.importing.formats import RowProblem, Source, read_rows
-from annotation.jobs import JobLostError, RunningJob, job_kind
+from annotation.job_kinds.uploads import uploaded_file
+from annotation.jobs import RunningJob, job_kind
 from annotation.kinds import Question
-from annotation.models import Job, Project
+from annotation.models import Project
 from annotation.plain_text import quote
 from annotation.settings import learning_settings
 from learning.actions.models import ensure_external_model, make_current, remove_old_scores, write_scores
@@ -34,7 +34,6 @@ from learning.scoring import utilities_for
 from learning.tasks.rounds import conduct
 
 BATCH = 50_000
-SWEPT_JOBS = 20
 
 Line = tuple[int, dict[str, Any] | RowProblem]
 Key = tuple[int, str, str]  # question, model, version
@@ -50,30 +49,10 @@ class TakenScores(Taken):
 @job_kind(KIND)
 def run_predictions(running: RunningJob) -> None:
     """Take in the spooled lines; the result is `{"accepted", "rejected", "errors"}`."""
-    path = _upload_path(running.args)
-    _remove_leftovers(running.project, path)
-    try:
+    with uploaded_file(running) as path:
         taken = _take(running, path)
         _use(running, taken)
-    except JobLostError:
-        raise
-    except TouchstoneError:
-        path.unlink(missing_ok=True)
-        raise
-    running.finish(taken.as_result())
-    path.unlink(missing_ok=True)
-
-
-def _upload_path(args: dict[str, Any]) -> Path:
-    return Path(settings.UPLOAD_DIR) / Path(args["file"]).name
-
-
-def _remove_leftovers(project: Project, own: Path) -> None:
-    """Remove the files of jobs that ended without having done so: a killed worker cannot. Not this job's `own`."""
-    ended = Job.objects.filter(project=project, kind=KIND, ended_at__isnull=False).order_by("-pk")[:SWEPT_JOBS]
-    for job in ended:
-        if (path := _upload_path(job.args)) != own:
-            path.unlink(missing_ok=True)
+        running.finish(taken.as_result())
 
 
 def _take(running: RunningJob, path: Path) -> TakenScores:

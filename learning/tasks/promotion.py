@@ -11,7 +11,6 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from annotation.actions.carrying import refuse_while_carrying
 from annotation.jobs import JobFailedError, RunningJob, job_kind
 from annotation.models import Project
 from annotation.settings import learning_settings
@@ -19,7 +18,7 @@ from learning.actions.models import remove_old_scores
 from learning.actions.promotion import KIND
 from learning.loading import has_sent_proba, load_pool
 from learning.models import ModelVersion
-from learning.questions import learnable_questions
+from learning.tasks.opening import open_question
 from learning.tasks.rounds import score_with
 
 
@@ -40,11 +39,11 @@ def run_promotion(running: RunningJob) -> dict[str, Any]:
     while labels are of two versions of the schema.
     """
     project = running.project
-    refuse_while_carrying(project)
     model = ModelVersion.objects.get(pk=running.args["model"], project=project)
-    question = next((q for q in learnable_questions(project) if model.is_of(q)), None)
-    if question is None:
-        raise JobFailedError(_("The question of this model is no longer one that can be learned."))
+    refusal = _("The question of this model is no longer one that can be learned.")
+    question = open_question(project, model.question, refusal)
+    if not model.is_of(question):  # its kind is another by now
+        raise JobFailedError(refusal)
     if not model.is_current:
         if model.origin == ModelVersion.Origin.EXTERNAL:
             _require_scores(project, model)

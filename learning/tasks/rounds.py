@@ -15,7 +15,6 @@ import numpy as np
 from django.utils.translation import gettext as _
 from numpy.typing import NDArray
 
-from annotation.actions.carrying import refuse_while_carrying
 from annotation.errors import TouchstoneError
 from annotation.jobs import JobFailedError, JobLostError, RunningJob, job_kind
 from annotation.kinds import Question
@@ -32,13 +31,14 @@ from learning.actions.rounds import (
     settle_holdout_share,
 )
 from learning.beliefs import load_beliefs
+from learning.features.counting import read_text
 from learning.features.stored import Shards, refresh_shards
 from learning.judging import Beside, judge, judge_beside_current, judge_by_chance, judge_sent
 from learning.keywords import find_likeness
-from learning.loading import Pool, load_holdout, load_pool, load_sent_proba, load_training
+from learning.loading import Pool, load_holdout, load_payloads, load_pool, load_sent_proba, load_training
 from learning.model_files import as_stored, read_proba, sizes_of, store_proba
 from learning.models import ModelVersion, Round
-from learning.questions import classes_of, holds_several, learnable_questions
+from learning.questions import classes_of, holds_several
 from learning.reports import current_model, find_metric
 from learning.scoring import (
     align_to,
@@ -52,6 +52,7 @@ from learning.scoring import (
 )
 from learning.selection import Vectors, drawn_by_chance, look_at
 from learning.stopwatch import Stopwatch, clock_of_process
+from learning.tasks.opening import open_question
 
 if TYPE_CHECKING:
     from learning.algorithms.estimators import Model
@@ -60,6 +61,8 @@ if TYPE_CHECKING:
 
 # Items of the pool from which directions of texts and a model's shares are taken.
 MAX_SAMPLE = 10_000
+# And those that are looked at to know whether the pool is one of texts.
+LOOKED_AT = 20
 # What stands in for a committee that is not there.
 MARGIN = "margin"
 
@@ -133,10 +136,8 @@ def carry_out(running: RunningJob, round_: Round, watch: Stopwatch, *, train: bo
     JobFailedError where there is nothing to go by; StateError while labels are of two versions of the schema.
     """
     project = round_.project
-    refuse_while_carrying(project)
-    question = next((q for q in learnable_questions(project) if q["id"] == round_.question), None)
-    if question is None:
-        raise JobFailedError(_("The question of this round is no longer one that can be learned."))
+    refusal = _("The question of this round is no longer one that can be learned.")
+    question = open_question(project, round_.question, refusal)
     if round_.finished_at is None:
         running.on_step("read")
         scored = _score(running, round_, question, train=train, model_id=model_id)
@@ -252,17 +253,17 @@ def _train(running: RunningJob, round_: Round, question: Question) -> Scored:
     sample = _sample(known, round_.seed)
     some = shards.vectorise(features, sample)
     basis = fit_basis(some, np.random.default_rng([round_.seed, 3]))
-    left = some[~np.isin(sample, chosen)]
+    n_left = len(known) - len(chosen)
 
     def fit(is_used: NDArray[np.bool_]) -> Model:
-        return teach(lesson.select(is_used), len(classes), round_.seed, recipe=recipe, some=left, basis=basis)
+        part = lesson.select(is_used)
+        return teach(part, len(classes), round_.seed, recipe=recipe, some=some, n_left=n_left, basis=basis)
 
     try:
         recipe = choose(recipe_for(project, features), lesson, len(classes), round_.seed, basis=basis)
         model = fit(np.ones(len(training), bool))
     except UnsuitableError as error:
         raise JobFailedError(_("No model could be made: %(reason)s") % {"reason": error}) from error
-    n_left = len(known) - len(chosen)
     model = calibrate(model, lesson, round_.seed, recipe=recipe, n_left=n_left, basis=basis)
     running.on_step("judge")
     judged = predict(features, shards, model, holdout.items, progress)
@@ -438,6 +439,7 @@ def _raise_batch(running: RunningJob, round_: Round, question: Question, scored:
     rng = np.random.default_rng([round_.seed, 0])
     strategy, candidates, how = _prepare(running, round_, question, scored, is_candidate)
     batch = draw_batch(strategy, candidates, round_.batch, round_.random_share, rng)
+    is_known = candidates.proba is not None or candidates.similarity is not None
     note = f"{scored.note} {how}".strip()
     if not len(frame):
         note = f"{note} {_('No open item is left to choose from.')}".strip()
@@ -445,7 +447,7 @@ def _raise_batch(running: RunningJob, round_: Round, question: Question, scored:
     raise_batch(
         round=round_,
         check=running.check,
-        picks=_picks(frame, batch, has_utility=strategy != RANDOM),
+        picks=_picks(frame, batch, has_utility=strategy != RANDOM and is_known),
         frame=[int(item) for item in frame],
         n_pool=len(pool),
         n_train=scored.n_train,
@@ -460,23 +462,33 @@ def _prepare(
 ) -> tuple[str, Candidates, str]:
     """What chooses the batch, from what, and a sentence where that is not what the round was asked for."""
     from learning.algorithms.strategies import RANDOM, RARE, Candidates, find_strategy
-    from learning.algorithms.strategies.adaptive import KEYWORD_LABELS
+    from learning.algorithms.strategies.adaptive import CLUSTER_LABELS, KEYWORD_LABELS
     from learning.algorithms.strategies.keywords import KEYWORDS
 
     frame, found = scored.items[is_candidate], find_strategy(round_.strategy)
     similarity = None
     keywords = learning_settings(round_.project)["keywords"]
-    is_early = found.uses_similarity and (scored.n_train or 0) < KEYWORD_LABELS
-    if keywords and len(frame) and not found.is_random and (scored.proba is None or is_early):
+    is_begun_by_words = found.uses_similarity and (scored.n_train or 0) < KEYWORD_LABELS
+    if keywords and len(frame) and not found.is_random and (scored.proba is None or is_begun_by_words):
         rng = np.random.default_rng([round_.seed, 7])
         similarity = find_likeness(round_.project, _count(running, round_.project), frame, keywords, rng)
-    if scored.proba is None or scored.vectors is None:
-        if similarity is None:
-            return RANDOM, Candidates(n=len(frame)), _("This batch was drawn at random.")
-        how = _("This batch was chosen by the words of the learning settings.")
-        return KEYWORDS.name, Candidates(n=len(frame), similarity=similarity), how
     comparing = np.random.default_rng([round_.seed, 4])
-    seen = look_at(round_.project, question, frame, scored.proba[is_candidate], scored.vectors, comparing)
+    by_clusters = found.starts_by_clusters and (scored.n_train or 0) < CLUSTER_LABELS
+
+    def look(proba: NDArray[np.float64] | None, vectors: Vectors) -> Candidates:
+        return look_at(round_.project, question, frame, proba, vectors, comparing, starts_by_clusters=by_clusters)
+
+    if scored.proba is None or scored.vectors is None:
+        if similarity is not None:
+            how = _("This batch was chosen by the words of the learning settings.")
+            return KEYWORDS.name, Candidates(n=len(frame), similarity=similarity), how
+        if by_clusters and len(frame) and not _has_text(frame):
+            seen = look(None, _vectors_for(running, round_, frame))
+            if seen.is_dense:
+                how = _("This batch was chosen from groups of items that look alike, the largest first.")
+                return found.name, seen, how
+        return RANDOM, Candidates(n=len(frame)), _("This batch was drawn at random.")
+    seen = look(scored.proba[is_candidate], scored.vectors)
     if holds_several(question) and (found.needs_committee or found.name == RARE.name):
         how = _("“%(strategy)s” is for labels that exclude each other: this batch was chosen by margin.")
         return MARGIN, seen, how % {"strategy": found.name}
@@ -486,6 +498,11 @@ def _prepare(
         how = _("There is a committee in a round only whose own new model is used: this batch was chosen by margin.")
         return MARGIN, seen, how
     return found.name, replace(seen, committee=scored.committee[:, is_candidate]), ""
+
+
+def _has_text(items: NDArray[np.int64]) -> bool:
+    """Whether some of the first items are texts: then nothing need be counted to know that they are not dense."""
+    return any(read_text(payload) for payload in load_payloads(items[:LOOKED_AT]))
 
 
 def _picks(frame: NDArray[np.int64], batch: Batch, *, has_utility: bool) -> list[Pick]:

@@ -6,22 +6,22 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.urls import reverse
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 
 from annotation.access import Access
-from annotation.errors import AbsentError, TouchstoneError
-from annotation.faces import Face, find_faces
+from annotation.errors import TouchstoneError
 from annotation.kinds import Question
 from annotation.learnable import tell_learnable
-from annotation.models import ItemPayload, Project
+from annotation.models import Project
 from annotation.progress import jobs_to_show
+from annotation.schema import text_of
 from annotation.views.page import ProjectPage, sentence_of
 from learning.actions.label_errors import KIND, start_search
 from learning.doubts import show_doubts
 from learning.questions import class_texts
-from learning.views.learning import shown_question
+from learning.views.learning import shown_question, start_about_shown
+from learning.views.looks import find_looks
 
 MOST_SHOWN = 100
 
@@ -39,14 +39,8 @@ class DoubtsView(ProjectPage):
     def post(self, request: HttpRequest, slug: str) -> HttpResponse:
         """Search anew."""
         access = self.enter(slug)
-        question = shown_question(access.project)
-        if question is None:
-            raise AbsentError
-        try:
-            start_search(project=access.project, actor=access.user, question=question)
-        except TouchstoneError as error:
-            return self._show(access, error)
-        return redirect("project-doubts", slug=slug)
+        error = start_about_shown(access, start_search)
+        return self._show(access, error) if error else redirect("project-doubts", slug=slug)
 
     def _show(self, access: Access, error: TouchstoneError | None = None) -> HttpResponse:
         template = "learning/doubts.html"
@@ -56,7 +50,7 @@ class DoubtsView(ProjectPage):
         if question is not None:
             found = show_doubts(access.project, question)
             context |= {
-                "question": question.get("text") or question["name"],
+                "question": text_of(question),
                 "searched_at": parse_datetime(found["searched_at"]) if found["searched_at"] else None,
                 "n_labels": found["n_labels"],
                 "n_doubted": found["n_doubted"],
@@ -72,19 +66,15 @@ class DoubtsView(ProjectPage):
 def show_rows(access: Access, question: Question, doubts: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Doubts as rows of the page: with a face of the item, choices in words, and where a reviewer decides."""
     texts = class_texts(question)
-    ids = [int(one["item"]["id"]) for one in doubts]
-    parts = dict(ItemPayload.objects.filter(item__in=ids).values_list("item", "parts"))
-    faces = find_faces(access, {pk: parts.get(pk, []) for pk in ids})
-    may_review = access.may("review")
+    looks = find_looks(access, [one["item"]["id"] for one in doubts])
     return [
         one
+        | looks[one["item"]["id"]]
         | {
-            "face": faces.get(pk, Face()),
             "given": _tell(texts, one["given"], one["looks_like"]),
             "looks_like": _tell(texts, one["looks_like"], one["given"]),
-            "url": reverse("project-dispute", args=[access.project.slug, one["item"]["id"]]) if may_review else "",
         }
-        for pk, one in zip(ids, doubts, strict=True)
+        for one in doubts
     ]
 
 

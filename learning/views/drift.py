@@ -7,26 +7,25 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.urls import reverse
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from annotation.access import Access
-from annotation.errors import AbsentError, TouchstoneError
-from annotation.faces import Face, find_faces
-from annotation.models import ItemPayload, Project
+from annotation.errors import TouchstoneError
+from annotation.models import Project
 from annotation.progress import jobs_to_show
+from annotation.schema import text_of
 from annotation.templatetags.charts import format_number
 from annotation.views.page import ProjectPage, sentence_of
 from learning.actions.drift import KIND, start_drift
-from learning.drift import MEASURES, show_drift
+from learning.drift import MEASURES, MIN_SAMPLED, show_drift
 from learning.questions import class_texts
 from learning.reports import current_model
-from learning.views.learning import shown_question
+from learning.views.learning import shown_question, start_about_shown
+from learning.views.looks import find_looks
 from reviewers.algorithms.intervals import wilson
 
-MIN_SAMPLED = 50  # as learning/tasks/drift.py, which a page cannot import
 MOST_CHOICES = 6
 
 
@@ -52,14 +51,8 @@ class DriftView(ProjectPage):
     def post(self, request: HttpRequest, slug: str) -> HttpResponse:
         """Compare anew."""
         access = self.enter(slug)
-        question = shown_question(access.project)
-        if question is None:
-            raise AbsentError
-        try:
-            start_drift(project=access.project, actor=access.user, question=question)
-        except TouchstoneError as error:
-            return self._show(access, error)
-        return redirect("project-drift", slug=slug)
+        error = start_about_shown(access, start_drift)
+        return self._show(access, error) if error else redirect("project-drift", slug=slug)
 
     def _show(self, access: Access, error: TouchstoneError | None = None) -> HttpResponse:
         project, question = access.project, shown_question(access.project)
@@ -68,7 +61,7 @@ class DriftView(ProjectPage):
             found = show_drift(project, question)
             batches = [show_batch(batch, found["unit"]) for batch in found["batches"]]
             context |= {
-                "question": question.get("text") or question["name"],
+                "question": text_of(question),
                 "has_model": current_model(project, question) is not None,
                 "compared_at": datetime.fromisoformat(found["compared_at"]) if found["compared_at"] else None,
                 "model": found["model"],
@@ -176,21 +169,8 @@ def _show_share(place: int, column: dict[str, Any], value: str) -> dict[str, Any
 def show_strange(access: Access, batches: list[dict[str, Any]], unit: str | None) -> list[dict[str, Any]]:
     """Of each batch whose contents differ the items that are least like the reference, with their contents."""
     differing = [batch for batch in batches if "contents" in batch["alarms"] and batch["strange"]]
-    ids = [int(one["id"]) for batch in differing for one in batch["strange"]]
-    parts = dict(ItemPayload.objects.filter(item__in=ids).values_list("item", "parts"))
-    faces = find_faces(access, {pk: parts.get(pk, []) for pk in ids})
-    may_open = access.may("review")
+    looks = find_looks(access, [one["id"] for batch in differing for one in batch["strange"]])
     return [
-        {
-            "name": name_batch(batch, unit),
-            "items": [
-                one
-                | {
-                    "face": faces.get(int(one["id"]), Face()),
-                    "url": reverse("project-dispute", args=[access.project.slug, one["id"]]) if may_open else "",
-                }
-                for one in batch["strange"]
-            ],
-        }
+        {"name": name_batch(batch, unit), "items": [one | looks[one["id"]] for one in batch["strange"]]}
         for batch in differing
     ]

@@ -7,16 +7,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from annotation.access import Access
-from annotation.faces import Face, find_faces
-from annotation.models import Import, Item, ItemPayload, QueueRow, User
-from annotation.schema import find_question
+from annotation.faces import Face
+from annotation.models import Import, Item, QueueRow, User
+from annotation.schema import find_question, text_of
 from annotation.views.page import ProjectPage, first_url, next_url, read_position
 from learning.api.items import MAX_WORDS
 from learning.items import ORDERS, STATES, Said, list_items
+from learning.views.looks import find_looks
 from reviewers.agreement.vote_counts import COUNTED_KINDS, code_of, find_spellings
 from reviewers.answers import compiled_schema, tell_value
 
@@ -52,10 +52,7 @@ class ItemsView(ProjectPage):
         compiled = compiled_schema(access.project)
         context = {
             "items": self._show_rows(access, rows),
-            "questions": [
-                {"name": question["name"], "text": question.get("text") or question["name"]}
-                for question in compiled["questions"]
-            ],
+            "questions": [{"name": question["name"], "text": text_of(question)} for question in compiled["questions"]],
             "filters": filters,
             "said": told,
             "asked": asked,
@@ -72,12 +69,9 @@ class ItemsView(ProjectPage):
         compiled = compiled_schema(access.project)
         ids = [int(row["id"]) for row in rows]
         splits = dict(Item.objects.filter(pk__in=ids).values_list("pk", "split"))
-        parts = dict(ItemPayload.objects.filter(item__in=ids).values_list("item", "parts"))
         places = QueueRow.objects.filter(item__in=ids, kind__in=(1, 4)).order_by("pass_no")
         overlaps = dict(places.values_list("item", "overlap"))
-        sealed = {int(row["id"]) for row in rows if row["state"] in ("quarantined", "erased")}
-        faces = find_faces(access, {pk: parts.get(pk, []) for pk in ids if pk not in sealed})
-        may_review = access.may("review")
+        looks = find_looks(access, [row["id"] for row in rows if row["state"] not in ("quarantined", "erased")])
         shown = []
         for row in rows:
             pk = int(row["id"])
@@ -86,15 +80,13 @@ class ItemsView(ProjectPage):
                 question = find_question(compiled, name)
                 if question is not None and resolution["state"] in ("agreed", "adjudicated"):
                     accepted[name] = tell_value(question, resolution["value"])
-            where = {"slug": access.project.slug, "item_id": row["id"]}
             shown.append(
                 row
+                | looks.get(row["id"], {"face": Face(), "url": ""})
                 | {
                     "split": "holdout" if splits.get(pk) == Item.Split.HOLDOUT else "train",
-                    "face": faces.get(pk, Face()),
                     "resolutions": accepted,
                     "overlap": overlaps.get(pk, 0),
-                    "url": reverse("project-dispute", kwargs=where) if may_review and pk not in sealed else "",
                 }
             )
         return shown

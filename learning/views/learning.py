@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -9,11 +10,12 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 
 from annotation.access import Access
-from annotation.errors import TouchstoneError
+from annotation.errors import AbsentError, TouchstoneError
 from annotation.kinds import Question
 from annotation.learnable import tell_learnable
 from annotation.models import Project
 from annotation.progress import jobs_to_show, keep_if_large
+from annotation.schema import text_of
 from annotation.views.page import ProjectPage, add_error
 from learning import reports
 from learning.actions.rounds import start_round
@@ -61,6 +63,21 @@ def shown_question(project: Project) -> Question | None:
     """The question whose learning is shown: the default one, else the first that can be learned; None without any."""
     found = learnable_questions(project)
     return default_question(project) or (found[0] if found else None)
+
+
+def start_about_shown(access: Access, start: Callable[..., object]) -> TouchstoneError | None:
+    """Start a job about that question, as the button of a page asks: `start(project=, actor=, question=)`.
+
+    Returns why it could not be started, for the page to say; None where it was. Raises AbsentError without a question.
+    """
+    question = shown_question(access.project)
+    if question is None:
+        raise AbsentError
+    try:
+        start(project=access.project, actor=access.user, question=question)
+    except TouchstoneError as error:
+        return error
+    return None
 
 
 def model_figures(project: Project, question: Question) -> list[dict[str, Any]]:
@@ -157,7 +174,7 @@ class LearningView(ProjectPage):
             outlook = show_outlook(project, question)
             texts = class_texts(question)
             context |= {
-                "question": question.get("text") or question["name"],
+                "question": text_of(question),
                 "learns_by_itself": reports.next_round(project),
                 "figures": model_figures(project, question),
                 "holdout": reports.holdout_state(project),

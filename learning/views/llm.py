@@ -12,6 +12,7 @@ from annotation.access import Access
 from annotation.errors import AbsentError, TouchstoneError
 from annotation.models import Job, Project
 from annotation.progress import jobs_to_show
+from annotation.schema import text_of
 from annotation.settings import learning_settings
 from annotation.views.page import ProjectPage, add_error
 from learning.actions.llm import KIND, start_llm
@@ -64,10 +65,14 @@ class LlmView(ProjectPage):
         context: dict[str, Any] = {"jobs": jobs_to_show(project, [KIND]), "question": None}
         if question is not None:
             context |= {
-                "question": question.get("text") or question["name"],
+                "question": text_of(question),
                 "endpoint": None
                 if endpoint is None
-                else {"model": endpoint.model, "has_prices": bool(endpoint.prices)},
+                else {
+                    "model": endpoint.model,
+                    "has_prices": bool(endpoint.prices),
+                    "has_end": endpoint.most_out is not None,
+                },
                 "bar": learning_settings(project)["llm_accuracy"],
                 "versions": _list_versions(project),
                 "last": _show_last(project),
@@ -123,5 +128,6 @@ def _show_version(model: ModelVersion) -> dict[str, Any]:
         "n_answered": spent.get("n_answered", 0),
         "tokens": spent.get("input_tokens", 0) + spent.get("output_tokens", 0),
         "cost": spent.get("cost"),
+        "most_cost": spent.get("most_cost") if spent.get("n_guessed") else None,
         "can_promote": not model.is_barred and not model.is_current,
     }

@@ -13,6 +13,7 @@ from annotation.errors import TouchstoneError
 from annotation.kinds import Question
 from annotation.models import Job, Project
 from annotation.progress import show_job_for_people
+from annotation.schema import text_of
 from annotation.views.page import ProjectPage, sentence_of
 from learning.actions.comparison import ask_for_comparison
 from learning.actions.promotion import start_promotion
@@ -50,7 +51,7 @@ class ComparisonView(ProjectPage):
             context["form_error"], status = sentence_of(error), error.status
         else:
             context["jobs"] = [] if asked.job is None else [show_job_for_people(asked.job)]
-            context["question"] = question.get("text") or question["name"]
+            context["question"] = text_of(question)
             if asked.kept is not None:
                 context["found"] = _lay_out(question, show_comparison(project, question, asked.kept, asked.job))
                 context["compared_at"] = asked.kept.ended_at

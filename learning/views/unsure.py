@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
 
 from annotation.access import Access
-from annotation.faces import Face, find_faces
-from annotation.models import ItemPayload
+from annotation.schema import text_of
 from annotation.views.page import ProjectPage, first_url, next_url, read_position
 from learning.questions import class_texts, holds_several
 from learning.reports import current_model
 from learning.unsure import find_contradictions, list_unsure
 from learning.views.learning import shown_question
+from learning.views.looks import find_looks
 
 ROWS = 30
 
@@ -32,25 +31,26 @@ class UnsureView(ProjectPage):
         model = current_model(access.project, question)
         context: dict[str, Any] = {"question": None, "model": None, "may_learn": access.may("learn")}
         if question is not None:
-            context["question"] = question.get("text") or question["name"]
+            context["question"] = text_of(question)
             context["is_several"] = holds_several(question)
         if question is not None and model is not None:
             texts = class_texts(question)
-            after = read_position(request)
+            of_model = {"model": str(model.pk)}  # under another one the list begins anew
+            after = read_position(request, of_model)
             rows, position = list_unsure(access.project, question, model, after=after, limit=ROWS)
             against = [] if after else find_contradictions(access.project, question, model)
             context |= {
                 "model": f"{model.name} {model.version}",
                 "items": _show_unsure(access, rows, texts),
                 "against": _show_against(access, against, texts),
-                "next_url": next_url(request, position),
+                "next_url": next_url(request, position, of_model),
                 "first_url": first_url(request),
             }
         return self.show(access, "learning/unsure.html", context)
 
 
 def _show_unsure(access: Access, rows: list[dict[str, Any]], texts: dict[str, str]) -> list[dict[str, Any]]:
-    looks = _looks(access, [row["id"] for row in rows])
+    looks = find_looks(access, [row["id"] for row in rows])
     return [
         looks[row["id"]]
         | {
@@ -64,7 +64,7 @@ def _show_unsure(access: Access, rows: list[dict[str, Any]], texts: dict[str, st
 
 
 def _show_against(access: Access, rows: list[dict[str, Any]], texts: dict[str, str]) -> list[dict[str, Any]]:
-    looks = _looks(access, [row["item"]["id"] for row in rows])
+    looks = find_looks(access, [row["item"]["id"] for row in rows])
     return [
         looks[row["item"]["id"]]
         | {
@@ -75,17 +75,3 @@ def _show_against(access: Access, rows: list[dict[str, Any]], texts: dict[str, s
         }
         for row in rows
     ]
-
-
-def _looks(access: Access, ids: list[str]) -> dict[str, dict[str, Any]]:
-    """What stands for each item, and where a reviewer looks at it."""
-    parts = dict(ItemPayload.objects.filter(item__in=[int(pk) for pk in ids]).values_list("item", "parts"))
-    faces = find_faces(access, {int(pk): parts.get(int(pk), []) for pk in ids})
-    may_review = access.may("review")
-    return {
-        pk: {
-            "face": faces.get(int(pk), Face()),
-            "url": reverse("project-dispute", args=[access.project.slug, pk]) if may_review else "",
-        }
-        for pk in ids
-    }

@@ -11,7 +11,7 @@ from django.db.models import Max
 from django.utils.translation import gettext as _
 
 from annotation.actions.events import write_event
-from annotation.actions.jobs import start_job
+from annotation.actions.jobs import find_queued, start_job
 from annotation.actions.projects import settling_lock
 from annotation.errors import StateError
 from annotation.kinds import Question
@@ -39,7 +39,7 @@ def start_fit(*, project: Project, actor: User | None) -> Job:
     if project.state == Project.State.ARCHIVED:
         raise StateError(_("This project is archived. Its labels and history stay as they are."))
     ConsensusWatch.objects.filter(project=project).update(n_new=0)
-    waiting = Job.objects.filter(project=project, kind=KIND, state=Job.State.QUEUED).order_by("pk").first()
+    waiting = find_queued(project=project, kind=KIND)
     return waiting or start_job(kind=KIND, project=project, created_by=actor, lock=settling_lock(project))
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from django.db import connection, transaction
 from django.utils import timezone
 
-from annotation.actions.jobs import start_job
+from annotation.actions.jobs import start_once
 from annotation.kinds import Question
 from annotation.models import Job, Project, User
-from reviewers.agreement.kept import KIND, find_job, find_kept, is_quick
+from reviewers.agreement.kept import KIND, PATIENCE, find_kept, is_quick
 from reviewers.agreement.measures import Row
 from reviewers.agreement.report import strata_by
 from reviewers.models import AgreementStrata
@@ -41,17 +40,15 @@ def ask_for_strata(*, project: Project, question: Question, by: str, actor: User
     return Strata(None if kept is None else kept.report, job)
 
 
-@transaction.atomic
 def _start(project: Project, question: Question, by: str, actor: User | None) -> Job:
     """One job at a time for the same strata, and one of a project that runs."""
-    with connection.cursor() as cursor:
-        cursor.execute("select pg_advisory_xact_lock(hashtext(%s), %s::int)", [KIND, project.pk])
-    return find_job(project, question, by) or start_job(
+    return start_once(
         kind=KIND,
         project=project,
         created_by=actor,
         args={"question": question["id"], "by": by},
         lock=f"{KIND}:{project.pk}",
+        patience=PATIENCE,
     )
 
 

@@ -12,7 +12,7 @@ from datetime import timedelta
 from django.utils import timezone
 
 from annotation.kinds import Question
-from annotation.models import Job, Project
+from annotation.models import Project
 from annotation.serializers import show_time
 from reviewers.agreement.measures import Row
 from reviewers.agreement.vote_counts import COUNTED_KINDS, is_small
@@ -55,13 +55,3 @@ def find_kept(project: Project, question: Question, by: str) -> Kept | None:
     age = (timezone.now() - row.computed_at).total_seconds()
     report = {**row.report, "strata_computed_at": show_time(row.computed_at)}
     return Kept(report, age < max(FRESH_SECONDS, FRESH_TIMES * row.seconds))
-
-
-def find_job(project: Project, question: Question, by: str) -> Job | None:
-    """The job that computes these strata, or did so in vain a moment ago; None where there is none."""
-    args = {"question": question["id"], "by": by}
-    job = Job.objects.filter(project=project, kind=KIND, args=args).order_by("-pk").first()
-    if job is None or job.state == Job.State.DONE:
-        return None
-    is_old = job.ended_at is not None and timezone.now() - job.ended_at > PATIENCE
-    return None if is_old else job

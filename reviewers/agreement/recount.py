@@ -15,6 +15,7 @@ from typing import Any
 
 from django.db import connection
 
+from annotation.actions.jobs import find_done
 from annotation.models import Item, Job, Project
 from annotation.strides import stride
 from reviewers.agreement.vote_counts import counted_ids, seconds_behind
@@ -86,7 +87,7 @@ class Alarm:
 
 def last_recount() -> Job | None:
     """The job of the last recount that ended well; None where there was none yet."""
-    return Job.objects.filter(project=None, kind=KIND, state=Job.State.DONE).order_by("-pk").first()
+    return find_done(project=None, kind=KIND)
 
 
 def known_alarm(project: Project) -> Alarm | None:

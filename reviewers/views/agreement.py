@@ -15,10 +15,10 @@ from django.utils.translation import ngettext
 from annotation.access import Access
 from annotation.actions.carrying import is_carrying
 from annotation.kinds import KINDS, Question
-from annotation.kinds.choice_tree import name_choices
+from annotation.kinds.choice_tree import choice_texts, name_choices
 from annotation.models import Member, Project
 from annotation.progress import show_job_for_people
-from annotation.schema import find_question
+from annotation.schema import find_question, text_of
 from annotation.templatetags.charts import format_number
 from annotation.views.page import ProjectPage
 from reviewers.actions.strata import Strata, ask_for_strata
@@ -59,9 +59,9 @@ class AgreementView(ProjectPage):
             strata = ask_for_strata(project=project, question=question, by=by, actor=access.user)
         apart = strata.report or NO_STRATA
         context = {
-            "questions": [(one["name"], one.get("text") or one["name"]) for one in questions],
+            "questions": [(one["name"], text_of(one)) for one in questions],
             "question": question,
-            "question_text": question.get("text") or question["name"],
+            "question_text": text_of(question),
             "is_measured": question["kind"] in MEASURED_KINDS,
             "has_pairs": any(figure["value"] is not None for figure in report["metrics"]),
             "is_carrying": is_carrying(project),  # then nothing is compared
@@ -233,7 +233,7 @@ def show_labels(project: Project, question: Question, report: Row) -> list[Row]:
 def tell_label(question: Question, value: str) -> str:
     """A value, or a label of marks, in the words of the schema; one that left it stays as it was."""
     if question["kind"] in MARKED_KINDS:
-        return next((one.get("text") or value for one in question["choices"] if one["value"] == value), value)
+        return choice_texts(question).get(value, value)
     known = name_choices(question).values()
     return tell_value(question, value) if value in known else value
 

@@ -16,7 +16,7 @@ from annotation.access import Access
 from annotation.kinds import Question
 from annotation.kinds.choice_tree import name_choices
 from annotation.models import User
-from annotation.schema import find_question
+from annotation.schema import find_question, text_of
 from annotation.views.page import ProjectPage, first_url, next_url, read_position
 from reviewers.algorithms.person_accuracy import MEASURES
 from reviewers.answers import compiled_schema
@@ -127,7 +127,7 @@ def question_links(access: Access, shown: Question, path: str) -> list[Row]:
         return []
     return [
         {
-            "text": one.get("text") or one["name"],
+            "text": text_of(one),
             "url": f"{path}?{urlencode({'question': one['name']})}",
             "is_current": one["name"] == shown["name"],
         }

@@ -6,7 +6,7 @@ Prediction needs numpy and the arrays only.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -17,10 +17,9 @@ from learning.algorithms.estimators.descent import choose_device, deal, descend,
 from learning.algorithms.estimators.model import (
     FloatArray,
     Matrix,
+    StoredModel,
     check_labels,
     check_width,
-    moved,
-    scaled,
     softmax,
     spread_over_classes,
     weigh_labels,
@@ -42,7 +41,7 @@ Floats: TypeAlias = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
-class CnnModel:
+class CnnModel(StoredModel):
     """Two layers of 3 x 3 kernels, each followed by ReLU and halved by the greatest of 2 x 2, then logistic.
 
     Attributes
@@ -63,6 +62,11 @@ class CnnModel:
     ----------
     LeCun et al. (1998), Gradient-Based Learning Applied to Document Recognition, Proceedings of the IEEE 86(11).
     """
+
+    KIND = NAME
+    TOLD = "a convolutional network"
+    ARRAYS = ("classes", "first", "first_bias", "second", "second_bias", "coef", "intercept")
+    PLAIN = ("shape", "n_classes", "n_features", "n_train", "settings")
 
     classes: NDArray[np.int64]
     first: Floats
@@ -100,37 +104,11 @@ class CnnModel:
             parts.append(softmax(images.reshape(len(images), -1) @ self.coef.T + self.intercept))
         return spread_over_classes(np.concatenate(parts), self.classes, self.n_classes, self.n_train)
 
-    def shifted(self, by: FloatArray) -> CnnModel:
-        """The same weights, each intercept moved by so much, (n_seen,); ``settings["shift"]`` says how far."""
-        return replace(self, **moved(self, by))
-
-    def scaled(self, by: float) -> CnnModel:
-        """The logits times so much, above 0; ``settings["scale"]`` says how much."""
-        return replace(self, **scaled(self, by))
-
-    def noting(self, **notes: Any) -> CnnModel:
-        """The same model with more in its settings."""
-        return replace(self, settings={**self.settings, **notes})
-
-    def to_arrays(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        """For `weights.pack`."""
-        arrays: dict[str, NDArray[Any]] = {name: getattr(self, name) for name in _ARRAYS}
-        card = {"kind": NAME, "shape": list(self.shape), **{name: getattr(self, name) for name in _PLAIN}}
-        return arrays, card
-
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], card: Mapping[str, Any]) -> CnnModel:
         """The inverse of `to_arrays`."""
-        if card.get("kind") != NAME:
-            raise ValueError(f"the card describes {card.get('kind')!r}, not a convolutional network")
-        height, width, channels = card["shape"]
-        plain: dict[str, Any] = {name: card[name] for name in _PLAIN}
-        stored: dict[str, Any] = {name: arrays[name] for name in _ARRAYS}
-        return cls(**stored, **plain, shape=(height, width, channels))
-
-
-_ARRAYS = ("classes", "first", "first_bias", "second", "second_bias", "coef", "intercept")
-_PLAIN = ("n_classes", "n_features", "n_train", "settings")
+        found = cls.read_fields(arrays, card)
+        return cls(**found | {"shape": tuple(found["shape"])})
 
 
 def _as_images(X: Matrix, shape: Shape) -> Floats:

@@ -6,7 +6,7 @@ Prediction needs numpy and the arrays only.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,11 +18,10 @@ from learning.algorithms.estimators.descent import choose_device, deal, descend,
 from learning.algorithms.estimators.model import (
     FloatArray,
     Matrix,
+    StoredModel,
     UnsuitableError,
     check_labels,
     check_width,
-    moved,
-    scaled,
     softmax,
     spread_over_classes,
     weigh_labels,
@@ -39,7 +38,7 @@ RATE, WORD_RATE = 0.003, 0.001
 
 
 @dataclass(frozen=True, eq=False)
-class EmbeddingBagModel:
+class EmbeddingBagModel(StoredModel):
     """A fitted embedding bag: ``softmax(relu(X E + h) W' + c)``.
 
     Attributes
@@ -64,6 +63,10 @@ class EmbeddingBagModel:
     Iyyer et al. (2015), Deep Unordered Composition Rivals Syntactic Methods for Text Classification, ACL. Joulin et al.
     (2017), Bag of Tricks for Efficient Text Classification, EACL.
     """
+
+    KIND = NAME
+    TOLD = "an embedding bag"
+    ARRAYS = ("classes", "columns", "embeddings", "hidden", "coef", "intercept")
 
     classes: NDArray[np.int64]
     columns: NDArray[np.int64]
@@ -91,35 +94,10 @@ class EmbeddingBagModel:
         seen = softmax(hidden @ self.coef.T + self.intercept)
         return spread_over_classes(seen, self.classes, self.n_classes, self.n_train)
 
-    def shifted(self, by: FloatArray) -> EmbeddingBagModel:
-        """The same weights, each intercept moved by so much, (n_seen,); ``settings["shift"]`` says how far."""
-        return replace(self, **moved(self, by))
-
-    def scaled(self, by: float) -> EmbeddingBagModel:
-        """The logits times so much, above 0; ``settings["scale"]`` says how much."""
-        return replace(self, **scaled(self, by))
-
-    def noting(self, **notes: Any) -> EmbeddingBagModel:
-        """The same model with more in its settings."""
-        return replace(self, settings={**self.settings, **notes})
-
-    def to_arrays(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        """For `weights.pack`."""
-        arrays: dict[str, NDArray[Any]] = {name: getattr(self, name) for name in _ARRAYS}
-        return arrays, {"kind": NAME, **{name: getattr(self, name) for name in _PLAIN}}
-
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], card: Mapping[str, Any]) -> EmbeddingBagModel:
         """The inverse of `to_arrays`."""
-        if card.get("kind") != NAME:
-            raise ValueError(f"the card describes {card.get('kind')!r}, not an embedding bag")
-        plain: dict[str, Any] = {name: card[name] for name in _PLAIN}
-        stored: dict[str, Any] = {name: arrays[name] for name in _ARRAYS}
-        return cls(**stored, **plain)
-
-
-_ARRAYS = ("classes", "columns", "embeddings", "hidden", "coef", "intercept")
-_PLAIN = ("n_classes", "n_features", "n_train", "settings")
+        return cls(**cls.read_fields(arrays, card))
 
 
 def fit_embedding_bag(

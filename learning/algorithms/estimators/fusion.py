@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,10 @@ from learning.algorithms.estimators.model import (
     FloatArray,
     Matrix,
     Model,
+    StoredModel,
     TooFewClassesError,
     check_labels,
     check_width,
-    moved,
     softmax,
     spread_over_classes,
     weigh_labels,
@@ -29,7 +29,7 @@ _LEAST = 1e-12  # a probability of 0 would outvote everything
 
 
 @dataclass(frozen=True, eq=False)
-class FusionModel:
+class FusionModel(StoredModel):
     """Models of parts. Pooled are their log-probabilities, as ``strength * sum(share * log p)``.
 
     Attributes
@@ -56,6 +56,11 @@ class FusionModel:
     Genest and Zidek (1986), Combining Probability Distributions, Statistical Science 1(1), section 3.2 (logarithmic
     pool).
     """
+
+    KIND = NAME
+    TOLD = "a fusion of models"
+    ARRAYS = ("classes", "shares", "prior", "intercept")
+    PLAIN = ("strength", "n_classes", "n_features", "n_train", "settings")
 
     classes: NDArray[np.int64]
     parts: tuple[tuple[str, slice, Model], ...]
@@ -87,33 +92,24 @@ class FusionModel:
         pooled[~is_there.any(axis=0)] = _log(self.prior)
         return spread_over_classes(softmax(pooled + self.intercept), self.classes, self.n_classes, self.n_train)
 
-    def shifted(self, by: FloatArray) -> FusionModel:
-        """The same models, the pooled logits moved by so much, (n_seen,); ``settings["shift"]`` says how far."""
-        return replace(self, **moved(self, by))
-
     def scaled(self, by: float) -> FusionModel:
         """The pooled logits times so much, above 0; ``settings["scale"]`` says how much."""
-        return replace(
-            self,
+        return self.changed(
+            {"scale": round(by, 4)},
             strength=self.strength * by,
             prior=self.prior**by,
             intercept=(self.intercept * by).astype(np.float32),
-            settings={**self.settings, "scale": round(by, 4)},
         )
-
-    def noting(self, **notes: Any) -> FusionModel:
-        """The same model with more in its settings."""
-        return replace(self, settings={**self.settings, **notes})
 
     def to_arrays(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """For `weights.pack`; arrays of the parts' models lie under their number."""
-        arrays: dict[str, NDArray[Any]] = {name: getattr(self, name) for name in _ARRAYS}
+        arrays, fused = super().to_arrays()
         cards = []
         for number, (name, span, model) in enumerate(self.parts):
             own, card = model.to_arrays()
             arrays |= {f"{number}/{key}": array for key, array in own.items()}
             cards.append({"name": name, "span": [span.start, span.stop], "model": card})
-        return arrays, {"kind": NAME, "parts": cards, **{name: getattr(self, name) for name in _PLAIN}}
+        return arrays, {**fused, "parts": cards}
 
     @classmethod
     def from_arrays(
@@ -123,21 +119,15 @@ class FusionModel:
         read: Callable[[Mapping[str, NDArray[Any]], Mapping[str, Any]], Model],
     ) -> FusionModel:
         """The inverse of `to_arrays`; `read` reads the model of a part."""
-        if card.get("kind") != NAME:
-            raise ValueError(f"the card describes {card.get('kind')!r}, not a fusion of models")
+        found = cls.read_fields(arrays, card)
         parts = []
         for number, told in enumerate(card["parts"]):
             own = {
                 key.removeprefix(f"{number}/"): array for key, array in arrays.items() if key.startswith(f"{number}/")
             }
             parts.append((str(told["name"]), slice(*told["span"]), read(own, told["model"])))
-        plain: dict[str, Any] = {name: card[name] for name in _PLAIN}
-        stored: dict[str, Any] = {name: arrays[name] for name in _ARRAYS}
-        return cls(parts=tuple(parts), **stored, **plain)
+        return cls(parts=tuple(parts), **found)
 
-
-_ARRAYS = ("classes", "shares", "prior", "intercept")
-_PLAIN = ("strength", "n_classes", "n_features", "n_train", "settings")
 
 # Fits a model of a part: its name, rows, labels as codes, and weights of the rows.
 FitPart = Callable[[str, Matrix, NDArray[np.int64], "NDArray[np.float64] | None"], Model]

@@ -6,13 +6,14 @@ Prediction needs the arrays only, so a stored model does not depend on the libra
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
+from scipy.linalg import cholesky, solve_triangular
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
@@ -21,20 +22,22 @@ from learning.algorithms.basis import Basis
 from learning.algorithms.estimators.model import (
     FloatArray,
     Matrix,
+    StoredModel,
     check_labels,
+    check_weights,
     check_width,
-    moved,
-    scaled,
     softmax,
     spread_over_classes,
 )
 
 # A text's coordinates in the basis are about half as long as the text: so scaled both parts count alike.
 _BASIS_SCALE = 1.0
+# With more weights than this, and so many times fewer rows than columns, a model is fitted in the span of its rows.
+_MANY_WEIGHTS, _FEWER = 200_000, 4
 
 
 @dataclass(frozen=True, eq=False)
-class LogisticModel:
+class LogisticModel(StoredModel):
     """A fitted multinomial logistic regression.
 
     Attributes
@@ -52,6 +55,10 @@ class LogisticModel:
     settings : dict
         How it was fitted, for the model's card; whether it converged.
     """
+
+    KIND = "logistic"
+    TOLD = "a logistic model"
+    ARRAYS = ("classes", "columns", "coef", "intercept")
 
     classes: NDArray[np.int64]
     columns: NDArray[np.int64]
@@ -77,50 +84,10 @@ class LogisticModel:
         seen = softmax(np.asarray(X @ weights, np.float64) + self.intercept)
         return spread_over_classes(seen, self.classes, self.n_classes, self.n_train)
 
-    def shifted(self, by: FloatArray) -> LogisticModel:
-        """The same weights, each intercept moved by so much, (n_seen,); ``settings["shift"]`` says how far."""
-        return replace(self, **moved(self, by))
-
-    def scaled(self, by: float) -> LogisticModel:
-        """All weights and intercepts times so much, above 0; ``settings["scale"]`` says how much."""
-        return replace(self, **scaled(self, by))
-
-    def noting(self, **notes: Any) -> LogisticModel:
-        """The same model with more in its settings."""
-        return replace(self, settings={**self.settings, **notes})
-
-    def to_arrays(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        """For `weights.pack`."""
-        arrays: dict[str, NDArray[Any]] = {
-            "classes": self.classes,
-            "columns": self.columns,
-            "coef": self.coef,
-            "intercept": self.intercept,
-        }
-        card = {
-            "kind": "logistic",
-            "n_classes": self.n_classes,
-            "n_features": self.n_features,
-            "n_train": self.n_train,
-            "settings": self.settings,
-        }
-        return arrays, card
-
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], card: Mapping[str, Any]) -> LogisticModel:
         """The inverse of `to_arrays`."""
-        if card.get("kind") != "logistic":
-            raise ValueError(f"the card describes {card.get('kind')!r}, not a logistic model")
-        return cls(
-            classes=arrays["classes"],
-            columns=arrays["columns"],
-            coef=arrays["coef"],
-            intercept=arrays["intercept"],
-            n_classes=int(card["n_classes"]),
-            n_features=int(card["n_features"]),
-            n_train=int(card["n_train"]),
-            settings=dict(card["settings"]),
-        )
+        return cls(**cls.read_fields(arrays, card))
 
 
 def fit_logistic(
@@ -185,8 +152,7 @@ def fit_logistic(
     [0, 1]
     """
     codes = check_labels(X, y, n_classes)
-    if weights is not None and (np.shape(weights) != codes.shape or not (np.asarray(weights) > 0).all()):
-        raise ValueError("weights must be numbers above 0, one for each row of X")
+    check_weights(codes, weights)
     is_labelled = codes >= 0
     X_train, y_train = X[is_labelled], codes[is_labelled]
     w_train = None if weights is None else np.asarray(weights, np.float64)[is_labelled]
@@ -199,11 +165,19 @@ def fit_logistic(
     # More threads only contend on a busy machine, and sums in another order are other sums.
     with threadpool_limits(limits=1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        seen = X_train[:, columns].astype(np.float64)
+        # Of many classes most have one label or two at first: scikit-learn takes that for a regression.
+        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
+        seen = [X_train[:, columns].astype(np.float64)]
         if basis is not None:
-            seen = sparse.hstack([seen, _BASIS_SCALE * basis.project(X_train)], format="csr")
-        estimator.fit(seen, y_train, sample_weight=w_train)
-    coef, intercept = estimator.coef_, estimator.intercept_
+            seen.append(_BASIS_SCALE * basis.project(X_train).astype(np.float64))
+        n_rows, n_columns = len(y_train), sum(part.shape[1] for part in seen)
+        if len(classes) * n_columns > _MANY_WEIGHTS and _FEWER * n_rows < n_columns:
+            rows, unturn = turn_into_span(seen)
+            coef = unturn(estimator.fit(rows, y_train, sample_weight=w_train).coef_)
+        else:
+            joined = seen[0] if basis is None else sparse.hstack(seen, format="csr")
+            coef = estimator.fit(joined, y_train, sample_weight=w_train).coef_
+    intercept = estimator.intercept_
     if basis is not None:
         columns, coef = _fold(columns, coef, basis)
     if len(classes) == 2:  # one row for the second class: the first is the reference
@@ -217,7 +191,7 @@ def fit_logistic(
         n_features=X.shape[1],
         n_train=len(y_train) if w_train is None else round(w_train.sum()),
         settings={
-            "estimator": "logistic",
+            "estimator": LogisticModel.KIND,
             "C": C,
             "class_weight": class_weight,
             "seed": seed,
@@ -226,6 +200,45 @@ def fit_logistic(
             "converged": bool(estimator.n_iter_.max() < max_iter),
         },
     )
+
+
+def turn_into_span(parts: Sequence[Matrix]) -> tuple[FloatArray, Callable[[FloatArray], FloatArray]]:
+    """Rows in as many columns as there are rows, with the same products with each other.
+
+    The best weights under an L2 penalty lie in the span of the rows (representer theorem: Kimeldorf and Wahba 1971), so
+    a linear model of few rows with many columns is the same one in these, found many times sooner.
+
+    Parameters
+    ----------
+    parts : sequence of csr_matrix or ndarray of float, (n_items, any)
+        The rows' columns, in parts that lie side by side.
+
+    Returns
+    -------
+    (ndarray, (n_items, n_items), callable)
+        The turned rows; and what turns weights of them, (n_classes, n_items), into those of all columns, (n_classes,
+        n_features), of the same length.
+
+    Examples
+    --------
+    >>> X = np.array([[3.0, 0.0, 4.0, 0.0], [0.0, 2.0, 0.0, 0.0]])
+    >>> rows, unturn = turn_into_span([X])
+    >>> np.round(rows @ rows.T, 3).tolist(), np.round(unturn(np.array([[1.0, 0.0]])), 3).tolist()
+    ([[25.0, 0.0], [0.0, 4.0]], [[0.6, 0.0, 0.8, 0.0]])
+    """
+    products = np.zeros((parts[0].shape[0],) * 2)
+    for part in parts:
+        own: Any = part @ part.T
+        products += own.toarray() if sparse.issparse(own) else own
+    # Rows that are alike, or empty, would leave nothing to divide by; so little changes no figure.
+    products[np.diag_indices(len(products))] += 1e-9 * max(float(products.diagonal().max()), 1.0)
+    lower = cholesky(products, lower=True)
+
+    def unturn(coef: FloatArray) -> FloatArray:
+        of_rows = solve_triangular(lower, coef.T, lower=True, trans="T")
+        return np.hstack([np.asarray((part.T @ of_rows).T) for part in parts])
+
+    return lower, unturn
 
 
 def _fold(columns: NDArray[np.int64], coef: FloatArray, basis: Basis) -> tuple[NDArray[np.int64], FloatArray]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol, TypeAlias
+from dataclasses import replace
+from typing import Any, ClassVar, Protocol, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -71,6 +72,55 @@ class Model(Protocol):
         ...
 
 
+class StoredModel:
+    """What a fitted classifier of this house has in common with the others: a frozen dataclass, stored field by field.
+
+    A class names its kind (`KIND`, and in words `TOLD`), and which of its fields are arrays and which are plain values.
+    Its logits come out of an `intercept`, (n_seen,); those of `scaled`, unless it is overridden, out of ``coef`` too.
+    """
+
+    KIND: ClassVar[str]
+    TOLD: ClassVar[str]
+    ARRAYS: ClassVar[tuple[str, ...]]
+    PLAIN: ClassVar[tuple[str, ...]] = ("n_classes", "n_features", "n_train", "settings")
+
+    def noting(self, **notes: Any) -> Self:
+        """The same model with more in its settings."""
+        return self.changed(notes)
+
+    def shifted(self, by: FloatArray) -> Self:
+        """The same weights, each intercept moved by so much, (n_seen,); ``settings["shift"]`` says how far in all."""
+        before = np.array(self._get("settings").get("shift", np.zeros(len(by))))
+        shift = [round(float(value), 4) for value in before + by]
+        return self.changed({"shift": shift}, intercept=(self._get("intercept") + by).astype(np.float32))
+
+    def scaled(self, by: float) -> Self:
+        """The logits times so much, above 0: 0.5 stays 0.5; ``settings["scale"]`` says how much."""
+        larger = {name: (self._get(name) * by).astype(np.float32) for name in ("coef", "intercept")}
+        return self.changed({"scale": round(by, 4)}, **larger)
+
+    def to_arrays(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """For `weights.pack`."""
+        plain = {name: self._get(name) for name in self.PLAIN}
+        return {name: self._get(name) for name in self.ARRAYS}, {"kind": self.KIND, **plain}
+
+    @classmethod
+    def read_fields(cls, arrays: Mapping[str, NDArray[Any]], card: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields that `to_arrays` stored, by name. Raises ValueError for a card of another kind."""
+        if card.get("kind") != cls.KIND:
+            raise ValueError(f"the card describes {card.get('kind')!r}, not {cls.TOLD}")
+        return {name: arrays[name] for name in cls.ARRAYS} | {name: card[name] for name in cls.PLAIN}
+
+    def changed(self, notes: Mapping[str, Any], **fields: Any) -> Self:
+        """The same model with other values of some fields, and more in its settings."""
+        mine: Any = self
+        found: Self = replace(mine, **fields, settings={**mine.settings, **notes})
+        return found
+
+    def _get(self, name: str) -> Any:
+        return getattr(self, name)
+
+
 def check_labels(X: Matrix, y: ArrayLike, n_classes: int) -> NDArray[np.int64]:
     """Labels as codes, (n_items,), -1 where there is none.
 
@@ -96,13 +146,18 @@ def check_labels(X: Matrix, y: ArrayLike, n_classes: int) -> NDArray[np.int64]:
     return codes
 
 
+def check_weights(codes: NDArray[np.int64], weights: ArrayLike | None) -> None:
+    """Raises ValueError where weights are not numbers above 0, one for each label."""
+    if weights is not None and (np.shape(weights) != codes.shape or not (np.asarray(weights) > 0).all()):
+        raise ValueError("weights must be numbers above 0, one for each row of X")
+
+
 def weigh_labels(codes: NDArray[np.int64], n_classes: int, weights: ArrayLike | None) -> NDArray[np.float32]:
     """The weight of each row, (n_items,), so that classes weigh alike, and as much in all as before; 0 without a label.
 
     `weights`: how much each row counts within its class. Raises ValueError where one is not above 0.
     """
-    if weights is not None and (np.shape(weights) != codes.shape or not (np.asarray(weights) > 0).all()):
-        raise ValueError("weights must be numbers above 0, one for each row of X")
+    check_weights(codes, weights)
     own = np.where(codes >= 0, 1.0 if weights is None else np.asarray(weights, np.float64), 0.0)
     of_class = np.bincount(np.maximum(codes, 0), weights=own, minlength=n_classes)
     of_class[of_class == 0] = np.inf
@@ -123,24 +178,6 @@ def softmax(logits: NDArray[Any]) -> FloatArray:
     np.exp(proba, out=proba)
     proba /= proba.sum(axis=1, keepdims=True)
     return proba
-
-
-def moved(model: Any, by: FloatArray) -> dict[str, Any]:
-    """What changes in a model whose logits come out of an `intercept`, (n_seen,), when that is moved by so much."""
-    shift = [round(float(value), 4) for value in by]
-    return {
-        "intercept": (model.intercept + by).astype(np.float32),
-        "settings": {**model.settings, "shift": shift},
-    }
-
-
-def scaled(model: Any, by: float) -> dict[str, Any]:
-    """What changes in a model whose logits are ``hidden @ coef.T + intercept`` are to be so many times as large."""
-    return {
-        "coef": (model.coef * by).astype(np.float32),
-        "intercept": (model.intercept * by).astype(np.float32),
-        "settings": {**model.settings, "scale": round(by, 4)},
-    }
 
 
 def spread_over_classes(seen: FloatArray, classes: NDArray[np.int64], n_classes: int, n_train: int) -> FloatArray:

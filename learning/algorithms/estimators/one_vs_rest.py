@@ -6,7 +6,7 @@ Each choice is told from all that lack it, by itself; probabilities do not sum t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from learning.algorithms.basis import Basis
 from learning.algorithms.estimators.logistic import fit_logistic
-from learning.algorithms.estimators.model import FloatArray, Matrix, TooFewClassesError
+from learning.algorithms.estimators.model import FloatArray, Matrix, StoredModel, TooFewClassesError, check_width
 
 
 class AllAlikeError(TooFewClassesError):
@@ -27,7 +27,7 @@ class AllAlikeError(TooFewClassesError):
 
 
 @dataclass(frozen=True, eq=False)
-class OneVsRestModel:
+class OneVsRestModel(StoredModel):
     """Logistic regressions side by side, one for each choice.
 
     Attributes
@@ -45,6 +45,11 @@ class OneVsRestModel:
     settings : dict
         How it was fitted, for the model's card.
     """
+
+    KIND = "one_vs_rest"
+    TOLD = "a model of several choices"
+    ARRAYS = ("classes", "columns", "coef", "intercept", "shares")
+    PLAIN = ("n_features", "n_train", "settings")
 
     classes: NDArray[np.int64]
     columns: NDArray[np.int64]
@@ -68,8 +73,7 @@ class OneVsRestModel:
         ValueError
             If X has another width than in training.
         """
-        if X.shape[1] != self.n_features:
-            raise ValueError(f"X has {X.shape[1]} features, the model was fitted on {self.n_features}")
+        check_width(X, self.n_features)
         weights = np.zeros((self.n_features, len(self.classes)), np.float32)
         weights[self.columns] = self.coef.T
         logits = np.asarray(X @ weights, np.float64) + self.intercept
@@ -77,53 +81,10 @@ class OneVsRestModel:
         proba[:, self.classes] = 1 / (1 + np.exp(-np.clip(logits, -700, 700)))
         return proba
 
-    def shifted(self, by: FloatArray) -> OneVsRestModel:
-        """The same weights, each intercept moved by so much, (n_seen,); ``settings["shift"]`` says how far in all."""
-        before = np.array(self.settings.get("shift", np.zeros(len(self.classes))))
-        moved = [round(float(value), 4) for value in before + by]
-        return replace(
-            self, intercept=(self.intercept + by).astype(np.float32), settings={**self.settings, "shift": moved}
-        )
-
-    def scaled(self, by: float) -> OneVsRestModel:
-        """All weights and intercepts times so much, above 0: 0.5 stays 0.5; ``settings["scale"]`` says how much."""
-        return replace(
-            self,
-            coef=(self.coef * by).astype(np.float32),
-            intercept=(self.intercept * by).astype(np.float32),
-            settings={**self.settings, "scale": round(by, 4)},
-        )
-
-    def noting(self, **notes: Any) -> OneVsRestModel:
-        """The same model with more in its settings."""
-        return replace(self, settings={**self.settings, **notes})
-
-    def to_arrays(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        """For `weights.pack`."""
-        names = ("classes", "columns", "coef", "intercept", "shares")
-        card = {
-            "kind": "one_vs_rest",
-            "n_features": self.n_features,
-            "n_train": self.n_train,
-            "settings": self.settings,
-        }
-        return {name: getattr(self, name) for name in names}, card
-
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], card: Mapping[str, Any]) -> OneVsRestModel:
         """The inverse of `to_arrays`."""
-        if card.get("kind") != "one_vs_rest":
-            raise ValueError(f"the card describes {card.get('kind')!r}, not a model of several choices")
-        return cls(
-            classes=arrays["classes"],
-            columns=arrays["columns"],
-            coef=arrays["coef"],
-            intercept=arrays["intercept"],
-            shares=arrays["shares"],
-            n_features=int(card["n_features"]),
-            n_train=int(card["n_train"]),
-            settings=dict(card["settings"]),
-        )
+        return cls(**cls.read_fields(arrays, card))
 
 
 def fit_one_vs_rest(

@@ -20,12 +20,14 @@ from learning.algorithms.features.block import Block, FloatArray, Matrix
 from learning.algorithms.features.characters import CharacterFeatures
 from learning.algorithms.features.given import GivenFeatures
 from learning.algorithms.features.pixels import ImageFeatures, fit_images
-from learning.algorithms.features.texts import COUNTERS, choose_text_blocks, count_texts, fit_texts
+from learning.algorithms.features.sentences import SentenceFeatures
+from learning.algorithms.features.texts import COUNTERS, SENTENCES, choose_text_blocks, count_texts, fit_texts
 from learning.algorithms.features.words import N_HASHED, TextFeatures, count_words, fit_text
 
 __all__ = [
     "KINDS",
     "N_HASHED",
+    "SENTENCES",
     "Block",
     "CharacterFeatures",
     "Features",
@@ -33,6 +35,7 @@ __all__ = [
     "GivenFeatures",
     "ImageFeatures",
     "Matrix",
+    "SentenceFeatures",
     "TextFeatures",
     "choose_text_blocks",
     "count_texts",
@@ -45,12 +48,14 @@ __all__ = [
 ]
 
 WORDS, CHARACTERS, PIXELS, GIVEN = "words", "characters", "pixels", "given"
-# Words and characters are two views of one part of an item.
+# Words, characters and sentences are views of one part of an item: their columns stand together.
 TEXT = "text"
+TEXT_KINDS = (WORDS, CHARACTERS, SENTENCES)
 # By kind, in the order of the columns.
 KINDS: dict[str, type[Block]] = {
     WORDS: TextFeatures,
     CHARACTERS: CharacterFeatures,
+    SENTENCES: SentenceFeatures,
     PIXELS: ImageFeatures,
     GIVEN: GivenFeatures,
 }
@@ -98,7 +103,7 @@ class Features:
         """The columns of each part of an item: all blocks of its texts are the part `text`, any other is one itself."""
         found: dict[str, slice] = {}
         for name, span in self.spans.items():
-            part = TEXT if kind_of(name) in (WORDS, CHARACTERS) else name
+            part = TEXT if kind_of(name) in TEXT_KINDS else name
             found[part] = slice(found[part].start if part in found else span.start, span.stop)
         return found
 

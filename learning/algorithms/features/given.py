@@ -1,4 +1,4 @@
-"""Vectors that somebody else made of an item's content, for any kind of content."""
+"""Vectors that were made of an item's content elsewhere, for any kind of content."""
 
 from __future__ import annotations
 
@@ -13,25 +13,16 @@ from learning.algorithms.features.block import FloatArray
 
 
 @dataclass(frozen=True)
-class GivenFeatures:
-    """Given vectors, each scaled to length 1. Rows: the vectors, float32, finite.
+class Vectors:
+    """Dense vectors, each scaled to length 1. Rows: the vectors, float32, finite.
 
     Attributes
     ----------
     n_dimensions : int
         At least 1.
-    space : int
-        Which vectors: the number of their space. Those of another one mean something else.
-
-    Examples
-    --------
-    >>> GivenFeatures(2, space=1).weigh(np.array([[3, 4], [0, 0]], np.float32)).round(1).tolist()
-    [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
     """
 
-    VERSION: ClassVar[int] = 1
     n_dimensions: int
-    space: int
 
     @property
     def n_features(self) -> int:
@@ -50,6 +41,25 @@ class GivenFeatures:
         lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
         scale = np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths > 0)
         return np.asarray(rows * scale[:, np.newaxis].astype(np.float32), np.float32)
+
+
+@dataclass(frozen=True)
+class GivenFeatures(Vectors):
+    """Given vectors.
+
+    Attributes
+    ----------
+    space : int
+        Which vectors: the number of their space. Those of another one mean something else.
+
+    Examples
+    --------
+    >>> GivenFeatures(2, space=1).weigh(np.array([[3, 4], [0, 0]], np.float32)).round(1).tolist()
+    [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
+    """
+
+    VERSION: ClassVar[int] = 1
+    space: int
 
     def to_arrays(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         return {}, {"n_dimensions": self.n_dimensions, "space": self.space}

@@ -38,6 +38,8 @@ class Candidates:
         The codes of what is labelled already; empty where that is not known.
     committee : ndarray of float, (n_members, n, n_classes), or None
         Probabilities of several models.
+    is_dense : bool
+        Whether every feature of an item says something, as of images and embeddings; of words an item has few.
     similarity : ndarray of float, (n,), or None
         How like the words of a policy each candidate is, 0 to 1 (`keywords.similarity_to`).
     """
@@ -49,6 +51,7 @@ class Candidates:
     y: IndexArray = field(default_factory=lambda: np.zeros(0, np.int64))
     committee: NDArray[Any] | None = None
     similarity: NDArray[Any] | None = None
+    is_dense: bool = False
 
     @classmethod
     def of(cls, proba: ArrayLike, **known: Any) -> Candidates:
@@ -84,6 +87,8 @@ class Strategy:
         first; `n` is at most the number of candidates.
     needs_features, needs_committee, uses_similarity : bool
         What must be there in `Candidates`; whoever draws a batch provides nothing that is not needed.
+    starts_by_clusters : bool
+        Without a model it needs no chance where the features are dense.
     is_random : bool
         All of the batch is drawn by chance, with a known probability.
     """
@@ -94,4 +99,5 @@ class Strategy:
     needs_features: bool = False
     needs_committee: bool = False
     uses_similarity: bool = False
+    starts_by_clusters: bool = False
     is_random: bool = False

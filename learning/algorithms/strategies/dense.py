@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from learning.algorithms.basis import at_unit_length
 from learning.algorithms.strategies.candidates import Candidates, IndexArray, Matrix
 from learning.algorithms.strategies.distances import one_thread
 
@@ -78,6 +79,4 @@ def shorten(X: Matrix, rng: np.random.Generator, n_dimensions: int = N_DIMENSION
         left, values, _right = randomized_svd(
             narrow, width, n_iter=2, random_state=int(rng.integers(2**31)), flip_sign=False
         )
-    vectors = left * values
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.where(lengths > 0, lengths, 1))
+    return at_unit_length(left * values)

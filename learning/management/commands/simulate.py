@@ -16,12 +16,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils.translation import gettext as _
 
-from annotation.errors import TouchstoneError
-from annotation.importing.formats import RowProblem, detect_source, read_rows
 from learning import offline as offline_learning
 from reviewers.consensus import offline as offline_consensus
-
-FORMATS = ("jsonl", "csv", "tsv", "parquet")
 
 
 class Command(BaseCommand):
@@ -38,8 +34,12 @@ class Command(BaseCommand):
         learning = kinds.add_parser("learning", help="query strategies, as a table: how many labels each saves")
         offline_learning.add_arguments(learning)
         for kind in (consensus, learning):
-            kind.add_argument("file", type=Path, help="JSONL, CSV, TSV or Parquet, each also .gz or .xz")
-            kind.add_argument("--format", choices=FORMATS, help="where the file's name does not say")
+            kind.add_argument("file", type=Path, help="CSV, TSV, JSON, JSONL or Parquet, each also .gz or .xz")
+            kind.add_argument("--format", choices=offline_learning.FORMATS, help="where the file's name does not say")
+            kind.add_argument("--encoding", help="of CSV, TSV and JSON; UTF-8 where left out")
+            kind.add_argument(
+                "--header", metavar="COL,...", help="the columns, where the first line does not name them"
+            )
             kind.add_argument("--json", action="store_true", help="JSON instead of a table")
 
     def handle(self, *_args: Any, **options: Any) -> None:
@@ -56,7 +56,7 @@ class Command(BaseCommand):
         names = {name: options[name] for name in ("item", "annotator", "label", "gold")}
         if options["seed"] < 0:
             raise CommandError(_("--seed begins at 0."))
-        file = offline_consensus.read_labels(_read_table(options), **names)
+        file = offline_consensus.read_labels(self._read_table(options), **names)
         self.stderr.write(f"{len(file.item)} rows, {file.n_passed} without item, annotator or label")
         comparison = offline_consensus.compare_file(file, seed=options["seed"], tell=self.stderr.write)
         shown = offline_consensus.as_json(comparison, file.values)
@@ -64,25 +64,14 @@ class Command(BaseCommand):
 
     def _compare_strategies(self, options: argparse.Namespace) -> None:
         strategies = offline_learning.check_options(options)
-        columns = offline_learning.parse_votes(options.votes)
-        rows = _read_table(vars(options))
-        file = offline_learning.read_texts(rows, text=options.text, label=options.label, columns=columns)
-        self.stderr.write(f"{len(file.texts)} rows, {file.n_passed} without text or label")
+        file = offline_learning.read_texts(self._read_table(vars(options)), offline_learning.columns_of(options))
+        self.stderr.write(file.describe())
         report = offline_learning.compare_file(file, options, strategies, self.stderr.write)
         self.stdout.write(
             json.dumps(offline_learning.as_json(report)) if options.json else offline_learning.as_table(report)
         )
 
-
-def _read_table(options: dict[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The rows of the file that the command line names, by line. CommandError says what and where."""
-    path: Path = options["file"]
-    try:
-        packed = path.suffix if path.suffix in (".gz", ".xz") else ""
-        name = f"file.{options['format']}{packed}" if options["format"] else path.name
-        for line, row in read_rows(path, detect_source(name)):
-            if isinstance(row, RowProblem):
-                raise CommandError(_("Line %(line)d: %(reason)s") % {"line": line, "reason": row.reason})
-            yield line, row
-    except (TouchstoneError, OSError) as error:
-        raise CommandError(getattr(error, "detail", None) or str(error)) from error
+    def _read_table(self, options: dict[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:
+        """The rows of the file that the command line names, by line."""
+        known = {name: options[name] for name in ("format", "encoding", "header")}
+        return offline_learning.read_table(options["file"], self.stderr.write, **known)

@@ -1,0 +1,104 @@
+"""The first labels of images and embeddings: one of each large group, none of a group that has its label."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from learning.algorithms.strategies import Candidates, draw_batch
+from learning.algorithms.strategies.clusters import MAX_CLUSTERS, select_uncovered
+
+SIZES = (40, 30, 20, 10)
+GROUPS = np.repeat(np.arange(4), SIZES)
+
+
+def rng(seed: int = 7) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def known(X: NDArray[np.float64], labelled: NDArray[np.float64] | None = None) -> Candidates:
+    rows = np.zeros((0, X.shape[1])) if labelled is None else labelled
+    return Candidates(
+        n=len(X),
+        features=lambda positions: X[positions],
+        labelled=lambda: rows,
+        y=np.zeros(len(rows), np.int64),
+        is_dense=True,
+    )
+
+
+def groups(n_columns: int = 6) -> NDArray[np.float64]:
+    """Four far-off groups of different sizes."""
+    return np.eye(n_columns)[GROUPS] * 9 + rng().normal(size=(len(GROUPS), n_columns)) * 0.1
+
+
+def pick(candidates: Candidates, n: int, utilities: NDArray[np.float64] | None = None, seed: int = 7) -> list[int]:
+    values = np.ones(candidates.n) if utilities is None else utilities
+    return [int(index) for index in select_uncovered(values, n, candidates, rng(seed))]
+
+
+def test_each_group_is_asked_once_the_largest_first() -> None:
+    assert GROUPS[pick(known(groups()), 4)].tolist() == [0, 1, 2, 3]
+
+
+def test_a_group_with_a_label_is_not_asked_again() -> None:
+    X = groups()
+    assert sorted(GROUPS[pick(known(X, X[[0, 75]]), 2)].tolist()) == [1, 3]
+
+
+def test_the_middle_of_a_group_stands_for_it() -> None:
+    X = groups()
+    for index in pick(known(X), 4):
+        own = X[GROUPS[index] == GROUPS]
+        unit = own / np.linalg.norm(own, axis=1, keepdims=True)
+        far = np.linalg.norm(unit - unit.mean(axis=0), axis=1)
+        assert far.min() == pytest.approx(np.linalg.norm(X[index] / np.linalg.norm(X[index]) - unit.mean(axis=0)))
+
+
+def test_what_a_model_doubts_weighs_more_than_many_items() -> None:
+    doubt = np.where(GROUPS == 3, 1.0, 0.01)
+    assert GROUPS[pick(known(groups()), 4, doubt)[0]] == 3
+
+
+def test_a_dim_image_is_like_a_bright_one() -> None:
+    X = np.concatenate([groups(), groups() / 20])
+    assert np.tile(GROUPS, 2)[pick(known(X), 4)].tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("n", [0, 1, 7, 99, 100])
+@pytest.mark.parametrize("n_columns", [6, 300])
+def test_as_many_different_items_are_picked_as_asked_for(n: int, n_columns: int) -> None:
+    found = pick(known(groups(n_columns), groups(n_columns)[:5]), n)
+    assert len(set(found)) == len(found) == n
+
+
+@pytest.mark.parametrize("X", [np.ones((50, 3)), np.zeros((50, 3)), np.zeros((50, 0))])
+def test_items_that_are_all_alike_are_chosen_by_chance(X: NDArray[np.float64]) -> None:
+    found = [tuple(sorted(pick(known(X), 5, seed=seed))) for seed in range(8)]
+    assert all(len(set(picks)) == 5 for picks in found)
+    assert len(set(found)) > 5
+    assert pick(known(X), 5, seed=3) == pick(known(X), 5, seed=3)
+
+
+def test_more_than_can_be_clustered_are_filled_up() -> None:
+    X = rng().normal(size=(MAX_CLUSTERS + 300, 3))
+    assert len(set(pick(known(X), MAX_CLUSTERS + 100))) == MAX_CLUSTERS + 100
+
+
+@pytest.mark.parametrize(("n_labels", "asked"), [(1, [1, 2, 3]), (99, [1, 2, 3])])
+def test_the_default_asks_clusters_of_what_is_dense(n_labels: int, asked: list[int]) -> None:
+    X = groups()
+    cold = known(X)
+    assert GROUPS[draw_batch("adaptive", cold, 4, 0.0, rng()).index].tolist() == [0, 1, 2, 3]
+    warm = replace(known(X, X[:1].repeat(n_labels, axis=0)), proba=np.full((len(X), 2), 0.5))
+    assert sorted(GROUPS[draw_batch("adaptive", warm, 3, 0.0, rng()).index].tolist()) == asked
+
+
+def test_with_a_hundred_labels_the_default_goes_on_by_margins() -> None:
+    X, proba = groups(), rng().dirichlet([1.0, 1.0], size=len(GROUPS))
+    many = replace(known(X, X), proba=proba, y=np.arange(100) % 2)
+    found = [draw_batch(name, many, 5, 0.0, rng()).index.tolist() for name in ("adaptive", "kmeans")]
+    assert found[0] == found[1]
