@@ -1,7 +1,8 @@
 """How many labels the query strategies save, on real labelled files; and how they start where there is no label.
 
     python -m benchmarks.label_efficiency [--data FOLDER] [--only NAME,...] [--strategies NAME,...]
-    python -m benchmarks.label_efficiency --text-features characters   # or both, in the place of words
+    python -m benchmarks.label_efficiency --text-features characters   # or words, or both
+    SENTENCE_MODEL=FOLDER python -m benchmarks.label_efficiency --text-features sentences   # alone: only-sentences
 
 The protocol is fixed: a stratified 20 % of the file judges (scikit-learn's split with seed 0), 50 random labels to
 start with, batches of 50, every strategy with the same seeds. All settings are the product's defaults, the same for
@@ -16,28 +17,42 @@ from __future__ import annotations
 import argparse
 import csv
 import lzma
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 from sklearn.model_selection import train_test_split
 
+from annotation.sentence_models import SentenceModel
 from benchmarks.measuring import describe_machine
 from learning.algorithms.basis import fit_basis
 from learning.algorithms.cold_start import compare_cold_starts, thin_out
-from learning.algorithms.features import Features, choose_text_blocks, count_texts, fit_texts
+from learning.algorithms.features import (
+    SENTENCES,
+    Block,
+    Features,
+    FloatArray,
+    Matrix,
+    SentenceFeatures,
+    choose_text_blocks,
+    count_texts,
+    fit_texts,
+)
 from learning.algorithms.features.texts import TEXT_BLOCKS
 from learning.algorithms.label_efficiency import FIGURES, StrategyComparison, area_difference, compare_strategies
 from learning.algorithms.simulation import LabelledFile
 from learning.algorithms.strategies.keywords import similarity_to
+from learning.features.encoding import open_encoder
 
 ROOT = Path(__file__).resolve().parents[1]
 START, BATCH = 50, 50
+ALONE = "only-sentences"
 POLICY = (
     "hate racist racism race slur nigger nigga faggot fag dyke queer jew muslim immigrant white trash chink spic kill"
 )
@@ -129,23 +144,40 @@ FILES = (
 )
 
 
+def encode(texts: list[str]) -> tuple[SentenceFeatures, FloatArray]:
+    """Vectors of the sentence model in the folder SENTENCE_MODEL; how quick it is goes to stderr."""
+    with open_encoder(SentenceModel(Path(os.environ["SENTENCE_MODEL"]), "")) as encoder:
+        started = time.monotonic()
+        vectors = encoder.encode(texts)
+        print(f"{len(texts)} texts, {len(texts) / (time.monotonic() - started):,.0f}/s", file=sys.stderr)
+    return SentenceFeatures(encoder.n_dimensions, ""), vectors
+
+
 def load(file: File, folder: Path, text_features: str = "auto", *, words: str | None = None) -> LabelledFile:
     """Features and split; the features know the pool only. `words`: of a policy, for a start without a label."""
     texts, y = file.read(folder)
     _pool, judges = train_test_split(np.arange(len(y)), test_size=0.2, stratify=y, random_state=0)
     holdout = np.zeros(len(y), bool)
     holdout[judges] = True
-    blocks = choose_text_blocks(text_features, texts, len(texts))
+    blocks = (SENTENCES,) if text_features == ALONE else choose_text_blocks(text_features, texts, len(texts))
     counts = count_texts(texts, blocks)
-    features = Features(fit_texts({name: found[~holdout] for name, found in counts.items()}))
-    X = sparse.csr_matrix(features.join(counts, len(texts)))
+    fitted: dict[str, Block] = dict(fit_texts({name: found[~holdout] for name, found in counts.items()}))
+    counted, rows = Features(dict(fitted)), dict[str, Any](counts)
+    if SENTENCES in blocks:
+        fitted[SENTENCES], rows[SENTENCES] = encode(texts)
+    features = Features(fitted)
+    X: Matrix = features.join(rows, len(texts))
     return LabelledFile(
         X,
         y,
         holdout,
         n_classes=int(y.max()) + 1,
         basis=fit_basis(X[~holdout], np.random.default_rng(0)),
-        similarity=None if words is None else similarity_to(X, features.join(count_texts([words], blocks), 1)),
+        similarity=(
+            None
+            if words is None
+            else similarity_to(counted.join(counts, len(texts)), counted.join(count_texts([words], blocks), 1))
+        ),
     )
 
 
@@ -240,7 +272,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--most", type=int, help="labels at most; by file where left out (3,500 or 1,500)")
     parser.add_argument("--random-share", type=float, default=0.2, help="share of each batch drawn by chance")
-    parser.add_argument("--text-features", choices=["auto", *TEXT_BLOCKS], default="auto")
+    parser.add_argument("--text-features", choices=["auto", *TEXT_BLOCKS, SENTENCES, ALONE], default="auto")
     options = parser.parse_args()
     print(describe_machine())
     wanted = options.only.split(",")

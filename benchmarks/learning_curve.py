@@ -12,24 +12,21 @@ alone. Prints the section of `docs/active-learning.md` and writes `docs/learning
 from __future__ import annotations
 
 import argparse
-import contextlib
 import csv
-import io
 import json
 import lzma
 import os
 import platform
-import shutil
 import sys
-import tempfile
 import time
 import zlib
 from datetime import UTC, datetime
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import numpy as np
+
+from benchmarks.queue_team import Team, run_alone
 
 ROOT = Path(__file__).resolve().parents[1]
 CHOICES = ("hate_speech", "offensive_language", "neither")
@@ -39,11 +36,9 @@ ROUNDS, BATCH, OVERLAP = 10, 100, 3
 N_HOLDOUT = 1000
 SEED = 1
 COMMAND = ".venv/bin/python -m benchmarks.learning_curve"
-SCHEMA = {
-    "questions": [
-        {"name": "verdict", "kind": "choice", "required": True, "choices": [{"value": value} for value in CHOICES]}
-    ]
-}
+QUESTIONS = [
+    {"name": "verdict", "kind": "choice", "required": True, "choices": [{"value": value} for value in CHOICES]}
+]
 
 
 def read_tweets(folder: Path) -> list[dict[str, str]]:
@@ -52,88 +47,39 @@ def read_tweets(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def write_import(rows: list[dict[str, str]], path: Path) -> None:
+def as_import(rows: list[dict[str, str]]) -> bytes:
     """The rows as a file to import: the tweet, and its votes as metadata that no annotator is shown."""
-    out = io.StringIO()
+    lines = []
     for row in rows:
         item = {
             "external_id": f"tweet-{row['']}",
             "parts": [{"kind": "text", "text": row["tweet"]}],
             "metadata": {"votes": [int(row[choice]) for choice in CHOICES], "class": int(row["class"])},
         }
-        out.write(json.dumps(item) + "\n")
-    path.write_text(out.getvalue(), encoding="utf-8")
+        lines.append(json.dumps(item) + "\n")
+    return "".join(lines).encode()
 
 
-class Team:
-    """A project, its three simulated annotators and its simulated reviewer, at work through the queue."""
+class Tweeters(Team):
+    """A project of tweets, its three simulated annotators and its simulated reviewer."""
 
     def __init__(self, slug: str, strategy: str, rows: list[dict[str, str]]) -> None:
-        from django.conf import settings
-
-        from annotation.actions import projects
-        from annotation.actions.imports import start_import
-        from annotation.actions.people import create_user, ensure_outside_person
-        from annotation.jobs import run_job
-        from annotation.models import Job, Project, User
-
-        owner = create_user(username=f"owner-of-{slug}")
         learning = {"strategy": strategy, "batch": BATCH, "random_share": 0.0, "holdout_share": 1.0, "every": None}
-        self.project = projects.create_project(
-            slug=slug,
-            name=slug,
-            schema=SCHEMA,
-            settings={"overlap": OVERLAP, "learning": learning, "lease_seconds": 3600},
-            owner=owner,
+        super().__init__(
+            slug,
+            QUESTIONS,
+            {"overlap": OVERLAP, "learning": learning},
+            name="tweets.jsonl",
+            data=as_import(rows),
+            answer=lambda item, number: {"verdict": CHOICES[answer_of(item.external_id, item.metadata, number)]},
+            n_annotators=OVERLAP,
+            seed=SEED,
         )
-        # The same seed for all runs: the same holdout, the same order before the first round.
-        Project.objects.filter(pk=self.project.pk).update(seed=SEED.to_bytes(32, "big"))
-        path = Path(settings.UPLOAD_DIR) / f"{slug}.jsonl"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_import(rows, path)
-        job = start_import(project=self.project, actor=owner, path=path, name=path.name)
-        run_job(job.pk)
-        job = Job.objects.get(pk=job.pk)
-        assert job.state == "done", job.error
-        self.annotators = []
-        for name in ("first", "second", "third"):
-            person = ensure_outside_person(project=self.project, name=name, kind=User.Kind.SIMULATED)
-            projects.set_member(project=self.project, user=person, role="annotator", actor=owner)
-            self.annotators.append(person)
-        self.owner = owner
-        self.n_answers = self.n_ties = 0
-
-    def access(self, user: Any) -> Any:
-        """A person's access to the project as it is now."""
-        from annotation.access import Caller, access_to
-        from annotation.models import Project
-
-        return access_to(Caller(user), Project.objects.select_related("schema", "guideline").get(pk=self.project.pk))
+        self.n_ties = 0
 
     def label(self, n: int) -> None:
-        """Everybody answers `n` items, as the queue serves them; then the reviewer settles the ties."""
-        from annotation import queue
-        from annotation.actions.answers import answer_lease
-        from annotation.models import Item
-
-        for number, person in enumerate(self.annotators):
-            access, chance, left = self.access(person), Random(SEED), n
-            while left:
-                found = queue.lease(project_id=self.project.pk, person_id=person.pk, n=min(5, left), rng=chance)
-                assert found.leases, found.reason
-                items = Item.objects.in_bulk([raw["item"] for raw in found.leases])
-                for raw in found.leases:
-                    item = items[raw["item"]]
-                    answer_lease(
-                        access=access,
-                        stamp=queue.find_stamp(seat_id=raw["seat"], generation=raw["generation"], person_id=person.pk),
-                        generation=raw["generation"],
-                        key=f"{raw['seat']}-{raw['generation']}",
-                        body={"answers": {"verdict": CHOICES[answer_of(item.external_id, item.metadata, number)]}},
-                        rng=chance,
-                    )
-                left -= len(found.leases)
-                self.n_answers += len(found.leases)
+        """Everybody answers `n` items; then the reviewer settles the ties."""
+        super().label(n)
         self.settle()
 
     def settle(self) -> None:
@@ -159,21 +105,13 @@ class Team:
         share = Project.objects.values_list("holdout_share_now", flat=True).get(pk=self.project.pk)
         assert share == 0, share
 
-    def play(self) -> dict[str, Any]:
-        """One round by its job; the point of the curve that it made."""
-        from annotation.jobs import run_job
-        from annotation.models import Job
-        from learning.actions.rounds import start_round
+    def play_and_judge(self) -> dict[str, Any]:
+        """One round; the point of the curve that it made."""
         from learning.questions import learnable_questions
         from learning.reports import learning_curve
 
-        started = time.monotonic()
-        job = start_round(project=self.project, actor=self.owner, trigger="demand", seed=SEED)
-        run_job(job.pk)
-        job = Job.objects.get(pk=job.pk)
-        assert job.state == "done", job.error
-        point = learning_curve(self.project, learnable_questions(self.project)[0])[-1]
-        return {**point, "seconds": time.monotonic() - started}
+        seconds = self.play()
+        return {**learning_curve(self.project, learnable_questions(self.project)[0])[-1], "seconds": seconds}
 
 
 def answer_of(external_id: str, metadata: dict[str, Any], number: int) -> int:
@@ -185,20 +123,17 @@ def answer_of(external_id: str, metadata: dict[str, Any], number: int) -> int:
 
 def run(folder: Path) -> None:
     """All runs, the offline check, and the page."""
-    from annotation.models import Organisation
-
-    Organisation.objects.get_or_create(pk=1)
     rows = read_tweets(folder)
     started = time.monotonic()
     curves: dict[str, list[dict[str, Any]]] = {}
-    teams: dict[str, Team] = {}
+    teams: dict[str, Tweeters] = {}
     for number_of_run, (run_name, strategy) in enumerate(RUNS.items(), start=1):
-        team = teams[run_name] = Team(f"tweets-{number_of_run}", strategy, rows)
+        team = teams[run_name] = Tweeters(f"tweets-{number_of_run}", strategy, rows)
         team.fill_holdout()
         curves[run_name] = []
         for number in range(1, ROUNDS + 1):
             team.label(BATCH)  # the first hundred in the order of the pool, a fair sample; then what the round raised
-            point = team.play()
+            point = team.play_and_judge()
             curves[run_name].append(point)
             value = point["macro_f1"]["value"]
             print(f"{run_name}: round {number}, {point['n_train']} labels, macro-F1 {value:.3f}", file=sys.stderr)
@@ -207,7 +142,7 @@ def run(folder: Path) -> None:
     print(describe(len(rows), curves, teams, seconds))
 
 
-def describe(n_rows: int, curves: dict[str, list[dict[str, Any]]], teams: dict[str, Team], seconds: float) -> str:
+def describe(n_rows: int, curves: dict[str, list[dict[str, Any]]], teams: dict[str, Tweeters], seconds: float) -> str:
     """The section of docs/active-learning.md, as Markdown."""
 
     def cell(point: dict[str, Any]) -> str:
@@ -337,25 +272,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
     options = parser.parse_args()
-    home = Path(tempfile.mkdtemp(prefix="ts-curve-"))
-    os.environ["TOUCHSTONE_HOME"] = str(home)
-    os.environ.setdefault("LOG_LEVEL", "ERROR")
-    os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
-    from config.embedded import open_servers
-    from config.home import fix_home
-
-    with contextlib.ExitStack() as stack:
-        stack.callback(shutil.rmtree, home, ignore_errors=True)
-        stack.enter_context(open_servers(fix_home()))
-        import django
-        from django.core.management import call_command
-
-        django.setup()
-        from config.celery import app
-
-        app.loader.import_default_modules()  # the kinds of jobs, as a worker knows them
-        call_command("migrate", verbosity=0)
-        run(options.data)
+    run_alone(lambda: run(options.data))
 
 
 if __name__ == "__main__":

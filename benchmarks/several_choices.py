@@ -85,7 +85,8 @@ def load(folder: Path, *, is_majority: bool) -> Turns:
 def macro_f1(turns: Turns, items: NDArray[np.int64], seed: int) -> tuple[float, Callable[[Matrix], FloatArray]]:
     """What labels of these items give, none drawn by chance; and the model."""
     some = turns.X[np.flatnonzero(~turns.judges)[:4000]]
-    model = teach_sets(turns.X[items], turns.y[items], np.zeros(len(items), bool), seed, some=some, basis=turns.basis)
+    by_chance, n_left = np.zeros(len(items), bool), int((~turns.judges).sum()) - len(items)
+    model = teach_sets(turns.X[items], turns.y[items], by_chance, seed, some=some, n_left=n_left, basis=turns.basis)
     proba = model.predict_proba(turns.X[turns.judges])
     found = evaluate_sets(turns.y[turns.judges], proba, rng=np.random.default_rng(0)).macro_f1.value
     assert found is not None

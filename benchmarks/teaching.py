@@ -123,7 +123,11 @@ def play(file: LabelledFile, strategy: str, seed: int, most: int) -> Iterator[St
 
 def judge_certainty(model: Model, file: LabelledFile) -> tuple[float, float]:
     """Log-loss and calibration error on the holdout."""
-    truth, proba = file.y[file.judges], model.predict_proba(file.X[file.judges])
+    return measure_certainty(file.y[file.judges], model.predict_proba(file.X[file.judges]))
+
+
+def measure_certainty(truth: NDArray[np.int64], proba: NDArray[np.float64]) -> tuple[float, float]:
+    """Log-loss and calibration error."""
     of_truth, top = proba[np.arange(len(truth)), truth], proba.max(axis=1)
     in_bin = np.minimum((top * N_BINS).astype(np.int64), N_BINS - 1)
     off = np.bincount(in_bin, weights=top - (proba.argmax(axis=1) == truth), minlength=N_BINS)
