@@ -35,12 +35,12 @@ def look_at(
     vectors: Vectors,
     rng: np.random.Generator,
     *,
-    starts_by_clusters: bool,
+    starts_by_coverage: bool,
 ) -> Candidates:
     """The items as candidates of a batch.
 
     `proba`: None before there is a model. `vectors`: the items as a model sees them, for strategies that compare.
-    `starts_by_clusters`: the strategy asks whether they are dense, which is not found out for others.
+    `starts_by_coverage`: the strategy asks whether they are dense, which is not found out for others.
     """
     from learning.algorithms.several import doubt_of
     from learning.algorithms.strategies import Candidates
@@ -57,7 +57,7 @@ def look_at(
         features=lambda positions: space(items[positions]),
         labelled=lambda: space(training.items),
         y=y,
-        is_dense=starts_by_clusters and len(items) > 0 and _is_dense(vectors(items[:1])),
+        is_dense=starts_by_coverage and len(items) > 0 and _is_dense(vectors(items[:1])),
     )
 
 

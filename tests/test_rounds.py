@@ -867,7 +867,7 @@ def test_images_without_labels_are_begun_by_groups_that_look_alike(
     import_rows(desk.project, rows)
     done = play(desk, batch=4, random_share=0.25, strategy="adaptive")
     assert done.model_version is None
-    assert done.note.endswith("This batch was chosen from groups of items that look alike, the largest first.")
+    assert done.note.endswith("This batch was chosen so that as many items as possible are like one of it.")
     assert done.draw is not None
     assert done.draw.strategy == "adaptive"
     picks = DrawItem.objects.filter(draw=done.draw).select_related("item")

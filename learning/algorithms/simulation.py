@@ -177,7 +177,7 @@ def run_rounds(
     batches : sequence of int
         Items asked in each round. The first batch is random, and the same one for the same seed; so is each batch while
         only one class occurs. A strategy that uses a policy's words starts with them instead where the file has them,
-        and one that knows clusters with those where X is dense.
+        and one that covers the pool with its own where X is dense.
     seed : int
         All chance in a run: which items, which votes.
     random_share : float
@@ -204,7 +204,7 @@ def run_rounds(
     """
     found = find_strategy(strategy)
     starts_by_words = file.similarity is not None and found.uses_similarity
-    starts_by_clusters = found.starts_by_clusters and not sparse.issparse(file.X)
+    starts_by_coverage = found.starts_by_coverage and not sparse.issparse(file.X)
     # Separate streams: which items a strategy picks must not change how an annotator answers or a resample falls.
     picking = np.random.default_rng([seed, 0])
     pool, labels, is_by_chance = file.pool, np.full_like(file.y, -1), np.zeros(len(file.y), bool)
@@ -216,7 +216,7 @@ def run_rounds(
             return
         beliefs = _believe(file, labels, answers)
         candidates = _look_at(file, pool, labels, beliefs, model, seed, with_committee=found.needs_committee)
-        by = strategy if model is not None or starts_by_words or starts_by_clusters else RANDOM
+        by = strategy if model is not None or starts_by_words or starts_by_coverage else RANDOM
         picks = draw_batch(by, candidates, batch, random_share, picking)
         n_random += int(picks.is_random.sum())
         is_by_chance[pool[picks.index]] = picks.is_random

@@ -462,7 +462,7 @@ def _prepare(
 ) -> tuple[str, Candidates, str]:
     """What chooses the batch, from what, and a sentence where that is not what the round was asked for."""
     from learning.algorithms.strategies import RANDOM, RARE, Candidates, find_strategy
-    from learning.algorithms.strategies.adaptive import CLUSTER_LABELS, KEYWORD_LABELS
+    from learning.algorithms.strategies.adaptive import COVERAGE_LABELS, KEYWORD_LABELS
     from learning.algorithms.strategies.keywords import KEYWORDS
 
     frame, found = scored.items[is_candidate], find_strategy(round_.strategy)
@@ -473,19 +473,19 @@ def _prepare(
         rng = np.random.default_rng([round_.seed, 7])
         similarity = find_likeness(round_.project, _count(running, round_.project), frame, keywords, rng)
     comparing = np.random.default_rng([round_.seed, 4])
-    by_clusters = found.starts_by_clusters and (scored.n_train or 0) < CLUSTER_LABELS
+    by_coverage = found.starts_by_coverage and (scored.n_train or 0) < COVERAGE_LABELS
 
     def look(proba: NDArray[np.float64] | None, vectors: Vectors) -> Candidates:
-        return look_at(round_.project, question, frame, proba, vectors, comparing, starts_by_clusters=by_clusters)
+        return look_at(round_.project, question, frame, proba, vectors, comparing, starts_by_coverage=by_coverage)
 
     if scored.proba is None or scored.vectors is None:
         if similarity is not None:
             how = _("This batch was chosen by the words of the learning settings.")
             return KEYWORDS.name, Candidates(n=len(frame), similarity=similarity), how
-        if by_clusters and len(frame) and not _has_text(frame):
+        if by_coverage and len(frame) and not _has_text(frame):
             seen = look(None, _vectors_for(running, round_, frame))
             if seen.is_dense:
-                how = _("This batch was chosen from groups of items that look alike, the largest first.")
+                how = _("This batch was chosen so that as many items as possible are like one of it.")
                 return found.name, seen, how
         return RANDOM, Candidates(n=len(frame)), _("This batch was drawn at random.")
     seen = look(scored.proba[is_candidate], scored.vectors)

@@ -1,7 +1,7 @@
-"""`adaptive`, the one to use without choosing: it starts from words, clusters or chance and goes on by its labels.
+"""`adaptive`, the one to use without choosing: it starts from words, likeness or chance and goes on by its labels.
 
 1. No model yet: the texts most like the policy's words where there are any, else by chance.
-2. Images and embeddings, until 100 labels: the largest clusters without a label, weighed by how close the margins are.
+2. Images and embeddings, until 100 labels: the items that stand for most others, weighed by how close the margins are.
    Texts too were tried so: it was no better than chance at the start and margins after it.
 3. A model: the closest margins, spread out (`kmeans`).
 4. A class that is under 5 % of the labels: half of the batch are the likeliest of it.
@@ -15,21 +15,21 @@ import numpy as np
 
 from learning.algorithms.strategies.batches import highest
 from learning.algorithms.strategies.candidates import Candidates, FloatArray, IndexArray, Strategy
-from learning.algorithms.strategies.clusters import select_uncovered
+from learning.algorithms.strategies.coverage import select_covering
 from learning.algorithms.strategies.kmeans import select_spread
 from learning.algorithms.strategies.rare import alternate, find_rare
 from learning.algorithms.strategies.uncertainty import margin
 
 # Labels chosen by the policy's words before the model takes over.
 KEYWORD_LABELS = 80
-# Labels up to which clusters are asked; more made no difference.
-CLUSTER_LABELS = 100
+# Labels up to which the pool is covered; more made no difference.
+COVERAGE_LABELS = 100
 
 
 def _is_early(candidates: Candidates) -> bool:
     n_labels = len(candidates.y)
     is_known = candidates.proba is None or n_labels > 0
-    return candidates.is_dense and candidates.similarity is None and is_known and n_labels < CLUSTER_LABELS
+    return candidates.is_dense and candidates.similarity is None and is_known and n_labels < COVERAGE_LABELS
 
 
 def _is_cold(candidates: Candidates) -> bool:
@@ -47,7 +47,7 @@ def _utilities(candidates: Candidates, rng: np.random.Generator) -> FloatArray:
 
 def _select(utilities: FloatArray, n: int, candidates: Candidates, rng: np.random.Generator) -> IndexArray:
     if _is_early(candidates):
-        return select_uncovered(utilities, n, candidates, rng)
+        return select_covering(utilities, n, candidates, rng)
     if _is_cold(candidates):
         return highest(utilities, n, rng)
     proba = candidates.need_proba()
@@ -58,4 +58,4 @@ def _select(utilities: FloatArray, n: int, candidates: Candidates, rng: np.rando
     return alternate(likely, select_spread(utilities, n, candidates, rng), n)
 
 
-ADAPTIVE = Strategy("adaptive", _utilities, _select, needs_features=True, uses_similarity=True, starts_by_clusters=True)
+ADAPTIVE = Strategy("adaptive", _utilities, _select, needs_features=True, uses_similarity=True, starts_by_coverage=True)

@@ -87,7 +87,7 @@ class Strategy:
         first; `n` is at most the number of candidates.
     needs_features, needs_committee, uses_similarity : bool
         What must be there in `Candidates`; whoever draws a batch provides nothing that is not needed.
-    starts_by_clusters : bool
+    starts_by_coverage : bool
         Without a model it needs no chance where the features are dense.
     is_random : bool
         All of the batch is drawn by chance, with a known probability.
@@ -99,5 +99,5 @@ class Strategy:
     needs_features: bool = False
     needs_committee: bool = False
     uses_similarity: bool = False
-    starts_by_clusters: bool = False
+    starts_by_coverage: bool = False
     is_random: bool = False

@@ -69,14 +69,29 @@ def shorten(X: Matrix, rng: np.random.Generator, n_dimensions: int = N_DIMENSION
         return dense if dense.dtype.kind == "f" else dense.astype(np.float64)
     rows = sparse.csr_matrix(X)
     used = np.unique(rows.indices)
-    narrow = rows[:, used]
+    filled = rows[:, used]
     width = min(n_dimensions, len(used) - 1, rows.shape[0] - 1)
     if width < 2:
-        return np.asarray(narrow.toarray())
+        return np.asarray(filled.toarray())
+    return at_unit_length(_on_main_directions(filled, width, rng))
+
+
+def narrow(
+    vectors: NDArray[Any], labelled: NDArray[Any], rng: np.random.Generator
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Both as `vectors_of` gives them, on the 128 directions in which they are longest where there are more columns."""
+    width = min(N_DIMENSIONS, len(vectors) + len(labelled) - 1)
+    if vectors.shape[1] <= N_DIMENSIONS or width < 2:
+        return vectors, labelled
+    both = _on_main_directions(np.vstack([vectors, labelled]), width, rng)
+    return both[: len(vectors)], both[len(vectors) :]
+
+
+def _on_main_directions(rows: Matrix, width: int, rng: np.random.Generator) -> NDArray[Any]:
     from sklearn.utils.extmath import randomized_svd
 
     with one_thread():
         left, values, _right = randomized_svd(
-            narrow, width, n_iter=2, random_state=int(rng.integers(2**31)), flip_sign=False
+            rows, width, n_iter=2, random_state=int(rng.integers(2**31)), flip_sign=False
         )
-    return at_unit_length(left * values)
+    return np.asarray(left * values)

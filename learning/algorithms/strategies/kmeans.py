@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from learning.algorithms.strategies.batches import highest
 from learning.algorithms.strategies.candidates import Candidates, FloatArray, IndexArray, Strategy
@@ -60,42 +58,21 @@ def select_spread(utilities: FloatArray, n: int, candidates: Candidates, rng: np
 def nearest_to_centres(
     vectors: FloatArray, weights: FloatArray, n_clusters: int, rng: np.random.Generator
 ) -> IndexArray:
-    """Rows nearest to the centres of a weighted k-means, one of each cluster that is not empty."""
-    # A weight of 0 for all would leave nothing to cluster by.
-    weights = weights - min(0.0, weights.min()) + 1e-6
-    return nearest_of_each(*cluster(vectors, weights, n_clusters, rng, max_iterations=_MAX_ITERATIONS))
-
-
-def cluster(
-    rows: NDArray[Any],
-    weights: FloatArray,
-    n_clusters: int,
-    rng: np.random.Generator,
-    *,
-    n_starts: int = 1,
-    max_iterations: int,
-) -> tuple[IndexArray, FloatArray]:
-    """The cluster of each row by a weighted k-means, and how far it is from the middle of it; both (n_rows,).
-
-    There are as many clusters as different rows at most. `weights`, (n_rows,): above 0. The best of so many starts.
-    """
+    """Rows nearest to the centres of a weighted k-means, one of each cluster that is not empty; the first of equals."""
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
 
-    n_different = len(np.unique(rows, axis=0))
+    # A weight of 0 for all would leave nothing to cluster by.
+    weights = weights - min(0.0, weights.min()) + 1e-6
+    n_different = len(np.unique(vectors, axis=0))
     seed = int(rng.integers(2**31))
-    model = KMeans(min(n_clusters, n_different), n_init=n_starts, max_iter=max_iterations, random_state=seed)
+    model = KMeans(min(n_clusters, n_different), n_init=1, max_iter=_MAX_ITERATIONS, random_state=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # rows that differ by rounding only
-        distances = model.fit(rows, sample_weight=weights).transform(rows)
-    found = np.asarray(model.labels_, np.int64)
-    return found, distances[np.arange(len(rows)), found]
-
-
-def nearest_of_each(clusters: IndexArray, distances: FloatArray) -> IndexArray:
-    """The row of the least distance in each cluster that has any, by the number of the cluster; the first of equals."""
-    order = np.lexsort((distances, clusters))
-    is_first = np.r_[True, clusters[order][1:] != clusters[order][:-1]]
+        distances = model.fit(vectors, sample_weight=weights).transform(vectors)
+    cluster = model.labels_
+    order = np.lexsort((distances[np.arange(len(vectors)), cluster], cluster))
+    is_first = np.r_[True, cluster[order][1:] != cluster[order][:-1]]
     return np.asarray(order[is_first], np.int64)
 
 

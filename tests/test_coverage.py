@@ -1,4 +1,4 @@
-"""The first labels of images and embeddings: one of each large group, none of a group that has its label."""
+"""The first labels of images and embeddings: items that stand for many others, none for what has a label near it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from learning.algorithms.strategies import Candidates, draw_batch
-from learning.algorithms.strategies.clusters import MAX_CLUSTERS, select_uncovered
+from learning.algorithms.strategies.coverage import MAX_COMPARED, select_covering
 
 SIZES = (40, 30, 20, 10)
 GROUPS = np.repeat(np.arange(4), SIZES)
@@ -37,7 +37,7 @@ def groups(n_columns: int = 6) -> NDArray[np.float64]:
 
 def pick(candidates: Candidates, n: int, utilities: NDArray[np.float64] | None = None, seed: int = 7) -> list[int]:
     values = np.ones(candidates.n) if utilities is None else utilities
-    return [int(index) for index in select_uncovered(values, n, candidates, rng(seed))]
+    return [int(index) for index in select_covering(values, n, candidates, rng(seed))]
 
 
 def test_each_group_is_asked_once_the_largest_first() -> None:
@@ -49,13 +49,14 @@ def test_a_group_with_a_label_is_not_asked_again() -> None:
     assert sorted(GROUPS[pick(known(X, X[[0, 75]]), 2)].tolist()) == [1, 3]
 
 
-def test_the_middle_of_a_group_stands_for_it() -> None:
+@pytest.mark.parametrize("group", range(4))
+def test_the_middle_of_a_group_stands_for_it(group: int) -> None:
     X = groups()
-    for index in pick(known(X), 4):
-        own = X[GROUPS[index] == GROUPS]
-        unit = own / np.linalg.norm(own, axis=1, keepdims=True)
-        far = np.linalg.norm(unit - unit.mean(axis=0), axis=1)
-        assert far.min() == pytest.approx(np.linalg.norm(X[index] / np.linalg.norm(X[index]) - unit.mean(axis=0)))
+    first_of_others = [int(np.argmax(other == GROUPS)) for other in range(4) if other != group]
+    [index] = pick(known(X, X[first_of_others]), 1)
+    unit = X / np.linalg.norm(X, axis=1, keepdims=True)
+    far = np.linalg.norm(unit - unit[group == GROUPS].mean(axis=0), axis=1)
+    assert index == far.argmin()
 
 
 def test_what_a_model_doubts_weighs_more_than_many_items() -> None:
@@ -83,13 +84,36 @@ def test_items_that_are_all_alike_are_chosen_by_chance(X: NDArray[np.float64]) -
     assert pick(known(X), 5, seed=3) == pick(known(X), 5, seed=3)
 
 
-def test_more_than_can_be_clustered_are_filled_up() -> None:
-    X = rng().normal(size=(MAX_CLUSTERS + 300, 3))
-    assert len(set(pick(known(X), MAX_CLUSTERS + 100))) == MAX_CLUSTERS + 100
+@pytest.mark.parametrize("seed", range(5))
+def test_each_pick_is_the_one_that_covers_most(seed: int) -> None:
+    chance = rng(seed)
+    X, labelled, doubt = chance.normal(size=(60, 4)), chance.normal(size=(3, 4)), chance.random(60)
+    unit, near = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (X, labelled))
+    apart = ((unit[:, None] - unit) ** 2).sum(axis=2)
+    far = ((unit[:, None] - near) ** 2).sum(axis=2).min(axis=1)
+    best = []
+    for _ in range(12):
+        gains = doubt @ np.maximum(far[:, None] - apart, 0)
+        best.append(int(gains.argmax()))
+        far = np.minimum(far, apart[best[-1]])
+    assert pick(known(X, labelled), 12, doubt) == best
+
+
+def test_where_all_are_covered_the_greatest_doubt_fills_up() -> None:
+    doubt = np.arange(100) / 100
+    found = pick(known(np.eye(4)[GROUPS]), 10, doubt)
+    assert sorted(GROUPS[found[:4]].tolist()) == [0, 1, 2, 3]
+    assert found[4:] == sorted(set(range(90, 100)) - set(found[:4]), reverse=True)[:6]
+
+
+def test_of_a_large_pool_a_sample_is_compared() -> None:
+    X = rng().normal(size=(MAX_COMPARED + 500, 3))
+    assert len(set(pick(known(X), 300))) == 300
+    assert pick(known(X), 300) != pick(known(X), 300, seed=8)
 
 
 @pytest.mark.parametrize(("n_labels", "asked"), [(1, [1, 2, 3]), (99, [1, 2, 3])])
-def test_the_default_asks_clusters_of_what_is_dense(n_labels: int, asked: list[int]) -> None:
+def test_the_default_covers_what_is_dense(n_labels: int, asked: list[int]) -> None:
     X = groups()
     cold = known(X)
     assert GROUPS[draw_batch("adaptive", cold, 4, 0.0, rng()).index].tolist() == [0, 1, 2, 3]

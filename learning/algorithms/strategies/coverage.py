@@ -1,0 +1,91 @@
+"""The first labels of a pool: items that stand for as many others as possible, and for those the model doubts most."""
+
+from __future__ import annotations
+
+from heapq import heapify, heappop, heapreplace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from learning.algorithms.basis import at_unit_length
+from learning.algorithms.strategies.batches import highest
+from learning.algorithms.strategies.candidates import Candidates, FloatArray, IndexArray
+from learning.algorithms.strategies.dense import narrow, vectors_of
+from learning.algorithms.strategies.distances import one_thread
+
+# Candidates that are compared, each with each: a random sample, where there are more.
+MAX_COMPARED = 4_000
+# Mean gain of an item, as a squared distance from 0 to 4, that is rounding.
+_NOTHING = 1e-6
+
+
+def select_covering(utilities: FloatArray, n: int, candidates: Candidates, rng: np.random.Generator) -> IndexArray:
+    """Greedily the items that bring the others nearest to something labelled.
+
+    Parameters
+    ----------
+    utilities : ndarray of float64, (n_candidates,)
+        From 0; how much it counts that an item has a label near it. All alike before there is a model.
+    n : int
+    candidates : Candidates
+        With features, and those of what is labelled where anything is.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    ndarray of int64, (n,)
+        Each lessens most the sum, over the items and by their utilities, of the squared distance to the nearest label
+        or pick; rows have length 1. Where nothing lessens it any more, the highest utilities fill up.
+
+    References
+    ----------
+    Wei, Iyer and Bilmes (2015), Submodularity in Data Subset Selection and Active Learning, ICML (facility location,
+    weighed by doubt). Minoux (1978), Accelerated greedy algorithms for maximizing submodular set functions.
+    """
+    compared = rng.permutation(candidates.n)[:MAX_COMPARED]
+    chosen = compared[:0]
+    if n and len(compared) > n:
+        with one_thread():
+            vectors, labelled = narrow(*vectors_of(candidates, compared, rng, with_labelled=True), rng)
+            # At length 1 a dim image is like a bright one.
+            vectors, labelled = at_unit_length(vectors), at_unit_length(labelled)
+            chosen = compared[_cover(vectors, labelled, utilities[compared], n)]
+    is_left = np.ones(candidates.n, bool)
+    is_left[chosen] = False
+    left = np.flatnonzero(is_left)
+    return np.concatenate([chosen, left[highest(utilities[left], n - len(chosen), rng)]])
+
+
+def _cover(vectors: NDArray[Any], labelled: NDArray[Any], weights: FloatArray, n: int) -> IndexArray:
+    """Rows of `vectors` in the order in which they are picked, at most n; the first of equals."""
+    weights = weights + 1e-6  # 0 for all would leave nothing to choose by
+    apart = _squared_distances(vectors, vectors)
+    far = _squared_distances(vectors, labelled).min(axis=1, initial=float(apart.max(initial=0)))
+
+    def gain(row: int) -> float:
+        return float(weights @ np.maximum(far - apart[row], 0))
+
+    # Gains only fall with each pick, so that a row whose gain of now is above the others' of before is the best of all.
+    heap = [(-gain(row), row) for row in range(len(vectors))]
+    heapify(heap)
+    least = _NOTHING * weights.sum()
+    picks: list[int] = []
+    while heap and len(picks) < n:
+        best = heap[0][1]
+        now = (-gain(best), best)
+        heapreplace(heap, now)
+        if heap[0] != now:
+            continue
+        if -now[0] <= least:
+            break
+        heappop(heap)
+        picks.append(best)
+        far = np.minimum(far, apart[best])
+    return np.array(picks, np.int64)
+
+
+def _squared_distances(rows: NDArray[Any], others: NDArray[Any]) -> NDArray[Any]:
+    """Between each of `rows` and each of `others`, (n_rows, n_others)."""
+    lengths = (rows**2).sum(axis=1)[:, None] + (others**2).sum(axis=1)
+    return np.asarray(np.maximum(lengths - 2 * (rows @ others.T), 0))
