@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -71,23 +70,25 @@ def _take(running: RunningJob, path: Path) -> TakenScores:
 class _Batch:
     """Lines of the file: what the good ones say, and why the others are not good."""
 
-    n_lines: int
+    n_lines: int = 0
     parsed: list[tuple[int, list[Prediction]]] = field(default_factory=list)
     faults: list[tuple[int, str]] = field(default_factory=list)
 
 
 def _batches(rows: Iterable[Line], known: Sequence[Learnable]) -> Iterator[_Batch]:
-    iterator = iter(rows)
-    while lines := list(islice(iterator, BATCH)):
-        batch = _Batch(len(lines))
-        for line, row in lines:
+    batch = _Batch()
+    for line, row in rows:
+        batch.n_lines += 1
+        try:
             if isinstance(row, RowProblem):
-                batch.faults.append((line, row.reason))
-                continue
-            try:
-                batch.parsed.append((line, parse_prediction(row, known)))
-            except PredictionError as error:
-                batch.faults.append((line, str(error)))
+                raise PredictionError(row.reason)
+            batch.parsed.append((line, parse_prediction(row, known)))
+        except PredictionError as error:
+            batch.faults.append((line, str(error)))
+        if batch.n_lines == BATCH:
+            yield batch
+            batch = _Batch()
+    if batch.n_lines:
         yield batch
 
 
