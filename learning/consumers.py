@@ -1,5 +1,5 @@
 """What learning does by itself: when items are settled, count them, start the next round, close the holdout's tap; when
-items come or must go, have their features made or removed.
+items come or must go, have their features made or removed, and the first batch chosen where none need be labelled.
 
 Called by whoever reads the events, within a second or so, never by the submit itself; and by the clock, for the rounds
 that a project wants by time.
@@ -23,6 +23,7 @@ from learning.actions.embeddings import KIND as EMBEDDINGS
 from learning.actions.embeddings import STORED, start_embeddings
 from learning.actions.features import start_features
 from learning.actions.rounds import KIND, settle_holdout_share, start_round
+from learning.beginning import can_begin
 from learning.features.stored import has_shards
 from learning.models import ModelVersion, Round
 from learning.questions import default_question
@@ -55,6 +56,15 @@ def read_items(events: list[Event]) -> None:
             take_spooled(project, [event.ref_id for event in events if event.kind == IMPORTED])
         if has_shards(project) or (kinds[project.pk] & set(COME) and is_learning(project)):
             start_features(project=project)
+        if kinds[project.pk] & {IMPORTED, STORED}:
+            start_first(project)
+
+
+def start_first(project: Project) -> Job | None:
+    """Start the first round of a project that learns by itself, where its batch can be chosen before any label."""
+    if project.state != Project.State.ACTIVE or Round.objects.filter(project=project).exists():
+        return None
+    return _start(project, Round.Trigger.ITEMS) if is_learning(project) and can_begin(project) else None
 
 
 def compare_what_came(project: Project) -> Job | None:
@@ -100,10 +110,12 @@ def read_resolutions(events: list[Event]) -> None:
 def start_if_due(project: Project, now: datetime) -> Job | None:
     """Start a round where the project's settings ask for one by number or by time, unless one waits already."""
     trigger = find_trigger(project, now)
-    if trigger is None:
+    if trigger is None or find_queued(project=project, kind=KIND) is not None:
         return None
-    if find_queued(project=project, kind=KIND) is not None:
-        return None
+    return _start(project, trigger)
+
+
+def _start(project: Project, trigger: Round.Trigger) -> Job | None:
     question = default_question(project)
     if question is None:
         return None

@@ -138,6 +138,7 @@ class Round(models.Model):
         RESOLUTIONS = "resolutions", _("after new resolutions")
         PREDICTIONS = "predictions", _("after predictions")
         CLOCK = "clock", _("by the clock")
+        ITEMS = "items", _("after new items")
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="rounds")
     number = models.PositiveIntegerField()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from scipy import sparse
 
 from annotation.actions.imports import load_items, vectors_path
 from annotation.actions.items import erase_items, quarantine_item
+from annotation.actions.media import add_media
 from annotation.actions.people import create_token
 from annotation.events import dispatch_events
 from annotation.importing.rows import parse_row
@@ -28,14 +30,15 @@ from learning.algorithms import features as feature_code
 from learning.features import shards as shard_files
 from learning.features.embeddings import EmbeddingError, parse_embedding
 from learning.features.stored import refresh_shards
-from learning.models import Embedding, EmbeddingSpace
+from learning.models import Embedding, EmbeddingSpace, Round
 from learning.scoring import fit_space
 from learning.tasks import embeddings
 from learning.tasks.embeddings import run_embeddings
 from learning.tasks.features import run_features
 from learning.tasks.rounds import run_round
-from tests.cast import Desk, MakeDesk
-from tests.learning_rows import PLAIN, SPAM, add, ask, attempt, empty_desk, finish, play
+from tests.cast import Desk, MakeDesk, import_rows
+from tests.learning_rows import PLAIN, SPAM, add, ask, attempt, empty_desk, finish, names_in, play
+from tests.media_files import make_wav
 
 
 @pytest.fixture
@@ -250,6 +253,31 @@ def test_embeddings_come_with_rows_of_an_import(desk: Desk) -> None:
         assert sorted(stored(desk).values()) == [pytest.approx([0.6, 0.8]), [3, 4]]
         rows.pop(1)
     assert list(vectors_path(0).parent.iterdir()) == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_sounds_are_begun_by_themselves_once_their_embeddings_are_there(
+    make_desk: MakeDesk, settings: Any, tmp_path: Path
+) -> None:
+    settings.MEDIA_DIR = tmp_path / "media"
+    desk = empty_desk(make_desk, learning={"every": 9, "batch": 2, "holdout_share": 0, "strategy": "adaptive"})
+    sounds = [
+        add_media(project=desk.project, source=io.BytesIO(make_wav(0.1 * n)), actor=None)[0].sha256 for n in (1, 2, 3)
+    ]
+    pool = names_in(desk, Item.Split.POOL, "sound")
+    rows = [{"external_id": next(pool), "parts": [{"kind": "audio", "media": sound}]} for sound in sounds]
+    import_rows(desk.project, rows)
+    dispatch_events()
+    assert not Round.objects.exists()  # nothing is known of a sound
+    import_rows(desk.project, [{**row, "embedding": [1, number]} for number, row in enumerate(rows)])
+    dispatch_events()
+    run_job(Job.objects.get(kind="embeddings").pk)
+    dispatch_events()
+    (round_,) = Round.objects.all()
+    assert round_.trigger == "items"
+    run_job(round_.job_id or 0)
+    round_.refresh_from_db()
+    assert round_.note.endswith("This batch was chosen so that as many items as possible are like one of it.")
 
 
 @pytest.mark.django_db

@@ -848,23 +848,31 @@ def test_texts_without_labels_are_begun_by_chance_and_not_counted_for_it(make_de
     assert not has_shards(desk.project)
 
 
-@pytest.mark.django_db
-def test_images_without_labels_are_begun_by_groups_that_look_alike(
-    make_desk: MakeDesk, settings: Any, tmp_path: Path
-) -> None:
-    settings.MEDIA_DIR = tmp_path / "media"
-    desk = empty_desk(make_desk)
+def add_bars(desk: Desk) -> dict[str, int]:
+    """Twelve images of a bar at one of three heights; external id -> height."""
     names = names_in(desk, Item.Split.POOL, "image")
+    heights: dict[str, int] = {}
     rows = []
     for number in range(12):
         image = io.BytesIO()
         shown = np.zeros((4, 4), np.uint8)
-        shown[number % 3] = 200 + number  # a bar at one of three heights
+        shown[number % 3] = 200 + number
         Image.fromarray(shown).save(image, "PNG")
         kept, _is_new = add_media(project=desk.project, source=io.BytesIO(image.getvalue()), actor=None)
-        rows.append({"external_id": next(names), "parts": [{"kind": "image", "media": kept.sha256}]})
-    height = {row["external_id"]: number % 3 for number, row in enumerate(rows)}
+        name = next(names)
+        heights[name] = number % 3
+        rows.append({"external_id": name, "parts": [{"kind": "image", "media": kept.sha256}]})
     import_rows(desk.project, rows)
+    return heights
+
+
+@pytest.mark.django_db
+def test_images_without_labels_are_begun_by_those_that_most_are_like(
+    make_desk: MakeDesk, settings: Any, tmp_path: Path
+) -> None:
+    settings.MEDIA_DIR = tmp_path / "media"
+    desk = empty_desk(make_desk)
+    height = add_bars(desk)
     done = play(desk, batch=4, random_share=0.25, strategy="adaptive")
     assert done.model_version is None
     assert done.note.endswith("This batch was chosen so that as many items as possible are like one of it.")
@@ -874,6 +882,49 @@ def test_images_without_labels_are_begun_by_groups_that_look_alike(
     assert {height[one.item.external_id] for one in picks if one.probability is None} == {0, 1, 2}
     assert [one.utility for one in picks] == [None] * 4
     assert [one.probability for one in picks if one.probability is not None] == [pytest.approx(1 / 9)]
+
+
+LEARNING = {"every": 100, "batch": 4, "random_share": 0, "holdout_share": 0, "strategy": "adaptive"}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_images_that_came_are_begun_by_themselves_and_once(make_desk: MakeDesk, settings: Any, tmp_path: Path) -> None:
+    settings.MEDIA_DIR = tmp_path / "media"
+    desk = empty_desk(make_desk, learning=LEARNING)
+    dispatch_events()
+    assert not Round.objects.exists()  # nothing to choose from
+    height = add_bars(desk)
+    dispatch_events()
+    (round_,) = Round.objects.all()
+    assert round_.trigger == "items"
+    assert round_.job_id is not None
+    run_job(round_.job_id)
+    picks = DrawItem.objects.filter(draw__project=desk.project).select_related("item")
+    assert {height[one.item.external_id] for one in picks} == {0, 1, 2}
+    add(desk, 2, PLAIN, "more")
+    dispatch_events()
+    assert Round.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("changed", "n_items", "n_rounds"),
+    [
+        ({"keywords": "cheap pills"}, 6, 1),
+        ({"keywords": "cheap pills", "strategy": "margin"}, 6, 1),
+        ({"keywords": "cheap pills", "strategy": "random"}, 6, 0),
+        ({"keywords": "cheap pills", "every": None}, 6, 0),
+        ({"keywords": "cheap pills"}, 4, 0),  # all of them would be the batch
+        ({}, 6, 0),  # texts, and nothing to begin them by
+    ],
+)
+def test_texts_that_came_are_begun_by_themselves_where_there_are_words(
+    make_desk: MakeDesk, changed: dict[str, Any], n_items: int, n_rounds: int
+) -> None:
+    desk = empty_desk(make_desk, learning={**LEARNING, **changed})
+    add(desk, n_items, SPAM, "s")
+    dispatch_events()
+    assert Round.objects.filter(trigger="items").count() == n_rounds
 
 
 def test_a_web_node_imports_no_machine_learning() -> None:

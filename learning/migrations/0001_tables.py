@@ -143,6 +143,7 @@ class Migration(migrations.Migration):
                             ("resolutions", "after new resolutions"),
                             ("predictions", "after predictions"),
                             ("clock", "by the clock"),
+                            ("items", "after new items"),
                         ],
                         max_length=11,
                     ),

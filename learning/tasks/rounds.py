@@ -30,12 +30,12 @@ from learning.actions.rounds import (
     raise_batch,
     settle_holdout_share,
 )
+from learning.beginning import look_into
 from learning.beliefs import load_beliefs
-from learning.features.counting import read_text
 from learning.features.stored import Shards, refresh_shards
 from learning.judging import Beside, judge, judge_beside_current, judge_by_chance, judge_sent
 from learning.keywords import find_likeness
-from learning.loading import Pool, load_holdout, load_payloads, load_pool, load_sent_proba, load_training
+from learning.loading import Pool, load_holdout, load_pool, load_sent_proba, load_training
 from learning.model_files import as_stored, read_proba, sizes_of, store_proba
 from learning.models import ModelVersion, Round
 from learning.questions import classes_of, holds_several
@@ -61,8 +61,6 @@ if TYPE_CHECKING:
 
 # Items of the pool from which directions of texts and a model's shares are taken.
 MAX_SAMPLE = 10_000
-# And those that are looked at to know whether the pool is one of texts.
-LOOKED_AT = 20
 # What stands in for a committee that is not there.
 MARGIN = "margin"
 
@@ -482,7 +480,7 @@ def _prepare(
         if similarity is not None:
             how = _("This batch was chosen by the words of the learning settings.")
             return KEYWORDS.name, Candidates(n=len(frame), similarity=similarity), how
-        if by_coverage and len(frame) and not _has_text(frame):
+        if by_coverage and len(frame) and not look_into(frame)[0]:
             seen = look(None, _vectors_for(running, round_, frame))
             if seen.is_dense:
                 how = _("This batch was chosen so that as many items as possible are like one of it.")
@@ -498,11 +496,6 @@ def _prepare(
         how = _("There is a committee in a round only whose own new model is used: this batch was chosen by margin.")
         return MARGIN, seen, how
     return found.name, replace(seen, committee=scored.committee[:, is_candidate]), ""
-
-
-def _has_text(items: NDArray[np.int64]) -> bool:
-    """Whether some of the first items are texts: then nothing need be counted to know that they are not dense."""
-    return any(read_text(payload) for payload in load_payloads(items[:LOOKED_AT]))
 
 
 def _picks(frame: NDArray[np.int64], batch: Batch, *, has_utility: bool) -> list[Pick]:
