@@ -1,6 +1,7 @@
 """How many labels of images the query strategies save: scikit-learn's 1,797 digits of 8 x 8 pixels.
 
     python -m benchmarks.digits [--estimators NAME,...] [--strategies NAME,...] [--start 20] [--batch 10]
+    python -m benchmarks.digits --rare 1,8    # one digit among the others, thinned to 2 %: how many of it are found
 
 Each seed has its own stratified fifth that judges: on one fifth for all of them a strategy looked best that forty show
 to be behind. The first batch is random, and the same one under every strategy for the same seed, unless the strategy
@@ -13,7 +14,9 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +24,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from benchmarks.estimators import load_images
 from benchmarks.measuring import describe_machine
+from learning.algorithms.cold_start import join_starts, start_cold, thin_out
 from learning.algorithms.estimators import Model
 from learning.algorithms.label_efficiency import GOAL_SHARE, split_holdout
 from learning.algorithms.simulation import LabelledFile, run_rounds
@@ -46,6 +50,20 @@ def reach(numbers: NDArray[np.int64], above: NDArray[np.float64]) -> float | Non
     return float(np.interp(0, mean[at - 1 : at + 1], numbers[at - 1 : at + 1]) if at else numbers[0])
 
 
+def describe_rare(digit: int, estimator: str, strategies: list[str], n_seeds: int) -> Iterator[str]:
+    """A row for each strategy: what it finds of a digit that is 2 % of the images, in batches of 20 from no label."""
+    images = load_images()
+    images = replace(images, recipe=replace(images.recipe, estimator=estimator))
+    files = []
+    for seed in range(n_seeds):
+        rng = np.random.default_rng(seed)
+        files.append(thin_out(replace(images, holdout=split_holdout(images.y, rng)), digit, rng))
+    for strategy in strategies:
+        start = join_starts(strategy, [start_cold(file, strategy, seed) for seed, file in enumerate(files)])
+        cells = " | ".join(f"{value:.1f}" for value in start.found.mean(axis=0))
+        yield f"| {digit}, {estimator} | {strategy} | {cells} | {start.ap.mean():.3f} |"
+
+
 def main() -> None:
     """Run what is asked for and print it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -56,8 +74,17 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=200, help="labels at most")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--random-share", type=float, default=0.2, help="as in a project; 0.2")
+    parser.add_argument("--rare", help="digits that are to be rare, each in its turn; nothing else is measured then")
     options = parser.parse_args()
     print(describe_machine())
+    if options.rare:
+        print(f"\n{options.seeds} seeds\n\n| rare, estimator | strategy | found @40 | @100 | @200 | AP@200 |")
+        print("|---|---|---|---|---|---|")
+        for digit, estimator in product(options.rare.split(","), options.estimators.split(",")):
+            with threadpool_limits(limits=1):
+                for row in describe_rare(int(digit), estimator, options.strategies.split(","), options.seeds):
+                    print(row, flush=True)
+        return
     print(f"\nstart {options.start} random, batches of {options.batch}, {options.seeds} seeds, accuracy:\n")
     print("| estimator | all labels | goal | strategy | labels to it | of random's | at 50 | at 100 | at the end |")
     print("|---|---|---|---|---|---|---|---|---|")

@@ -126,3 +126,14 @@ def test_with_a_hundred_labels_the_default_goes_on_by_margins() -> None:
     many = replace(known(X, X), proba=proba, y=np.arange(100) % 2)
     found = [draw_batch(name, many, 5, 0.0, rng()).index.tolist() for name in ("adaptive", "kmeans")]
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize(("n_labels", "n_likely"), [(39, 0), (60, 5)])
+def test_a_rare_class_is_looked_for_among_what_covers(n_labels: int, n_likely: int) -> None:
+    """Once labels are enough to tell, half of a batch are the likeliest of a class with one label."""
+    X, likely = groups(), np.arange(70, 80)
+    proba = np.where(np.isin(np.arange(100), likely)[:, None], [0.1, 0.9], [0.9, 0.1])
+    warm = replace(known(X, X[:n_labels]), proba=proba, y=np.r_[np.zeros(n_labels - 1, np.int64), 1])
+    found = draw_batch("adaptive", warm, 10, 0.0, rng()).index
+    assert len(set(found[::2]) & set(likely)) >= n_likely
+    assert n_likely or set(found) == set(pick(warm, 10, np.full(100, 0.2)))

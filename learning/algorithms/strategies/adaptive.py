@@ -4,7 +4,7 @@
 2. Images and embeddings, until 100 labels: the items that stand for most others, weighed by how close the margins are.
    Texts too were tried so: it was no better than chance at the start and margins after it.
 3. A model: the closest margins, spread out (`kmeans`).
-4. A class that is under 5 % of the labels: half of the batch are the likeliest of it.
+4. A class that is under 5 % of the labels: half of the batch are the likeliest of it, by 2 and by 3.
 
 The share drawn by chance comes on top, from the round's settings, as for every strategy.
 """
@@ -46,16 +46,15 @@ def _utilities(candidates: Candidates, rng: np.random.Generator) -> FloatArray:
 
 
 def _select(utilities: FloatArray, n: int, candidates: Candidates, rng: np.random.Generator) -> IndexArray:
-    if _is_early(candidates):
-        return select_covering(utilities, n, candidates, rng)
-    if _is_cold(candidates):
+    is_early = _is_early(candidates)
+    if _is_cold(candidates) and not is_early:
         return highest(utilities, n, rng)
-    proba = candidates.need_proba()
-    rare = find_rare(candidates.y, proba.shape[1])
+    doubted = (select_covering if is_early else select_spread)(utilities, n, candidates, rng)
+    rare = None if candidates.proba is None else find_rare(candidates.y, candidates.proba.shape[1])
     if rare is None:
-        return select_spread(utilities, n, candidates, rng)
-    likely = highest(np.asarray(proba[:, rare], np.float64), n, rng)
-    return alternate(likely, select_spread(utilities, n, candidates, rng), n)
+        return doubted
+    likely = highest(np.asarray(candidates.need_proba()[:, rare], np.float64), n, rng)
+    return alternate(likely, doubted, n)
 
 
 ADAPTIVE = Strategy("adaptive", _utilities, _select, needs_features=True, uses_similarity=True, starts_by_coverage=True)

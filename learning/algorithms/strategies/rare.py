@@ -9,24 +9,24 @@ from learning.algorithms.strategies.batches import highest
 from learning.algorithms.strategies.candidates import Candidates, FloatArray, IndexArray, Strategy
 from learning.algorithms.strategies.uncertainty import margin
 
-# A class under this share of the labels is rare.
-RARE_SHARE = 0.05
+# A class under this share of the labels is rare, once there are labels enough for that to be less than two of them.
+RARE_SHARE, RARE_FROM = 0.05, 40
 
 
 def find_rare(y: ArrayLike, n_classes: int) -> int | None:
-    """The rarest class, where it is under 5 % of the labels; None where none is, or none has occurred.
+    """The rarest class, where it is under 5 % of at least 40 labels; None where none is, or none has occurred.
 
     A class of which there is no label yet is not rare: nothing is known of it that could be looked for.
 
     Examples
     --------
-    >>> find_rare([0] * 30 + [1], n_classes=3)
+    >>> find_rare([0] * 60 + [1], n_classes=3)
     1
     >>> find_rare([0, 1], n_classes=2) is None
     True
     """
     counts = np.bincount(np.asarray(y, np.int64), minlength=n_classes)
-    if not counts.any():
+    if counts.sum() < RARE_FROM:
         return None
     code = int(np.where(counts > 0, counts, counts.max() + 1).argmin())
     return code if counts[code] < RARE_SHARE * counts.sum() else None
