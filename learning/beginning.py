@@ -33,7 +33,9 @@ def can_begin(project: Project) -> bool:
     if len(items) <= settings["batch"]:
         return False
     has_text, has_image = look_into(items)
-    return by_words if has_text else has_image or EmbeddingSpace.objects.filter(project=project).exists()
+    if has_text:
+        return by_words
+    return strategy.starts_by_coverage and (has_image or EmbeddingSpace.objects.filter(project=project).exists())
 
 
 def look_into(items: NDArray[np.int64]) -> tuple[bool, bool]:

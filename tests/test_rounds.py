@@ -907,6 +907,15 @@ def test_images_that_came_are_begun_by_themselves_and_once(make_desk: MakeDesk, 
 
 
 @pytest.mark.django_db(transaction=True)
+def test_images_are_not_begun_by_words(make_desk: MakeDesk, settings: Any, tmp_path: Path) -> None:
+    settings.MEDIA_DIR = tmp_path / "media"
+    desk = empty_desk(make_desk, learning={**LEARNING, "strategy": "margin", "keywords": "cheap pills"})
+    add_bars(desk)
+    dispatch_events()
+    assert not Round.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
     ("changed", "n_items", "n_rounds"),
     [
