@@ -2,10 +2,10 @@
 
     python -m benchmarks.digits_queue [--seeds 3] [--estimator logistic] [--random-share 0]
 
-A stratified fifth, another one for each seed, judges and is not imported. The others come as an archive of images; a
-simulated annotator leases and answers them through the queue, and rounds are jobs: under `adaptive` the first one
-before any label. The goal is 95 % of the accuracy that all labels of the pool give with the same estimator. A table in
-Markdown goes to stdout.
+All come as an archive of images. The fifth that the project sets apart as its holdout, another one for each seed,
+judges and is not served; a simulated annotator leases and answers the others through the queue, and rounds are jobs:
+under `adaptive` the first one before any label. The goal is 95 % of the accuracy that all labels of the pool give with
+the same estimator. A table in Markdown goes to stdout.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from sklearn.datasets import load_digits
 from benchmarks.digits import reach
 from benchmarks.measuring import describe_machine
 from benchmarks.queue_team import Team, run_alone
-from learning.algorithms.label_efficiency import GOAL_SHARE, split_holdout
+from learning.algorithms.label_efficiency import GOAL_SHARE
 
 # Labels of the first batch, of the later ones, and at most.
 PLANS = {"adaptive": (20, 5, 80), "random": (20, 10, 220)}
@@ -42,15 +42,12 @@ class Readers(Team):
 
     def __init__(self, slug: str, strategy: str, options: argparse.Namespace, seed: int) -> None:
         X, y = load_digits(return_X_y=True)
-        judges = split_holdout(y, np.random.default_rng(seed))
-        files = [draw(row) for row in X]
-        shown = {hashlib.sha256(data).hexdigest(): str(digit) for data, digit in zip(files, y, strict=True)}
-        self.judging, self.truth = [data for data, out in zip(files, judges, strict=True) if out], y[judges]
+        files = {f"{number}.png": draw(row) for number, row in enumerate(X)}
+        shown = {hashlib.sha256(data).hexdigest(): str(digit) for data, digit in zip(files.values(), y, strict=True)}
         packed = io.BytesIO()
         with zipfile.ZipFile(packed, "w") as archive:
-            for number in np.flatnonzero(~judges):
-                archive.writestr(f"{number}.png", files[number])
-        self.n_pool = int((~judges).sum())
+            for file, data in files.items():
+                archive.writestr(file, data)
         choices = [{"value": str(digit)} for digit in range(10)]
         learning = {
             "strategy": strategy,
@@ -69,6 +66,16 @@ class Readers(Team):
             n_annotators=1,
             seed=seed,
         )
+
+        from annotation.models import Item
+
+        own = Item.objects.filter(project=self.project)
+        self.n_pool = own.filter(split=Item.Split.POOL).count()
+        held = own.filter(split=Item.Split.HOLDOUT).select_related("payload")
+        digests = [item.payload.parts[0]["media"] for item in held]
+        images = {hashlib.sha256(data).hexdigest(): data for data in files.values()}
+        self.judging = [images[digest] for digest in digests]
+        self.truth = np.array([int(shown[digest]) for digest in digests])
 
     def judge(self) -> float:
         """The share of the judging images that the current model calls what they are."""
