@@ -105,8 +105,9 @@ def make_spec(role: str, logs: Path | None) -> ChildSpec:
         environment=make_environment(role),
         stop_signals=stop_signals[role],
         # A worker told to quit while its broker goes too waits for the broker for ever. Its pool children follow it
-        # (see `config.celery`), and what they did not finish is still in the job table.
-        death_signal=signal.SIGKILL if role == WORKER else signal.SIGTERM,
+        # (see `config.celery`), and what they did not finish is still in the job table. Beat leaves by an exception,
+        # which a transaction replaces by one of its own where the database goes at the same moment: it stayed for ever.
+        death_signal=signal.SIGTERM if role == WEB else signal.SIGKILL,
         stop_rank={WEB: 3, BEAT: 2, WORKER: 1}[role],
         is_ready=answers_health if role == WEB else None,
     )
