@@ -24,6 +24,7 @@ from tests.api_client import Api
 from tests.cast import CHOICE_SCHEMA, Desk, MakeDesk, import_rows
 from tests.test_queue import expire_lease
 from tests.together import together
+from tests.written_rows import count_written
 
 pytestmark = pytest.mark.django_db
 
@@ -474,17 +475,6 @@ def test_new_metadata_moves_an_item_to_its_lane(make_desk: MakeDesk) -> None:
 # What it costs
 
 
-def changes_of(table: str) -> int:
-    with connection.cursor() as cursor:
-        cursor.execute("select pg_stat_clear_snapshot()")
-        cursor.execute(
-            "select coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0) from pg_stat_xact_user_tables"
-            " where relname ~ %s and relname <> 'annotation_queuecursor'",
-            [table],
-        )
-        return int(cursor.fetchone()[0])
-
-
 def reads() -> dict[str, int]:
     with connection.cursor() as cursor:
         cursor.execute("select pg_stat_clear_snapshot()")
@@ -498,9 +488,9 @@ def reads() -> dict[str, int]:
 def test_an_answer_to_a_severe_item_writes_no_more_rows_than_any_other(make_desk: MakeDesk) -> None:
     desk = make_desk(rows=rows(severe=4), overlap=3)
     raw = desk.lease_one("alice")
-    before = changes_of(".")
+    before = count_written()
     desk.submit("alice", raw, lease_next=1)
-    assert changes_of(".") - before == 7
+    assert count_written() - before == 7
 
 
 def test_where_nothing_is_severe_nothing_more_is_asked(make_desk: MakeDesk) -> None:

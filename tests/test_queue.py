@@ -17,8 +17,9 @@ from annotation.errors import (
     LeaseGoneError,
     UndoTooLateError,
 )
-from annotation.models import Annotation, Event, Item, Label, Offer, QueueCursor, QueueRow, Seat
+from annotation.models import Annotation, Event, Item, Label, Offer, QueueRow, Seat
 from tests.cast import Desk, MakeDesk
+from tests.written_rows import count_written
 
 pytestmark = pytest.mark.django_db
 
@@ -538,15 +539,9 @@ def test_a_submit_with_the_next_lease_writes_seven_rows(make_desk: MakeDesk) -> 
     desk = make_desk(n=5, overlap=3)
     raw = desk.lease_one("alice")
 
-    def written() -> int:
-        with connection.cursor() as cursor:
-            cursor.execute("select pg_stat_clear_snapshot()")
-            cursor.execute("select coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0) from pg_stat_xact_user_tables")
-            return int(cursor.fetchone()[0])
-
-    before, cursors = written(), QueueCursor.objects.count()
+    before = count_written()
     desk.submit("alice", raw, lease_next=1)
-    assert written() - before - (QueueCursor.objects.count() - cursors) == 7
+    assert count_written() - before == 7
 
 
 def test_every_answer_is_an_event(make_desk: MakeDesk) -> None:

@@ -13,7 +13,7 @@ from django.test import Client
 
 from annotation import queue
 from annotation.actions import projects
-from annotation.models import Annotation, Draw, Item, QueueCursor, QueueLane, QueueRow, Seat, User
+from annotation.models import Annotation, Draw, Item, QueueLane, QueueRow, Seat, User
 from annotation.serializers import show_lease
 from learning.anchoring import MIN_PER_ARM, anchoring
 from learning.models import ModelVersion, Score
@@ -22,6 +22,7 @@ from reviewers.algorithms.intervals import newcombe, wilson
 from tests.api_client import Api, fault_of
 from tests.cast import CHOICE_SCHEMA, Desk, MakeDesk
 from tests.test_queue_plans import read_rows
+from tests.written_rows import count_written
 
 pytestmark = pytest.mark.django_db
 
@@ -243,15 +244,9 @@ def test_withheld_items_and_those_of_the_holdout_look_the_same_in_every_byte(des
 def test_a_submit_with_a_suggestion_on_the_next_lease_writes_seven_rows(desk: Desk) -> None:
     raw = desk.lease_one("alice")
 
-    def written() -> int:
-        with connection.cursor() as cursor:
-            cursor.execute("select pg_stat_clear_snapshot()")
-            cursor.execute("select coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0) from pg_stat_xact_user_tables")
-            return int(cursor.fetchone()[0])
-
-    before, cursors = written(), QueueCursor.objects.count()
+    before = count_written()
     (following,) = desk.submit("alice", raw, lease_next=1).leases
-    assert written() - before - (QueueCursor.objects.count() - cursors) == 7
+    assert count_written() - before == 7
     assert following["suggestion"]
 
 
