@@ -42,12 +42,12 @@ class Readers(Team):
 
     def __init__(self, slug: str, strategy: str, options: argparse.Namespace, seed: int) -> None:
         X, y = load_digits(return_X_y=True)
-        files = {f"{number}.png": draw(row) for number, row in enumerate(X)}
-        shown = {hashlib.sha256(data).hexdigest(): str(digit) for data, digit in zip(files.values(), y, strict=True)}
+        files = [draw(row) for row in X]
+        known = {hashlib.sha256(data).hexdigest(): (data, digit) for data, digit in zip(files, y.tolist(), strict=True)}
         packed = io.BytesIO()
         with zipfile.ZipFile(packed, "w") as archive:
-            for file, data in files.items():
-                archive.writestr(file, data)
+            for number, data in enumerate(files):
+                archive.writestr(f"{number}.png", data)
         choices = [{"value": str(digit)} for digit in range(10)]
         learning = {
             "strategy": strategy,
@@ -62,7 +62,7 @@ class Readers(Team):
             {"overlap": 1, "learning": learning},
             name="digits.zip",
             data=packed.getvalue(),
-            answer=lambda item, _number: {"digit": shown[item.payload.parts[0]["media"]]},
+            answer=lambda item, _number: {"digit": str(known[item.payload.parts[0]["media"]][1])},
             n_annotators=1,
             seed=seed,
         )
@@ -72,10 +72,8 @@ class Readers(Team):
         own = Item.objects.filter(project=self.project)
         self.n_pool = own.filter(split=Item.Split.POOL).count()
         held = own.filter(split=Item.Split.HOLDOUT).select_related("payload")
-        digests = [item.payload.parts[0]["media"] for item in held]
-        images = {hashlib.sha256(data).hexdigest(): data for data in files.values()}
-        self.judging = [images[digest] for digest in digests]
-        self.truth = np.array([int(shown[digest]) for digest in digests])
+        judges = [known[item.payload.parts[0]["media"]] for item in held]
+        self.judging, self.truth = [data for data, _digit in judges], np.array([digit for _data, digit in judges])
 
     def judge(self) -> float:
         """The share of the judging images that the current model calls what they are."""

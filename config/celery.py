@@ -39,10 +39,10 @@ def tell_warnings(**_: Any) -> None:
 def follow_worker(**_: Any) -> None:
     """Let a pool child die with its worker: a killed worker must not leave a child behind that still writes."""
     die_with_parent()
-    collect_seldom()
 
 
-def collect_seldom() -> None:
+@worker_process_init.connect
+def collect_seldom(**_: Any) -> None:
     """A job makes objects by the million that live until their batch is stored: looking for garbage among them at every
     700th, as Python does, took more than half of the time of reading a file of scores.
     """

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 from numpy.typing import NDArray
 
 from annotation.models import Item, Project
 from annotation.settings import learning_settings
-from learning.features.counting import read_images, read_texts
+from learning.features.counting import read_images, read_parts, read_texts
 from learning.loading import load_payloads
 from learning.models import EmbeddingSpace
 
@@ -29,10 +27,10 @@ def can_begin(project: Project) -> bool:
     pool = Item.objects.filter(
         project=project, lifecycle=Item.Lifecycle.OPEN, split=Item.Split.POOL, imported_by__is_visible=True
     )
-    items = np.array(pool.order_by("pk").values_list("pk", flat=True)[: settings["batch"] + 1], np.int64)
-    if len(items) <= settings["batch"]:
+    items = pool.order_by("pk").values_list("pk", flat=True)
+    if not items[settings["batch"] :].exists():
         return False
-    has_text, has_image = look_into(items)
+    has_text, has_image = look_into(np.array(items[:LOOKED_AT], np.int64))
     if has_text:
         return by_words
     return strategy.starts_by_coverage and (has_image or EmbeddingSpace.objects.filter(project=project).exists())
@@ -40,5 +38,5 @@ def can_begin(project: Project) -> bool:
 
 def look_into(items: NDArray[np.int64]) -> tuple[bool, bool]:
     """Whether any of the first 20 items has a text to be labelled, and whether any has an image."""
-    parts = [json.loads(payload) for payload in load_payloads(items[:LOOKED_AT]) if payload]
+    parts = [read_parts(payload) for payload in load_payloads(items[:LOOKED_AT])]
     return any(read_texts(one) for one in parts), any(read_images(one) for one in parts)

@@ -56,6 +56,12 @@ class Counted:
         return len(self.kinds)
 
 
+def read_parts(payload: Payload) -> list[dict[str, Any]]:
+    """An item's parts as they are stored; none where it was erased."""
+    parts: list[dict[str, Any]] = json.loads(payload) if payload else []
+    return parts
+
+
 def read_texts(parts: Sequence[dict[str, Any]]) -> str | None:
     """An item's target texts as one; None where it has none."""
     texts = [part["text"] for part in parts if part["role"] == "target" and part["kind"] == "text"]
@@ -64,7 +70,7 @@ def read_texts(parts: Sequence[dict[str, Any]]) -> str | None:
 
 def read_text(payload: Payload) -> str:
     """An item's target texts as one, of its parts as they are stored; empty where it has none (any more)."""
-    return (read_texts(json.loads(payload)) or "") if payload else ""
+    return read_texts(read_parts(payload)) or ""
 
 
 def read_images(parts: Sequence[dict[str, Any]]) -> list[str]:
@@ -78,7 +84,7 @@ def count_payloads(payloads: Sequence[Payload], what: str = "words") -> Counted:
 
     kinds, texts = np.zeros(len(payloads), np.uint8), []
     for number, payload in enumerate(payloads):
-        parts = [] if payload is None else json.loads(payload)
+        parts = read_parts(payload)
         text = read_texts(parts)
         kinds[number] = (text is not None) * HAS_TEXT + bool(read_images(parts)) * HAS_IMAGE
         texts.append(text or "")

@@ -6,7 +6,6 @@ size of images. In another folder everything is made anew.
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -36,6 +35,7 @@ from learning.features.counting import (
     count_cores,
     count_processes,
     read_images,
+    read_parts,
     read_text,
     read_texts,
 )
@@ -83,7 +83,7 @@ class Listed:
 
         having = self.having(HAS_TEXT)
         some = having[:: max(1, len(having) // SAMPLE)]
-        texts = [read_texts([] if payload is None else json.loads(payload)) for payload in load_payloads(some)]
+        texts = [read_texts(read_parts(payload)) for payload in load_payloads(some)]
         asked = str(learning_settings(self.project)["text"])
         return choose_text_blocks(asked, [text for text in texts if text is not None], len(having))
 
@@ -425,7 +425,7 @@ def _size_of(mark: int) -> Size:
 
 def image_paths(project: Project, items: Ids) -> list[Path | None]:
     """Where the first target image of each item lies; None where it has none (any more)."""
-    digests = [read_images([] if payload is None else json.loads(payload)) for payload in load_payloads(items)]
+    digests = [read_images(read_parts(payload)) for payload in load_payloads(items)]
     return [media_path(project.pk, found[0]) if found else None for found in digests]
 
 

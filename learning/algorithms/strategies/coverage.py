@@ -12,7 +12,7 @@ from learning.algorithms.basis import at_unit_length
 from learning.algorithms.strategies.batches import highest
 from learning.algorithms.strategies.candidates import Candidates, FloatArray, IndexArray
 from learning.algorithms.strategies.dense import narrow, vectors_of
-from learning.algorithms.strategies.distances import one_thread
+from learning.algorithms.strategies.distances import NearestDistances, one_thread
 
 # Candidates that are compared, each with each: a random sample, where there are more.
 MAX_COMPARED = 4_000
@@ -60,8 +60,9 @@ def select_covering(utilities: FloatArray, n: int, candidates: Candidates, rng: 
 def _cover(vectors: NDArray[Any], labelled: NDArray[Any], weights: FloatArray, n: int) -> IndexArray:
     """Rows of `vectors` in the order in which they are picked, at most n; the first of equals."""
     weights = weights + 1e-6  # 0 for all would leave nothing to choose by
-    apart = _squared_distances(vectors, vectors)
-    far = _squared_distances(vectors, labelled).min(axis=1, initial=float(apart.max(initial=0)))
+    lengths = (vectors**2).sum(axis=1)
+    apart = np.maximum(lengths[:, np.newaxis] + lengths - 2 * (vectors @ vectors.T), 0)  # squared distances
+    far = np.minimum(NearestDistances(vectors, labelled).squared, apart.max(initial=0))
 
     def gain(row: int) -> float:
         return float(weights @ np.maximum(far - apart[row], 0))
@@ -83,9 +84,3 @@ def _cover(vectors: NDArray[Any], labelled: NDArray[Any], weights: FloatArray, n
         picks.append(best)
         far = np.minimum(far, apart[best])
     return np.array(picks, np.int64)
-
-
-def _squared_distances(rows: NDArray[Any], others: NDArray[Any]) -> NDArray[Any]:
-    """Between each of `rows` and each of `others`, (n_rows, n_others)."""
-    lengths = (rows**2).sum(axis=1)[:, None] + (others**2).sum(axis=1)
-    return np.asarray(np.maximum(lengths - 2 * (rows @ others.T), 0))
