@@ -15,7 +15,9 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -28,6 +30,7 @@ from learning.algorithms.cold_start import join_starts, start_cold, thin_out
 from learning.algorithms.estimators import Model
 from learning.algorithms.label_efficiency import GOAL_SHARE, split_holdout
 from learning.algorithms.simulation import LabelledFile, run_rounds
+from learning.features.counting import count_cores
 
 
 def accuracy(model: Model | None, file: LabelledFile) -> float:
@@ -64,6 +67,26 @@ def describe_rare(digit: int, estimator: str, strategies: list[str], n_seeds: in
         yield f"| {digit}, {estimator} | {strategy} | {cells} | {start.ap.mean():.3f} |"
 
 
+def list_batches(options: argparse.Namespace) -> list[int]:
+    """Labels asked for at once, in their order."""
+    return [options.start] + [options.batch] * ((options.most - options.start) // options.batch)
+
+
+def run_seed(options: argparse.Namespace, estimator: str, seed: int) -> tuple[float, dict[str, list[float]]]:
+    """A seed's goal, and the accuracy after each batch under each strategy."""
+    images = load_images()
+    holdout = split_holdout(images.y, np.random.default_rng(seed))
+    file = replace(images, holdout=holdout, recipe=replace(images.recipe, estimator=estimator))
+    curves = {}
+    with threadpool_limits(limits=1):
+        goal = GOAL_SHARE * accuracy(file.fit(np.where(holdout, -1, file.y), ~holdout, 0), file)
+        for strategy in options.strategies.split(","):
+            steps = run_rounds(file, strategy, list_batches(options), seed=seed, random_share=options.random_share)
+            curves[strategy] = [accuracy(step.model, file) for step in steps]
+            print(f"{estimator}, {strategy}, seed {seed}", file=sys.stderr)
+    return goal, curves
+
+
 def main() -> None:
     """Run what is asked for and print it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -88,27 +111,14 @@ def main() -> None:
     print(f"\nstart {options.start} random, batches of {options.batch}, {options.seeds} seeds, accuracy:\n")
     print("| estimator | all labels | goal | strategy | labels to it | of random's | at 50 | at 100 | at the end |")
     print("|---|---|---|---|---|---|---|---|---|")
-    batches = [options.start] + [options.batch] * ((options.most - options.start) // options.batch)
-    numbers = np.cumsum(batches)
-    images = load_images()
+    numbers = np.cumsum(list_batches(options))
     for estimator in options.estimators.split(","):
-        files, goals = [], []
-        with threadpool_limits(limits=1):
-            for seed in range(options.seeds):
-                holdout = split_holdout(images.y, np.random.default_rng(seed))
-                file = replace(images, holdout=holdout, recipe=replace(images.recipe, estimator=estimator))
-                files.append(file)
-                model = file.fit(np.where(holdout, -1, file.y), ~holdout, 0)
-                goals.append([GOAL_SHARE * accuracy(model, file)])
-            curves = {}
-            for strategy in options.strategies.split(","):
-                rows = []
-                for seed, file in enumerate(files):
-                    steps = run_rounds(file, strategy, batches, seed=seed, random_share=options.random_share)
-                    rows.append([accuracy(step.model, file) for step in steps])
-                    print(f"{estimator}, {strategy}, seed {seed}", file=sys.stderr)
-                curves[strategy] = np.array(rows)
-        goal = np.array(goals)
+        with ProcessPoolExecutor(count_cores()) as processes:
+            runs = list(processes.map(partial(run_seed, options, estimator), range(options.seeds)))
+        curves = {
+            strategy: np.array([curve[strategy] for _goal, curve in runs]) for strategy in options.strategies.split(",")
+        }
+        goal = np.array([[goal] for goal, _curve in runs])
         by_chance = reach(numbers, curves["random"] - goal) if "random" in curves else None
         for strategy, curve in curves.items():
             labels = reach(numbers, curve - goal)

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from learning.algorithms.strategies import Candidates, draw_batch
-from learning.algorithms.strategies.coverage import MAX_COMPARED, select_covering
+from learning.algorithms.strategies.coverage import MAX_COMPARED, SAID_SHARE, select_covering
 
 SIZES = (40, 30, 20, 10)
 GROUPS = np.repeat(np.arange(4), SIZES)
@@ -97,6 +97,32 @@ def test_each_pick_is_the_one_that_covers_most(seed: int) -> None:
         best.append(int(gains.argmax()))
         far = np.minimum(far, apart[best[-1]])
     assert pick(known(X, labelled), 12, doubt) == best
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_a_model_says_and_what_people_said_sets_items_apart(seed: int) -> None:
+    """The squared distance of contents, and a share of Hellinger's between probabilities, where a label is sure."""
+    chance = rng(seed)
+    X, labelled, doubt = chance.normal(size=(60, 4)), chance.normal(size=(3, 4)), chance.random(60)
+    proba, y = chance.dirichlet(np.ones(3), size=60), np.array([0, 2, 2])
+    unit, near = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (X, labelled))
+    apart = ((unit[:, None] - unit) ** 2).sum(axis=2)
+    share = SAID_SHARE * apart.mean()
+    apart += share * (1 - np.sqrt(proba[:, None] * proba).sum(axis=2))
+    far = (((unit[:, None] - near) ** 2).sum(axis=2) + share * (1 - np.sqrt(proba[:, y]))).min(axis=1)
+    best = []
+    for _ in range(12):
+        gains = doubt @ np.maximum(far[:, None] - apart, 0)
+        best.append(int(gains.argmax()))
+        far = np.minimum(far, apart[best[-1]])
+    assert pick(replace(known(X, labelled), proba=proba, y=y), 12, doubt) == best
+
+
+def test_of_items_that_are_as_near_to_a_label_those_are_asked_about_that_are_called_otherwise() -> None:
+    X = groups()
+    proba = np.where(GROUPS[:, None] == 3, [0.1, 0.9], [0.9, 0.1])
+    warm = replace(known(X, X[[0, 40, 70, 90]]), proba=proba)  # all four labelled the first class
+    assert GROUPS[pick(warm, 1)].tolist() == [3]
 
 
 def test_where_all_are_covered_the_greatest_doubt_fills_up() -> None:

@@ -16,6 +16,9 @@ from learning.algorithms.strategies.distances import NearestDistances, one_threa
 
 # Candidates that are compared, each with each: a random sample, where there are more.
 MAX_COMPARED = 4_000
+# How much of items' distance is that between what a model says of them, beside that of two contents chosen by chance.
+# Of 0.08 to 0.3 nothing was better on digits; without any it took a tenth more labels.
+SAID_SHARE = 0.25
 # Mean gain of an item, as a squared distance from 0 to 4, that is rounding.
 _NOTHING = 1e-6
 
@@ -36,7 +39,9 @@ def select_covering(utilities: FloatArray, n: int, candidates: Candidates, rng: 
     -------
     ndarray of int64, (n,)
         Each lessens most the sum, over the items and by their utilities, of the squared distance to the nearest label
-        or pick; rows have length 1. Where nothing lessens it any more, the highest utilities fill up.
+        or pick; rows have length 1. Where there is a model, an item is the farther from another, and from a label, the
+        less alike what it says of them (Hellinger distance): a near label of another class covers less. Where nothing
+        lessens the sum any more, the highest utilities fill up.
 
     References
     ----------
@@ -50,11 +55,27 @@ def select_covering(utilities: FloatArray, n: int, candidates: Candidates, rng: 
             vectors, labelled = narrow(*vectors_of(candidates, compared, rng, with_labelled=True), rng)
             # At length 1 a dim image is like a bright one.
             vectors, labelled = at_unit_length(vectors), at_unit_length(labelled)
+            if candidates.proba is not None:
+                said = np.asarray(candidates.proba[compared], np.float64)
+                vectors, labelled = _add_said(vectors, labelled, said, candidates.y)
             chosen = compared[_cover(vectors, labelled, utilities[compared], n)]
     is_left = np.ones(candidates.n, bool)
     is_left[chosen] = False
     left = np.flatnonzero(is_left)
     return np.concatenate([chosen, left[highest(utilities[left], n - len(chosen), rng)]])
+
+
+def _add_said(
+    vectors: NDArray[Any], labelled: NDArray[Any], said: FloatArray, y: IndexArray
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Both with columns for what a model says of them, and what people said: roots of probabilities.
+
+    Their squared distances are 2 where nothing is common to two rows of probabilities, 0 where they are equal.
+    """
+    apart = 2 * ((vectors**2).sum(axis=1).mean() - (vectors.mean(axis=0) ** 2).sum())  # squared, of two in the mean
+    scale = np.sqrt(SAID_SHARE * max(apart, 0) / 2)
+    people = np.eye(said.shape[1])[y[: len(labelled)]]
+    return np.hstack([vectors, scale * np.sqrt(said)]), np.hstack([labelled, scale * people])
 
 
 def _cover(vectors: NDArray[Any], labelled: NDArray[Any], weights: FloatArray, n: int) -> IndexArray:

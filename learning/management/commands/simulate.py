@@ -1,6 +1,6 @@
 """`manage.py simulate learning FILE` and `simulate consensus FILE`: offline comparisons on any labelled file.
 
-What is compared lives in learning/offline.py (query strategies) and reviewers/consensus/offline.py (consensus
+What is compared lives in learning/offline/ (query strategies) and reviewers/consensus/offline.py (consensus
 methods). Progress goes to stderr, the table (or JSON) to stdout. No database is needed.
 """
 
