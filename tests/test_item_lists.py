@@ -433,16 +433,19 @@ def large(make_desk: MakeDesk) -> Desk:
         cursor.execute(
             """
             insert into annotation_offer (queue_row_id, item_id, lane_id, rank, tiebreak, n_free)
-              select id, item_id, lane_id, rank, tiebreak, 1 from annotation_queuerow
-              where state = 0 and item_id in (select id from made)
+              select q.id, q.item_id, q.lane_id, q.rank, q.tiebreak, 1 from made m
+              cross join lateral (select * from annotation_queuerow x where x.item_id = m.id offset 0) q
+              where q.state = 0
             """
         )
         cursor.execute(
             """
             insert into reviewers_resolution (project_id, item_id, question, pass_no, state, method, votes, n_votes,
                 disagreement, version, changed_at)
-              select project_id, item_id, 1, 1, state, 'majority', '{}', 1, (tiebreak % 3) / 3.0, 1, now()
-              from annotation_queuerow where state > 0 and item_id in (select id from made)
+              select q.project_id, q.item_id, 1, 1, q.state, 'majority', '{}', 1, (q.tiebreak % 3) / 3.0, 1, now()
+              from made m
+              cross join lateral (select * from annotation_queuerow x where x.item_id = m.id offset 0) q
+              where q.state > 0
             """
         )
         cursor.execute(

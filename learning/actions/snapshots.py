@@ -130,8 +130,9 @@ def freeze_members(*, project: Project, query: Mapping[str, Any], job: Job | Non
               a.confidence, a.method, a.version,
               coalesce((select jsonb_agg(l.annotation_id order by l.annotation_id)
                         from annotation_seat s
-                        join annotation_label l on l.annotation_id = s.annotation_id and l.question = a.question
-                        where s.queue_row_id = a.queue_row_id and s.state = 2), '[]')
+                        cross join lateral (select x.annotation_id, x.question from annotation_label x
+                                            where x.annotation_id = s.annotation_id offset 0) l
+                        where s.queue_row_id = a.queue_row_id and s.state = 2 and l.question = a.question), '[]')
             from accepted a
             """,  # noqa: S608 - a constant
             {
