@@ -118,10 +118,9 @@ def run(options: argparse.Namespace) -> None:
             rows.append(figures)
             print(f"{strategy}, seed {seed}: {figures[-1]:.3f}", file=sys.stderr)
         curves[strategy] = np.array(rows)
-        labels[strategy] = reach(np.array(numbers), curves[strategy] - goals[:, None])
-        above[strategy] = dict(
-            zip(numbers, (curves[strategy] - goals[:, None]).mean(axis=0).round(5).tolist(), strict=True)
-        )
+        beyond = curves[strategy] - goals[:, None]
+        labels[strategy] = reach(np.array(numbers), beyond)
+        above[strategy] = dict(zip(numbers, beyond.mean(axis=0).round(5).tolist(), strict=True))
     print(f"{describe_machine()}\n\n{options.estimator}, {options.seeds} seeds; all labels give {np.mean(full):.3f}\n")
     print(f"| strategy | labels to {goals.mean():.3f} | of random's | at the end |\n|---|---|---|---|")
     for name, curve in curves.items():

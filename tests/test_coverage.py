@@ -40,6 +40,16 @@ def pick(candidates: Candidates, n: int, utilities: NDArray[np.float64] | None =
     return [int(index) for index in select_covering(values, n, candidates, rng(seed))]
 
 
+def cover_most(apart: NDArray[np.float64], far: NDArray[np.float64], doubt: NDArray[np.float64], n: int) -> list[int]:
+    """The best item of all, n times: `apart` from each other, `far` from the nearest label, (n_items,)."""
+    best: list[int] = []
+    for _ in range(n):
+        gains = doubt @ np.maximum(far[:, None] - apart, 0)
+        best.append(int(gains.argmax()))
+        far = np.minimum(far, apart[best[-1]])
+    return best
+
+
 def test_each_group_is_asked_once_the_largest_first() -> None:
     assert GROUPS[pick(known(groups()), 4)].tolist() == [0, 1, 2, 3]
 
@@ -91,12 +101,7 @@ def test_each_pick_is_the_one_that_covers_most(seed: int) -> None:
     unit, near = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (X, labelled))
     apart = ((unit[:, None] - unit) ** 2).sum(axis=2)
     far = ((unit[:, None] - near) ** 2).sum(axis=2).min(axis=1)
-    best = []
-    for _ in range(12):
-        gains = doubt @ np.maximum(far[:, None] - apart, 0)
-        best.append(int(gains.argmax()))
-        far = np.minimum(far, apart[best[-1]])
-    assert pick(known(X, labelled), 12, doubt) == best
+    assert pick(known(X, labelled), 12, doubt) == cover_most(apart, far, doubt, 12)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -110,12 +115,8 @@ def test_what_a_model_says_and_what_people_said_sets_items_apart(seed: int) -> N
     share = SAID_SHARE * apart.mean()
     apart += share * (1 - np.sqrt(proba[:, None] * proba).sum(axis=2))
     far = (((unit[:, None] - near) ** 2).sum(axis=2) + share * (1 - np.sqrt(proba[:, y]))).min(axis=1)
-    best = []
-    for _ in range(12):
-        gains = doubt @ np.maximum(far[:, None] - apart, 0)
-        best.append(int(gains.argmax()))
-        far = np.minimum(far, apart[best[-1]])
-    assert pick(replace(known(X, labelled), proba=proba, y=y), 12, doubt) == best
+    warm = replace(known(X, labelled), proba=proba, y=y)
+    assert pick(warm, 12, doubt) == cover_most(apart, far, doubt, 12)
 
 
 def test_of_items_that_are_as_near_to_a_label_those_are_asked_about_that_are_called_otherwise() -> None:
