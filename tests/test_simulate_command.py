@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import multiprocessing
 import re
 from pathlib import Path
 from typing import Any
@@ -287,5 +288,6 @@ def test_runs_in_processes_give_the_same_and_tell_how_far_they_are(
         "simulate", "learning", str(labelled), "--text=text", "--label=label", "--rounds=2", "--batch=20", "--seeds=2",
         "--strategies=margin,random", "--json", "--processes=2", stdout=out, stderr=err,
     )  # fmt: skip
+    assert multiprocessing.active_children() == []
     assert out.getvalue() == simulate(labelled, strategies="margin,random", json=True)
     assert re.search(r"\d+%, \d of 5 runs done; about \d+ s left\.", err.getvalue())

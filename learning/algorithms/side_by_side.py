@@ -111,8 +111,11 @@ def play_all(comparing: Comparing, tasks: Sequence[Task], n_processes: int, told
                 for future in done:
                     found[task_of[future]] = future.result()
                     told(task_of[future], -1)
-        finally:
+        except BaseException:
+            # Not for what is still played. Otherwise the processes are waited for: left to themselves they are being
+            # ended while the interpreter is, which may then find their pipes closed.
             pool.shutdown(wait=False, cancel_futures=True)
+            raise
     return found
 
 
