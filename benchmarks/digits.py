@@ -6,8 +6,8 @@
 Each seed has its own stratified fifth that judges: on one fifth for all of them a strategy looked best that forty show
 to be behind. The first batch is random, and the same one under every strategy for the same seed, unless the strategy
 begins by itself; a fifth of each later batch is drawn by chance, as in a project. The goal is 95 % of the accuracy that
-all labels of the pool give with the same estimator, reached where the mean of the seeds crosses it. Progress goes to
-stderr, a table in Markdown to stdout.
+all labels of the pool give with the same estimator, reached where the mean of the seeds crosses it; `random` is among
+the strategies, to compare with. Progress goes to stderr, a table in Markdown to stdout.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from learning.algorithms.estimators import Model
 from learning.algorithms.label_efficiency import GOAL_SHARE, split_holdout
 from learning.algorithms.simulation import LabelledFile, run_rounds
 from learning.features.counting import count_cores
+from reviewers.algorithms.bootstrap import bootstrap_intervals
 
 
 def accuracy(model: Model | None, file: LabelledFile) -> float:
@@ -41,16 +42,42 @@ def accuracy(model: Model | None, file: LabelledFile) -> float:
     return float((said == file.y[file.judges]).mean())
 
 
-def reach(numbers: NDArray[np.int64], above: NDArray[np.float64]) -> float | None:
-    """The number of labels, on a straight line between two batches, at which the mean of the seeds reaches the goal.
+def reach(numbers: NDArray[np.int64], means: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The number of labels, on a straight line between two batches, at which each curve reaches its goal.
 
-    `above`, (n_seeds, n_batches): how far above its goal each seed is. None where the goal is not reached.
+    `means`, (n_curves, n_batches): how far above the goal. (n_curves,), nan where it is not reached.
     """
-    mean = above.mean(axis=0)
-    at = int((mean >= 0).argmax())
-    if mean[at] < 0:
-        return None
-    return float(np.interp(0, mean[at - 1 : at + 1], numbers[at - 1 : at + 1]) if at else numbers[0])
+    at = (means >= 0).argmax(axis=1)
+    rows, before = np.arange(len(means)), np.maximum(at - 1, 0)
+    low, high = means[rows, before], means[rows, at]
+    rise = np.where(at > 0, high - low, 1)
+    found = numbers[before] - low / rise * (numbers[at] - numbers[before])
+    return np.where(high >= 0, found, np.nan)
+
+
+def describe_reach(
+    numbers: NDArray[np.int64],
+    above: NDArray[np.float64],
+    numbers_by_chance: NDArray[np.int64],
+    by_chance: NDArray[np.float64],
+) -> str:
+    """Two cells: labels to the goal, where the mean of the seeds reaches it, and of those by chance; 95 % intervals.
+
+    `above`, `by_chance`, (n_seeds, n_batches): how far above its goal each seed is. The intervals are of resampled
+    seeds, of those in which both reach the goal.
+    """
+
+    def compute(weights: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+        labels = reach(numbers, weights @ above / len(above))
+        return [labels, labels / reach(numbers_by_chance, weights @ by_chance / len(above))]
+
+    found = [float(values[0]) for values in compute(np.ones((1, len(above))))]
+    ends = bootstrap_intervals(np.ones(len(above), np.int64), compute, 4000, np.random.default_rng(0))
+    cells = []
+    for value, interval, digits in zip(found, ends, (0, 2), strict=True):
+        shown = "" if interval is None else f" ({interval[0]:.{digits}f} to {interval[1]:.{digits}f})"
+        cells.append("not reached" if np.isnan(value) else f"{value:.{digits}f}{shown}")
+    return " | ".join(cells)
 
 
 def describe_rare(digit: int, estimator: str, strategies: list[str], n_seeds: int) -> Iterator[str]:
@@ -119,14 +146,12 @@ def main() -> None:
             strategy: np.array([curve[strategy] for _goal, curve in runs]) for strategy in options.strategies.split(",")
         }
         goal = np.array([[goal] for goal, _curve in runs])
-        by_chance = reach(numbers, curves["random"] - goal) if "random" in curves else None
+        by_chance = curves["random"] - goal
         for strategy, curve in curves.items():
-            labels = reach(numbers, curve - goal)
-            share = f"{labels / by_chance:.2f}" if labels is not None and by_chance is not None else ""
             shown = [np.interp(n, numbers, curve.mean(axis=0)) for n in (50, 100, numbers[-1])]
             print(
                 f"| {estimator} | {goal.mean() / GOAL_SHARE:.3f} | {goal.mean():.3f} | {strategy} |"
-                f" {f'>{numbers[-1]}' if labels is None else f'{labels:.0f}'} | {share} |"
+                f" {describe_reach(numbers, curve - goal, numbers, by_chance)} |"
                 f" {' | '.join(f'{value:.3f}' for value in shown)} |",
                 flush=True,
             )
