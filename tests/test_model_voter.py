@@ -33,12 +33,11 @@ from tests.api_client import Api
 from tests.cast import Desk, MakeDesk
 from tests.posterior_desk import PEOPLE, POSTERIOR, VALUES, fit, know, past_rows, state_of
 from tests.test_pages_project import as_person
-from tests.test_queue_plans import READ, read_rows
 from tests.test_snapshots import label_rows, publish
+from tests.touched_rows import rows_read
 
 pytestmark = pytest.mark.django_db
 
-READ_SCORES = READ.replace("annotation|reviewers", "learning")
 VOTER = {**POSTERIOR, "voter": "oracle"}
 CLASSES = [1, 2, 3]
 
@@ -414,9 +413,9 @@ def test_a_submit_asks_the_model_only_where_the_rule_names_one(desk: Desk) -> No
 
 def _read_by(desk: Desk, name: str) -> int:
     """Rows of the models' scores that bob's answer reads."""
-    before = read_rows(READ_SCORES)
+    before = rows_read()
     desk.vote(name, bob="spam")
-    return read_rows(READ_SCORES)["learning_score"] - before["learning_score"]
+    return (rows_read() - before)["learning_score"]
 
 
 # --- What is refused -------------------------------------------------------------------------------------------------

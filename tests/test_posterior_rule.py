@@ -26,7 +26,7 @@ from tests.api_client import Api
 from tests.cast import CHOICE_SCHEMA, Desk, MakeDesk, import_rows
 from tests.posterior_desk import PEOPLE, POSTERIOR, VALUES, fit, know, make_known_desk, past_rows, state_of
 from tests.test_pages_project import as_person
-from tests.test_queue_plans import read_rows
+from tests.touched_rows import rows_read
 
 pytestmark = pytest.mark.django_db
 
@@ -345,8 +345,8 @@ def test_a_submit_reads_the_voters_tables_alone(desk: Desk) -> None:
     queue.set_ranks(project_id=desk.project.pk, priorities={desk.item("t-2").pk: 9.0}, draw_id=None)
     desk.submit("alice", desk.lease_one("alice"), "spam")
     raw = desk.lease_one("bob")
-    before = read_rows()
+    before = rows_read()
     assert desk.submit("bob", raw, "spam").item_state == "agreed"
-    read = {name: n - before.get(name, 0) for name, n in read_rows().items()}
+    read = rows_read() - before
     assert {name: n for name, n in read.items() if n > 40} == {}
     assert read["reviewers_consensusfit"] == 1

@@ -19,7 +19,7 @@ from annotation.errors import (
 )
 from annotation.models import Annotation, Event, Item, Label, Offer, QueueRow, Seat
 from tests.cast import Desk, MakeDesk
-from tests.written_rows import count_written
+from tests.touched_rows import count_written
 
 pytestmark = pytest.mark.django_db
 

@@ -10,20 +10,9 @@ from django.db import connection, transaction
 from annotation import queue
 from annotation.models import Item
 from tests.cast import MakeDesk, import_rows
+from tests.touched_rows import rows_read
 
 pytestmark = pytest.mark.django_db
-
-READ = """
-    select relname, seq_tup_read + coalesce(idx_tup_fetch, 0) from pg_stat_xact_user_tables
-    where relname ~ '^(annotation|reviewers)_'
-"""
-
-
-def read_rows(sql: str = READ) -> dict[str, int]:
-    """How many rows this transaction has read from each table."""
-    with connection.cursor() as cursor:
-        cursor.execute(sql)
-        return dict(cursor.fetchall())
 
 
 @pytest.mark.parametrize("overlap", [1, 3])
@@ -39,10 +28,9 @@ def test_plans_made_on_small_tables_stay_good_on_large_ones(make_desk: MakeDesk,
         desk.project, [{"external_id": f"a-{i}", "text": f"{i}", "annotations": [annotated]} for i in range(3000)]
     )
     desk.submit("alice", desk.lease_one("alice"), lease_next=1)
-    before = read_rows()
+    before = rows_read()
     desk.submit("alice", desk.lease_one("alice"), lease_next=1)
-    read = {name: n - before.get(name, 0) for name, n in read_rows().items()}
-    assert {name: n for name, n in read.items() if n > 40} == {}
+    assert {name: n for name, n in (rows_read() - before).items() if n > 40} == {}
 
 
 @pytest.mark.django_db(transaction=True)
@@ -56,7 +44,7 @@ def test_a_claim_reads_what_was_raised_since_the_last_one_and_not_all_that_ever_
     queue.set_ranks(project_id=desk.project.pk, priorities=dict.fromkeys(items[1900:1910], 2.0), draw_id=None)
     with transaction.atomic():
         raised = desk.lease_one("alice")["item"]
-        read = read_rows()
+        read = rows_read()
     assert raised in items[1900:1910]
     assert read["annotation_offer"] < 60
 
@@ -71,6 +59,6 @@ def test_a_claim_reads_what_ran_out_and_not_all_that_is_held(make_desk: MakeDesk
         desk.submit("bob", desk.lease_one("bob"), lease_next=1)
     for name in ("alice", "carol"):
         desk.lease(name, n=50)
-    before = read_rows()
+    before = rows_read()
     desk.submit("bob", desk.lease_one("bob"), lease_next=1)
-    assert read_rows()["annotation_seat"] - before["annotation_seat"] < 40
+    assert (rows_read() - before)["annotation_seat"] < 40

@@ -21,8 +21,7 @@ from learning.questions import learnable_questions
 from reviewers.algorithms.intervals import newcombe, wilson
 from tests.api_client import Api, fault_of
 from tests.cast import CHOICE_SCHEMA, Desk, MakeDesk
-from tests.test_queue_plans import read_rows
-from tests.written_rows import count_written
+from tests.touched_rows import count_written, rows_read
 
 pytestmark = pytest.mark.django_db
 
@@ -257,20 +256,11 @@ def test_a_claim_reads_scores_only_where_they_are_shown_and_then_one_for_each_mo
     with connection.cursor() as cursor:
         cursor.execute("analyze")
     desk.lease_one("alice")  # the plans of this connection
-    before = read_scores()
+    before = rows_read()
     desk.lease("alice", 2)
-    assert read_scores() - before == int(is_on)
-    assert max(read_rows().values()) > 0
-
-
-def read_scores() -> int:
-    """How many rows of scores this transaction has read."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "select seq_tup_read + coalesce(idx_tup_fetch, 0) from pg_stat_xact_user_tables"
-            " where relname = 'learning_score'"
-        )
-        return int(cursor.fetchone()[0])
+    read = rows_read() - before
+    assert read["learning_score"] == int(is_on)
+    assert max(read.values()) > 0
 
 
 # The settings
