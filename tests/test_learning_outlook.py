@@ -12,7 +12,7 @@ from learning.models import ModelVersion, Round
 from learning.questions import learnable_questions
 from tests.api_client import Api
 from tests.cast import Desk, MakeDesk
-from tests.learning_rows import empty_desk
+from tests.learning_rows import PLAIN, add, empty_desk, play, teach
 
 PATH = "projects/forum/learning-curve"
 
@@ -122,3 +122,19 @@ def test_too_few_models_are_refused_by_name(desk: Desk, curve: dict[int, Any], r
     assert (told["advice"], told["metrics"][0]["refusal"], told["metrics"][0]["value"]) == ("unclear", refusal, None)
     assert len(told["points"]) == len(curve)
     assert open_page(desk).status_code == 200
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("every", "begins"), [(50, "starts by itself"), (None, "start a round")])
+def test_until_there_is_a_model_the_page_says_what_one_takes(
+    make_desk: MakeDesk, every: int | None, begins: str
+) -> None:
+    desk = empty_desk(make_desk, learning={"every": every})
+    add(desk, 8, PLAIN, "open")
+    assert "No round yet" in open_page(desk).text
+    play(desk)
+    told = open_page(desk).text
+    assert ("No round yet" in told, "No model yet" in told, begins in told) == (False, True, True)
+    teach(desk)
+    play(desk)
+    assert "No model yet" not in open_page(desk).text
