@@ -17,14 +17,34 @@ from reviewers.columns import read_columns
 
 if TYPE_CHECKING:
     from learning.algorithms.basis import Basis
-    from learning.algorithms.features import Matrix
+    from learning.algorithms.features import Features, Matrix
     from learning.algorithms.strategies import Candidates
+    from learning.features.stored import Shards
 
 # Items from which the directions are fitted along which candidates are compared.
 MAX_FIT = 5_000
 
-# Rows of a feature matrix for items, in their order.
-Vectors = Callable[[NDArray[np.int64]], "Matrix"]
+
+class ItemVectors:
+    """Rows of a feature matrix for items, in their order; the space is made when it is first asked for."""
+
+    def __init__(self, make: Callable[[], tuple[Features, Shards]]) -> None:
+        self._make = make
+
+    @cached_property
+    def _space(self) -> tuple[Features, Shards]:
+        return self._make()
+
+    def __call__(self, items: NDArray[np.int64]) -> Matrix:
+        features, shards = self._space
+        return shards.vectorise(features, items)
+
+    @property
+    def has_pixels_only(self) -> bool:
+        """Whether they are pixels and nothing else."""
+        from learning.algorithms.features import PIXELS
+
+        return list(self._space[0].blocks) == [PIXELS]
 
 
 def look_at(
@@ -32,7 +52,7 @@ def look_at(
     question: Question,
     items: NDArray[np.int64],
     proba: NDArray[Any] | None,
-    vectors: Vectors,
+    vectors: ItemVectors,
     rng: np.random.Generator,
     *,
     starts_by_coverage: bool,
@@ -46,8 +66,9 @@ def look_at(
     from learning.algorithms.strategies import Candidates
 
     training = load_training(project, question)
-    space = find_space(items, vectors, rng)
+    space = Space(items, vectors, rng)
     y = training.y
+    is_dense = starts_by_coverage and len(items) > 0 and _is_dense(vectors(items[:1]))
     if holds_several(question):
         proba = None if proba is None else doubt_of(proba)
         y = np.zeros(0, np.int64)  # no class is rare among others that it excludes
@@ -57,16 +78,9 @@ def look_at(
         features=lambda positions: space(items[positions]),
         labelled=lambda: space(training.items),
         y=y,
-        is_dense=starts_by_coverage and len(items) > 0 and _is_dense(vectors(items[:1])),
+        is_dense=is_dense,
+        has_pixels_only=is_dense and vectors.has_pixels_only,
     )
-
-
-def find_space(items: NDArray[np.int64], vectors: Vectors, rng: np.random.Generator) -> Vectors:
-    """Items in the directions in which these items differ most, where there are texts enough to know any.
-
-    `vectors`: the items before that.
-    """
-    return _Space(items, vectors, rng)
 
 
 def drawn_by_chance(project: Project, items: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -104,10 +118,13 @@ def _is_dense(X: Matrix) -> bool:
     return not sparse.issparse(X)
 
 
-class _Space:
-    """Features in short, where there are texts enough to know the directions in which they differ."""
+class Space:
+    """Items in the directions in which these items differ most, where there are texts enough to know any.
 
-    def __init__(self, items: NDArray[np.int64], vectors: Vectors, rng: np.random.Generator) -> None:
+    `vectors`: the items before that.
+    """
+
+    def __init__(self, items: NDArray[np.int64], vectors: ItemVectors, rng: np.random.Generator) -> None:
         self.items, self.vectors, self.rng = items, vectors, rng
 
     @cached_property

@@ -9,7 +9,13 @@ import pytest
 from numpy.typing import NDArray
 
 from learning.algorithms.strategies import Candidates, draw_batch
-from learning.algorithms.strategies.coverage import MAX_COMPARED, SAID_SHARE, select_covering
+from learning.algorithms.strategies.coverage import (
+    MAX_COMPARED,
+    NEIGHBOURS,
+    SAID_SHARE,
+    SMOOTHINGS,
+    select_covering,
+)
 
 SIZES = (40, 30, 20, 10)
 GROUPS = np.repeat(np.arange(4), SIZES)
@@ -105,8 +111,12 @@ def test_each_pick_is_the_one_that_covers_most(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_what_a_model_says_and_what_people_said_sets_items_apart(seed: int) -> None:
-    """The squared distance of contents, and a share of Hellinger's between probabilities, where a label is sure."""
+@pytest.mark.parametrize("has_pixels_only", [False, True])
+def test_what_a_model_says_and_what_people_said_sets_items_apart(seed: int, has_pixels_only: bool) -> None:
+    """The squared distance of contents, and a share of Hellinger's between probabilities, where a label is sure.
+
+    Of images the root of the doubt that is left where probabilities and labels are averaged over the nearest.
+    """
     chance = rng(seed)
     X, labelled, doubt = chance.normal(size=(60, 4)), chance.normal(size=(3, 4)), chance.random(60)
     proba, y = chance.dirichlet(np.ones(3), size=60), np.array([0, 2, 2])
@@ -114,9 +124,39 @@ def test_what_a_model_says_and_what_people_said_sets_items_apart(seed: int) -> N
     apart = ((unit[:, None] - unit) ** 2).sum(axis=2)
     share = SAID_SHARE * apart.mean()
     apart += share * (1 - np.sqrt(proba[:, None] * proba).sum(axis=2))
-    far = (((unit[:, None] - near) ** 2).sum(axis=2) + share * (1 - np.sqrt(proba[:, y]))).min(axis=1)
-    warm = replace(known(X, labelled), proba=proba, y=y)
-    assert pick(warm, 12, doubt) == cover_most(apart, far, doubt, 12)
+    far = ((unit[:, None] - near) ** 2).sum(axis=2) + share * (1 - np.sqrt(proba[:, y]))
+    if has_pixels_only:
+        nearest = np.concatenate([apart, far], axis=1).argsort(axis=1)[:, : 1 + NEIGHBOURS]
+        said = proba
+        for _ in range(SMOOTHINGS):
+            said = np.concatenate([said, np.eye(3)[y]])[nearest].mean(axis=1)
+        [_third, second, first] = np.sort(said, axis=1).T
+        weights = np.sqrt(1 - (first - second))
+    else:
+        weights = doubt
+    warm = replace(known(X, labelled), proba=proba, y=y, has_pixels_only=has_pixels_only)
+    assert pick(warm, 12, doubt) == cover_most(apart, far.min(axis=1), weights, 12)
+
+
+@pytest.mark.parametrize(("has_pixels_only", "asked"), [(False, 0), (True, 2)])
+def test_of_images_a_doubtful_neighbourhood_is_asked_before_one_doubtful_image(
+    has_pixels_only: bool, asked: int
+) -> None:
+    """Of the largest group one image is doubted, and of a smaller one every other; all groups have a label."""
+    X = groups()
+    proba = np.tile([0.99, 0.01], (100, 1))
+    proba[[5, *range(71, 90, 2)]] = 0.5
+    doubt = np.where(np.arange(100) == 5, 30.0, np.where(proba[:, 0] == 0.5, 1.0, 0.0))
+    warm = replace(known(X, X[[0, 40, 70, 90]]), proba=proba, has_pixels_only=has_pixels_only)
+    assert GROUPS[pick(warm, 1, doubt)].tolist() == [asked]
+
+
+@pytest.mark.parametrize("X", [np.ones((50, 3)), np.zeros((50, 3)), np.zeros((50, 0))])
+@pytest.mark.parametrize("n_labels", [1, 3, 9])
+def test_images_that_are_all_alike_are_chosen_by_what_a_model_says(X: NDArray[np.float64], n_labels: int) -> None:
+    proba = np.repeat([[1.0, 0.0], [0.5, 0.5]], 25, axis=0)
+    warm = replace(known(X, X[:n_labels]), proba=proba, has_pixels_only=True)
+    assert min(pick(warm, 4, np.arange(50) / 50)) >= 25
 
 
 def test_of_items_that_are_as_near_to_a_label_those_are_asked_about_that_are_called_otherwise() -> None:

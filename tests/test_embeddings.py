@@ -27,11 +27,14 @@ from annotation.vectors import VectorError, parse_vector
 from learning.actions.embeddings import ensure_space, remove_space, start_embeddings, write_vectors
 from learning.actions.features import start_features
 from learning.algorithms import features as feature_code
+from learning.algorithms.features import Features
 from learning.features import shards as shard_files
 from learning.features.embeddings import EmbeddingError, parse_embedding
-from learning.features.stored import refresh_shards
+from learning.features.stored import Shards, refresh_shards
 from learning.models import Embedding, EmbeddingSpace, Round
+from learning.questions import learnable_questions
 from learning.scoring import fit_space
+from learning.selection import ItemVectors, look_at
 from learning.tasks import embeddings
 from learning.tasks.embeddings import run_embeddings
 from learning.tasks.features import run_features
@@ -39,6 +42,7 @@ from learning.tasks.rounds import run_round
 from tests.cast import Desk, MakeDesk, import_rows
 from tests.learning_rows import PLAIN, SPAM, add, ask, attempt, empty_desk, finish, names_in, play
 from tests.media_files import make_wav
+from tests.test_rounds import add_bars
 
 
 @pytest.fixture
@@ -291,6 +295,31 @@ def test_a_file_that_is_refused_leaves_no_vectors_behind(desk: Desk) -> None:
 
 
 # --- What a model sees -----------------------------------------------------------------------------------------------
+
+
+def looked_at(desk: Desk, items: list[int]) -> tuple[bool, bool]:
+    """Whether a strategy is told that these are dense, and images alone."""
+    [question] = learnable_questions(desk.project)
+    rng = np.random.default_rng(0)
+
+    def make() -> tuple[Features, Shards]:
+        shards = refresh_shards(desk.project, lambda: None)
+        return fit_space(shards, np.sort(items), rng), shards
+
+    vectors = ItemVectors(make)
+    seen_as = look_at(desk.project, question, np.array(items), None, vectors, rng, starts_by_coverage=True)
+    return seen_as.is_dense, seen_as.has_pixels_only
+
+
+@pytest.mark.django_db
+def test_images_are_known_for_images_while_they_have_no_vectors(desk: Desk, settings: Any, tmp_path: Path) -> None:
+    settings.MEDIA_DIR = tmp_path / "media"
+    names = add_bars(desk)
+    bars = list(Item.objects.filter(external_id__in=names).values_list("pk", flat=True))
+    assert looked_at(desk, bars) == (True, True)
+    assert looked_at(desk, add(desk, 3, SPAM, "s")) == (False, False)
+    send(desk, [line(item, [1, number]) for number, item in enumerate(bars)])
+    assert looked_at(desk, bars) == (True, False)
 
 
 @pytest.mark.django_db

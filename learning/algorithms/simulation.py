@@ -272,4 +272,5 @@ def _look_at(
         committee=committee,
         similarity=None if file.similarity is None else file.similarity[pool],
         is_dense=not sparse.issparse(file.X),
+        has_pixels_only=file.recipe.has_pixels_only,
     )

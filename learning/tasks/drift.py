@@ -28,7 +28,7 @@ from learning.models import ModelVersion
 from learning.questions import classes_of, holds_several
 from learning.reports import current_model
 from learning.scoring import align_to, fit_space, predict, taught_items, unpack_model
-from learning.selection import find_space
+from learning.selection import ItemVectors, Space
 from learning.tasks.opening import open_question
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def _measurer(
 
     # Not the model's own features: they know no word that came after it.
     own = fit_space(shards, pool, np.random.default_rng([SEED, 3]))
-    space = find_space(pool, lambda items: shards.vectorise(own, items), np.random.default_rng([SEED, 1]))
+    space = Space(pool, ItemVectors(lambda: (own, shards)), np.random.default_rng([SEED, 1]))
 
     def measure(batch: Batch) -> Measured:
         scored, raw = score(batch.sample)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -50,13 +49,13 @@ from learning.scoring import (
     unpack_model,
     utilities_for,
 )
-from learning.selection import Vectors, drawn_by_chance, look_at
+from learning.selection import ItemVectors, drawn_by_chance, look_at
 from learning.stopwatch import Stopwatch, clock_of_process
 from learning.tasks.opening import open_question
 
 if TYPE_CHECKING:
     from learning.algorithms.estimators import Model
-    from learning.algorithms.features import Features, Matrix
+    from learning.algorithms.features import Features
     from learning.algorithms.strategies import Batch, Candidates
 
 # Items of the pool from which directions of texts and a model's shares are taken.
@@ -88,7 +87,7 @@ class Scored:
     proba: NDArray[np.float64] | None
     n_train: int | None
     note: str = ""
-    vectors: Vectors | None = None
+    vectors: ItemVectors | None = None
     committee: NDArray[np.float32] | None = None
 
 
@@ -177,31 +176,22 @@ def _score(running: RunningJob, round_: Round, question: Question, *, train: boo
     return score_with(running, round_, question, current)
 
 
-def _vectors(features: Features, shards: Shards) -> Vectors:
-    return lambda items: shards.vectorise(features, items)
-
-
-def _vectors_of(running: RunningJob, project: Project, model: ModelVersion) -> Vectors:
-    def vectors(items: NDArray[np.int64]) -> Matrix:
+def _vectors_of(running: RunningJob, project: Project, model: ModelVersion) -> ItemVectors:
+    def unpack() -> tuple[Features, Shards]:
         features, _fitted, shards = _unpack(running, project, model)
-        return shards.vectorise(features, items)
+        return features, shards
 
-    return vectors
+    return ItemVectors(unpack)
 
 
-def _vectors_for(running: RunningJob, round_: Terms, items: NDArray[np.int64]) -> Vectors:
+def _vectors_for(running: RunningJob, round_: Terms, items: NDArray[np.int64]) -> ItemVectors:
     """Items as a model of this house would see them, in a space that is fitted on `items` when first asked for."""
 
-    @cache
     def fit() -> tuple[Features, Shards]:
         shards = _count(running, round_.project)
         return fit_space(shards, items, np.random.default_rng([round_.seed, 2])), shards
 
-    def vectors(asked: NDArray[np.int64]) -> Matrix:
-        features, shards = fit()
-        return shards.vectorise(features, asked)
-
-    return vectors
+    return ItemVectors(fit)
 
 
 def _count(running: RunningJob, project: Project) -> Shards:
@@ -302,7 +292,7 @@ def _train(running: RunningJob, round_: Round, question: Question) -> Scored:
         each = (predict(features, shards, member, pool.items, lambda _n: None) for member in members)
         committee = np.stack([said.astype(np.float32) for said in each])
     _publish(running, round_, question, kept, pool.items, proba)
-    return Scored(kept, pool.items, proba, len(training), "", _vectors(features, shards), committee)
+    return Scored(kept, pool.items, proba, len(training), "", ItemVectors(lambda: (features, shards)), committee)
 
 
 def _with_the_better_one(
@@ -357,7 +347,7 @@ def score_with(
     raw = as_stored(predict(features, shards, fitted, pool.items, _Progress(running, len(pool))))
     proba = align_to(question, raw, model.classes)
     _publish(running, round_, question, model, pool.items, proba, actor)
-    return Scored(model, pool.items, proba, model.n_train, vectors=_vectors(features, shards))
+    return Scored(model, pool.items, proba, model.n_train, vectors=ItemVectors(lambda: (features, shards)))
 
 
 def _unpack(running: RunningJob, project: Project, model: ModelVersion) -> tuple[Features, Model, Shards]:
@@ -473,7 +463,7 @@ def _prepare(
     comparing = np.random.default_rng([round_.seed, 4])
     by_coverage = found.starts_by_coverage and (scored.n_train or 0) < COVERAGE_LABELS
 
-    def look(proba: NDArray[np.float64] | None, vectors: Vectors) -> Candidates:
+    def look(proba: NDArray[np.float64] | None, vectors: ItemVectors) -> Candidates:
         return look_at(round_.project, question, frame, proba, vectors, comparing, starts_by_coverage=by_coverage)
 
     if scored.proba is None or scored.vectors is None:

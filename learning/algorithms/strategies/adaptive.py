@@ -1,7 +1,8 @@
 """`adaptive`, the one to use without choosing: it starts from words, likeness or chance and goes on by its labels.
 
 1. No model yet: the texts most like the policy's words where there are any, else by chance.
-2. Images and embeddings, until 100 labels: the items that stand for most others, weighed by how close the margins are.
+2. Images and embeddings, until 100 labels: the items that stand for most others, weighed by how close the margins are;
+   of images alone, by how close they are in the neighbourhood.
    Texts too were tried so: it was no better than chance at the start and margins after it.
 3. A model: the closest margins, spread out (`kmeans`).
 4. A class that is under 5 % of the labels: half of the batch are the likeliest of it, by 2 and by 3.

@@ -40,6 +40,8 @@ class Candidates:
         Probabilities of several models.
     is_dense : bool
         Whether every feature of an item says something, as of images and embeddings; of words an item has few.
+    has_pixels_only : bool
+        Whether the features are those of images and of nothing else.
     similarity : ndarray of float, (n,), or None
         How like the words of a policy each candidate is, 0 to 1 (`keywords.similarity_to`).
     """
@@ -52,6 +54,7 @@ class Candidates:
     committee: NDArray[Any] | None = None
     similarity: NDArray[Any] | None = None
     is_dense: bool = False
+    has_pixels_only: bool = False
 
     @classmethod
     def of(cls, proba: ArrayLike, **known: Any) -> Candidates:
